@@ -1,0 +1,199 @@
+"""Every error that `assess` raises on purpose: one root, a short tree.
+
+A message names the item, row or field that is wrong and says what would be
+right. These classes know nothing of HTTP; `delivery.app` maps them to a
+status and a stable code in one table.
+"""
+
+from __future__ import annotations
+
+
+class AssessError(Exception):
+    """Root of all errors raised on purpose by this package."""
+
+
+# --- data and models -------------------------------------------------------
+
+
+class InvalidResponses(AssessError):
+    """A response matrix, file or category that cannot be what was meant."""
+
+
+class InvalidParameters(AssessError):
+    """Item parameters that no model of the library can have."""
+
+
+class CalibrationError(AssessError):
+    """Data that a calibration must refuse (constant item, engine limits)."""
+
+
+class ScaleMismatch(AssessError):
+    """Two numbers that live on different scales were brought together."""
+
+
+class CutNotFound(AssessError):
+    """No theta satisfies the panel's judgement on this item set."""
+
+
+# --- content ---------------------------------------------------------------
+
+
+class InvalidContent(AssessError):
+    """A content file (item, form, cut, parameters, programme) with a fault.
+
+    `place` says where: a file, and a path inside it.
+    """
+
+    def __init__(self, message: str, *, place: str = "") -> None:
+        super().__init__(f"{place}: {message}" if place else message)
+        self.place = place
+
+
+class InvalidRule(AssessError):
+    """A badge rule that cannot be evaluated; `path` points at the fault."""
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.path = path
+
+
+class RuleCycle(InvalidRule):
+    """Badges that feed each other in a circle."""
+
+
+class InvalidFact(AssessError):
+    """A fact that lacks what its type must carry; `path` names the field."""
+
+    def __init__(self, message: str, *, path: str = "", code: str = "field_invalid") -> None:
+        super().__init__(message)
+        self.path = path
+        self.code = code
+
+
+class PublishRefused(AssessError):
+    """A calibration, form or cut that may not be published."""
+
+
+class ActivationRefused(AssessError):
+    """A form that may not go live, with the reason."""
+
+
+# --- a session -------------------------------------------------------------
+
+
+class SessionRefusal(AssessError):
+    """A request that a session must refuse; nothing was stored."""
+
+
+class AnswerMalformed(SessionRefusal):
+    """The raw answer does not have the shape that the item asks for."""
+
+
+class ItemNotOffered(SessionRefusal):
+    """The item was not offered at this position."""
+
+
+class PositionConflict(SessionRefusal):
+    """The position is not one that can be answered now."""
+
+
+class AnswerConflict(SessionRefusal):
+    """Another answer stands under this revision, or revisions are closed."""
+
+
+class StaleSession(SessionRefusal):
+    """The session moved on between reading and writing; read it again."""
+
+
+class SessionFinished(SessionRefusal):
+    """The session has ended and takes no more answers."""
+
+
+class SessionExpired(SessionRefusal):
+    """The time allowance is used up."""
+
+
+class SessionVoid(SessionRefusal):
+    """The session was declared void."""
+
+
+class NotFinished(SessionRefusal):
+    """A result was asked for before the session ended."""
+
+
+class RetakeTooEarly(SessionRefusal):
+    """The waiting time of the retake policy has not passed."""
+
+
+class TriesExhausted(SessionRefusal):
+    """The retake policy allows no further try in this period."""
+
+
+class AlreadyPassed(SessionRefusal):
+    """The course is passed; it is not taken again except for renewal."""
+
+
+# --- shell -----------------------------------------------------------------
+
+
+class NotFound(AssessError):
+    """Something that does not exist, or belongs to somebody else.
+
+    `kind` is one of learner, course, badge, form, session, decision, webhook.
+    """
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"no {kind} {key!r}")
+        self.kind = kind
+        self.key = key
+
+
+class Forbidden(AssessError):
+    """The caller is known but may not do this; `code` says which rule."""
+
+    def __init__(self, message: str, *, code: str = "scope_missing") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Unauthenticated(AssessError):
+    """Nobody, or nobody we know; `code` says whether missing, invalid, expired."""
+
+    def __init__(self, message: str, *, code: str = "credentials_invalid") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class IdempotencyConflict(AssessError):
+    """One idempotency key, two different requests."""
+
+
+class FactConflict(AssessError):
+    """The same fact id with another content."""
+
+
+class StoreLocked(AssessError):
+    """Another process writes this SQLite file."""
+
+
+class StorageUnavailable(AssessError):
+    """The database did not take the write; nothing was stored."""
+
+
+class ReplayMismatch(AssessError):
+    """A stored decision and its recomputation differ."""
+
+
+# --- warnings --------------------------------------------------------------
+
+
+class AssessWarning(UserWarning):
+    """Root of the warnings of this package."""
+
+
+class ConvergenceWarning(AssessWarning):
+    """An estimate that did not converge; publishing will refuse it."""
+
+
+class DataWarning(AssessWarning):
+    """Data that were changed or set aside, and how (said, never silent)."""
