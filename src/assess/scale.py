@@ -1,22 +1,30 @@
-"""What theta means, and how it is told to people.
+"""What theta means: scales, and the two kinds of number that live on them.
 
 A scale is founded by one calibration: a named reference group with mean 0 and
 standard deviation 1. Every later number of the course is linked onto it, and
-two numbers are comparable only if their `scale_id` is the same.
+two numbers are comparable only if their `scale_id` is the same. Scores and cut
+scores live here, below measurement and meaning, because both rooms speak of
+them and neither may import the other.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from assess.errors import InvalidContent, ScaleMismatch
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The meaning of theta, and the linear scale on which learners see it.
+    r"""The meaning of theta, and the linear scale on which learners see it.
 
-    .. math:: y = m + s\\,\\theta, \\qquad y \\in [y_{min}, y_{max}]
+    .. math:: y = m + s\,\theta, \qquad y \in [y_{min}, y_{max}]
 
     Parameters
     ----------
@@ -63,6 +71,102 @@ class Scale:
         return round(self.sd * standard_error)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """One learner's estimate on one scale, with the posterior it came from.
+
+    Parameters
+    ----------
+    theta, se : float
+        Estimate and its standard error, in units of theta; ``theta`` may be
+        infinite under maximum likelihood (`status` then says "infinite").
+    method : str
+        EAP, MAP, ML, WL or EAPsum.
+    item_ids : tuple of str
+        The scored units, in the order in which they were scored.
+    scale_id, parameter_set : str
+        Where the parameters come from; empty when they carry neither.
+    nodes, posterior : arrays (Q,) or None
+        Equally spaced nodes and posterior weights that sum to one; None when
+        only a point and its standard error are known.
+    status : str
+        "ok", "infinite", or "no responses".
+
+    Examples
+    --------
+    >>> score = Score(theta=0.3, se=0.4, method="WL", item_ids=("i1", "i2"))
+    >>> round(score.probability_at_or_above(0.0), 4)
+    0.7734
+    """
+
+    theta: float
+    se: float
+    method: str
+    item_ids: tuple[str, ...]
+    scale_id: str = ""
+    parameter_set: str = ""
+    nodes: FloatArray | None = field(default=None, repr=False)
+    posterior: FloatArray | None = field(default=None, repr=False)
+    status: str = "ok"
+
+    @property
+    def probability_basis(self) -> str:
+        """"posterior" when the nodes are known, else "normal_approximation"."""
+        return "normal_approximation" if self.posterior is None else "posterior"
+
+    def probability_at_or_above(self, cut: float) -> float:
+        """Probability that theta is at or above a cut, given the responses."""
+        if self.nodes is None or self.posterior is None:
+            if math.isinf(self.theta):
+                return 1.0 if self.theta > 0 else 0.0
+            return 0.5 * math.erfc((cut - self.theta) / (self.se * math.sqrt(2.0)))
+        return upper_tail(self.nodes, self.posterior, cut)
+
+
+@dataclass(frozen=True, slots=True)
+class CutScore:
+    """The theta at and above which a level is reached.
+
+    Parameters
+    ----------
+    id : str
+        Versioned id, for example ``"twt-3-ka.v2"``.
+    level : str
+        The level that the cut gives, for example ``"KA"``.
+    theta, se : float
+        The cut and its standard error on the scale; `se` is nan if unknown.
+    scale_id : str
+        The scale of `theta`.
+    method : str
+        How it was set, for example ``"modified Angoff"``.
+    panel : str
+        The id of the study that holds the panel's ratings; empty without one.
+    status : str
+        "provisional" (no panel adopted it) or "adopted".
+    raw : float or None
+        The judged raw cut, the expected raw score of the just-proficient
+        learner on the form at hand; used while parameters are provisional.
+    """
+
+    id: str
+    level: str
+    theta: float
+    se: float
+    scale_id: str
+    method: str
+    panel: str = ""
+    status: str = "provisional"
+    raw: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in ("provisional", "adopted"):
+            raise InvalidContent(f"cut {self.id!r}: status is {self.status!r}; say provisional or adopted")
+        if self.status == "adopted" and not self.panel:
+            raise InvalidContent(f"cut {self.id!r}: an adopted cut names the panel's study")
+        if not math.isfinite(self.theta):
+            raise InvalidContent(f"cut {self.id!r}: theta is {self.theta}; it must be a finite number")
+
+
 def require_same_scale(left: str, right: str, *, doing: str) -> None:
     """Refuse to bring numbers of two scales together.
 
@@ -76,3 +180,57 @@ def require_same_scale(left: str, right: str, *, doing: str) -> None:
     """
     if left != right:
         raise ScaleMismatch(f"{doing} needs one scale, got {left!r} and {right!r}; link first")
+
+
+def upper_tail(nodes: FloatArray, weights: FloatArray, cut: float) -> float:
+    r"""Mass of a smooth posterior at and above a cut that may lie between nodes.
+
+    The density is read as the cubic through the four nearest nodes, so that a
+    full cell contributes
+
+    .. math:: \frac{h}{24}(-f_{i-1} + 13 f_i + 13 f_{i+1} - f_{i+2})
+
+    and the cell of the cut the integral of its cubic from the cut upwards; the
+    result is divided by the same rule over all nodes. A plain sum of the
+    weights above the cut would jump by a whole weight when the cut crosses a
+    node. No BLAS and a fixed order of summation: a decision replays.
+
+    Parameters
+    ----------
+    nodes, weights : arrays (Q,)
+        Equally spaced nodes, and weights proportional to the density.
+    cut : float
+        In units of theta.
+
+    Examples
+    --------
+    >>> nodes = np.linspace(-6.0, 6.0, 61)
+    >>> density = np.exp(-0.5 * (nodes - 0.1) ** 2)
+    >>> round(upper_tail(nodes, density, 0.37), 4), round(0.5 * math.erfc(0.27 / math.sqrt(2)), 4)
+    (0.3936, 0.3936)
+    """
+    if cut <= nodes[0]:
+        return 1.0
+    if cut >= nodes[-1]:
+        return 0.0
+    step = float(nodes[1] - nodes[0])
+    padded = [0.0, *(float(w) for w in weights), 0.0]
+    cells = [
+        (-padded[i] + 13.0 * padded[i + 1] + 13.0 * padded[i + 2] - padded[i + 3]) / 24.0
+        for i in range(len(weights) - 1)
+    ]
+    position = (cut - float(nodes[0])) / step
+    cell = min(int(position), len(cells) - 1)
+    t = position - cell
+    f0, f1, f2, f3 = padded[cell : cell + 4]
+    # Newton's form of the cubic through t = -1, 0, 1, 2, integrated from t to 1.
+    c1 = f2 - f1
+    c2 = (f2 - 2.0 * f1 + f0) / 2.0
+    c3 = (f3 - 3.0 * f2 + 3.0 * f1 - f0) / 6.0
+
+    def antiderivative(x: float) -> float:
+        return f1 * x + c1 * x**2 / 2.0 + c2 * (x**3 / 3.0 - x**2 / 2.0) + c3 * (x**4 / 4.0 - x**2 / 2.0)
+
+    partial = antiderivative(1.0) - antiderivative(t)
+    above = math.fsum([partial, *cells[cell + 1 :]])
+    return min(max(above / math.fsum(cells), 0.0), 1.0)
