@@ -182,55 +182,55 @@ def require_same_scale(left: str, right: str, *, doing: str) -> None:
         raise ScaleMismatch(f"{doing} needs one scale, got {left!r} and {right!r}; link first")
 
 
+# Five-point Gauss-Legendre rule on [0, 1]: exact to degree nine, so the error that is left is the interpolation's.
+_GAUSS_X, _GAUSS_W = (0.5 * (np.polynomial.legendre.leggauss(5)[0] + 1.0), 0.5 * np.polynomial.legendre.leggauss(5)[1])
+
+
 def upper_tail(nodes: FloatArray, weights: FloatArray, cut: float) -> float:
     r"""Mass of a smooth posterior at and above a cut that may lie between nodes.
 
-    The density is read as the cubic through the four nearest nodes, so that a
-    full cell contributes
-
-    .. math:: \frac{h}{24}(-f_{i-1} + 13 f_i + 13 f_{i+1} - f_{i+2})
-
-    and the cell of the cut the integral of its cubic from the cut upwards; the
-    result is divided by the same rule over all nodes. A plain sum of the
-    weights above the cut would jump by a whole weight when the cut crosses a
-    node. No BLAS and a fixed order of summation: a decision replays.
+    A plain sum of the weights above the cut would jump by a whole weight when
+    the cut crosses a node. Here the *logarithm* of the density is read as the
+    cubic through the four nearest nodes, which is exact for a normal density
+    and near it for every posterior, and integrated cell by cell with a
+    five-point Gauss rule; the cell of the cut is integrated from the cut
+    upwards. No BLAS and a fixed order of summation: a decision replays.
 
     Parameters
     ----------
     nodes, weights : arrays (Q,)
-        Equally spaced nodes, and weights proportional to the density.
+        Equally spaced nodes (Q >= 4), and weights proportional to the density.
     cut : float
         In units of theta.
 
     Examples
     --------
     >>> nodes = np.linspace(-6.0, 6.0, 61)
-    >>> density = np.exp(-0.5 * (nodes - 0.1) ** 2)
-    >>> round(upper_tail(nodes, density, 0.37), 4), round(0.5 * math.erfc(0.27 / math.sqrt(2)), 4)
-    (0.3936, 0.3936)
+    >>> density = np.exp(-0.5 * ((nodes - 0.1) / 0.4) ** 2)
+    >>> round(upper_tail(nodes, density, 0.37), 6), round(0.5 * math.erfc(0.675 / math.sqrt(2)), 6)
+    (0.249838, 0.249838)
     """
     if cut <= nodes[0]:
         return 1.0
     if cut >= nodes[-1]:
         return 0.0
     step = float(nodes[1] - nodes[0])
-    padded = [0.0, *(float(w) for w in weights), 0.0]
-    cells = [
-        (-padded[i] + 13.0 * padded[i + 1] + 13.0 * padded[i + 2] - padded[i + 3]) / 24.0
-        for i in range(len(weights) - 1)
-    ]
+    # A weight that underflowed to zero lies e^-700 below the mode: its floor cannot be seen in the sum.
+    log_density = np.log(np.maximum(weights / np.max(weights), 1e-300))
+    last = len(nodes) - 2
     position = (cut - float(nodes[0])) / step
-    cell = min(int(position), len(cells) - 1)
-    t = position - cell
-    f0, f1, f2, f3 = padded[cell : cell + 4]
-    # Newton's form of the cubic through t = -1, 0, 1, 2, integrated from t to 1.
-    c1 = f2 - f1
-    c2 = (f2 - 2.0 * f1 + f0) / 2.0
-    c3 = (f3 - 3.0 * f2 + 3.0 * f1 - f0) / 6.0
+    cut_cell = min(int(position), last)
+    whole = [_cell_mass(log_density, cell, 0.0) for cell in range(last + 1)]
+    above = math.fsum([_cell_mass(log_density, cut_cell, position - cut_cell), *whole[cut_cell + 1 :]])
+    return min(max(above / math.fsum(whole), 0.0), 1.0)
 
-    def antiderivative(x: float) -> float:
-        return f1 * x + c1 * x**2 / 2.0 + c2 * (x**3 / 3.0 - x**2 / 2.0) + c3 * (x**4 / 4.0 - x**2 / 2.0)
 
-    partial = antiderivative(1.0) - antiderivative(t)
-    above = math.fsum([partial, *cells[cell + 1 :]])
-    return min(max(above / math.fsum(cells), 0.0), 1.0)
+def _cell_mass(log_density: FloatArray, cell: int, start: float) -> float:
+    """Integral of exp(local cubic) over [start, 1] of the cell, in cell units."""
+    first = min(max(cell - 1, 0), len(log_density) - 4)
+    l0, l1, l2, l3 = (float(value) for value in log_density[first : first + 4])
+    x = (cell - first) + start + (1.0 - start) * _GAUSS_X
+    # Newton's form of the cubic through x = 0, 1, 2, 3.
+    d1, d2, d3 = l1 - l0, (l2 - 2.0 * l1 + l0) / 2.0, (l3 - 3.0 * l2 + 3.0 * l1 - l0) / 6.0
+    log_value = l0 + x * (d1 + (x - 1.0) * (d2 + (x - 2.0) * d3))
+    return (1.0 - start) * math.fsum(float(w) * math.exp(v) for w, v in zip(_GAUSS_W, log_value, strict=True))
