@@ -1,0 +1,312 @@
+"""Forms: what one administration draws on, as ids and plain rules.
+
+A form pins versions of items, a parameter set and a cut, and states every
+policy that touches a learner. `session.Release` holds the same, resolved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from assess.items.content import read_id, split_reference
+from assess.items.reading import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRule:
+    """How a score becomes a decision.
+
+    Parameters
+    ----------
+    kind : str
+        "probability" (p at or above the cut against two bounds), "point" (the
+        estimate against the cut), or "raw" (raw score against the judged raw cut).
+    p_pass, p_fail : float
+        Bounds of the probability rule.
+    """
+
+    kind: str = "probability"
+    p_pass: float = 0.75
+    p_fail: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class PriorSpec:
+    """The one prior for all learners; a mean of None is the cut, an sd of None the scale's."""
+
+    mean: float | None = None
+    sd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveRules:
+    """Selection and stopping of an adaptive form, counted in scored units.
+
+    Parameters
+    ----------
+    selection : str
+        "MFI", maximum Fisher information.
+    randomesque : int
+        Choose among this many best units.
+    min_units, max_units : int
+        Length; an ending before `min_units` is incomplete.
+    se : float or None
+        Stop when the standard error is at or below it.
+    certainty : bool
+        Stop when the decision rule already decides.
+    """
+
+    selection: str = "MFI"
+    randomesque: int = 4
+    min_units: int = 10
+    max_units: int = 20
+    se: float | None = None
+    certainty: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """Required coverage of one code (framework) or one process, by number of items."""
+
+    label: str
+    minimum: int
+    maximum: int | None = None
+    framework: str = ""
+    version: str = ""
+    code: str = ""
+    process: str = ""
+    interaction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetakePolicy:
+    """When a course may be tried again; hours and days by the server's clock."""
+
+    first_wait_hours: int = 24
+    wait_days: int = 14
+    max_tries: int = 5
+    period_days: int = 365
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What one administration draws on: items and rules, with everything it pins by id.
+
+    Parameters
+    ----------
+    kind : str
+        "fixed" (these units, in this order) or "adaptive" (chosen from these units).
+    units : tuple of str
+        Versioned references of items and case sets.
+    pilot : tuple of str
+        Unscored items; `pilot_slots` of them are placed at random for each learner.
+    review : str
+        "allowed" or "none"; an adaptive form never allows it.
+    feedback : str
+        "objectives" or "rationales", after the end.
+    omitted : str
+        "zero": for a decision, omitted and not-reached operational items score 0.
+    """
+
+    id: str
+    version: int
+    course: str
+    kind: str
+    title: Mapping[str, str]
+    units: tuple[str, ...]
+    parameter_set: str
+    cut: str
+    languages: tuple[str, ...] = ("en",)
+    pilot: tuple[str, ...] = ()
+    pilot_slots: int = 0
+    prior: PriorSpec = field(default_factory=PriorSpec)
+    rule: DecisionRule = field(default_factory=DecisionRule)
+    scoring: str = "EAP"
+    review: str = "none"
+    feedback: str = "objectives"
+    omitted: str = "zero"
+    time_limit_minutes: int | None = None
+    late_grace_seconds: int = 15
+    window_hours: int = 168
+    adaptive: AdaptiveRules | None = None
+    blueprint: tuple[Requirement, ...] = ()
+    retake: RetakePolicy = field(default_factory=RetakePolicy)
+    consent_version: str = "1"
+
+    @property
+    def reference(self) -> str:
+        """Id and version as releases and status answers name it."""
+        return f"{self.id}.v{self.version}"
+
+    @classmethod
+    def from_mapping(cls, mapping: object, place: str) -> Form:
+        """Parse one form file or stored form; every fault is named with its place."""
+        fields = Fields(mapping, place)
+        kind = fields.choice("kind", ("fixed", "adaptive"))
+        adaptive = _read_adaptive(fields) if "adaptive" in fields else None
+        fields.raw("adaptive", None)
+        if (kind == "adaptive") != (adaptive is not None):
+            raise fields.fault("adaptive", "an adaptive form, and no other, states its adaptive rules")
+        form = cls(
+            id=read_id(fields),
+            version=fields.integer("version", minimum=1),
+            course=read_id(fields, "course"),
+            kind=kind,
+            title=fields.texts("title"),
+            units=fields.strings("units"),
+            parameter_set=fields.text("parameter_set"),
+            cut=fields.text("cut"),
+            languages=fields.strings("languages", ("en",)),
+            pilot=fields.strings("pilot", ()),
+            pilot_slots=fields.integer("pilot_slots", 0, minimum=0),
+            prior=_read_prior(fields),
+            rule=_read_rule(fields),
+            scoring=fields.choice("scoring", ("EAP", "MAP", "ML", "WL"), "EAP"),
+            review=fields.choice("review", ("allowed", "none"), "none"),
+            feedback=fields.choice("feedback", ("objectives", "rationales"), "objectives"),
+            omitted=fields.choice("omitted", ("zero",), "zero"),
+            time_limit_minutes=fields.integer("time_limit_minutes", None, minimum=1),
+            late_grace_seconds=fields.integer("late_grace_seconds", 15, minimum=0),
+            window_hours=fields.integer("window_hours", 168, minimum=1),
+            adaptive=adaptive,
+            blueprint=tuple(_read_requirement(below) for below in fields.each("blueprint", ())),
+            retake=_read_retake(fields),
+            consent_version=fields.text("consent_version", "1"),
+        )
+        fields.finish()
+        form._check(fields)
+        return form
+
+    def _check(self, fields: Fields) -> None:
+        for key, references in (("units", self.units), ("pilot", self.pilot)):
+            for reference in references:
+                split_reference(reference)
+            doubled = sorted({r for r in references if references.count(r) > 1})
+            if doubled:
+                raise fields.fault(key, f"{doubled[0]} is listed twice")
+        if not self.units:
+            raise fields.fault("units", "a form needs at least one unit")
+        if self.kind == "adaptive" and self.review == "allowed":
+            raise fields.fault("review", "an adaptive form never allows review: going back would undo its routing")
+        if self.pilot_slots > len(self.pilot):
+            raise fields.fault("pilot_slots", f"{self.pilot_slots} slots for {len(self.pilot)} pilot items")
+        if self.adaptive is not None and self.adaptive.min_units > min(self.adaptive.max_units, len(self.units)):
+            raise fields.fault("adaptive", "min_units exceeds max_units or the number of units")
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The mapping that `from_mapping` reads back as an equal form."""
+        out: dict[str, Any] = {
+            "id": self.id,
+            "version": self.version,
+            "course": self.course,
+            "kind": self.kind,
+            "title": dict(self.title),
+            "languages": list(self.languages),
+            "units": list(self.units),
+            "pilot": list(self.pilot),
+            "pilot_slots": self.pilot_slots,
+            "parameter_set": self.parameter_set,
+            "cut": self.cut,
+            "prior": _without_none({"mean": self.prior.mean, "sd": self.prior.sd}),
+            "rule": {"kind": self.rule.kind, "p_pass": self.rule.p_pass, "p_fail": self.rule.p_fail},
+            "scoring": self.scoring,
+            "review": self.review,
+            "feedback": self.feedback,
+            "omitted": self.omitted,
+            "time_limit_minutes": self.time_limit_minutes,
+            "late_grace_seconds": self.late_grace_seconds,
+            "window_hours": self.window_hours,
+            "blueprint": [
+                {name: getattr(r, name) for name in r.__slots__ if getattr(r, name) not in ("", None)}
+                for r in self.blueprint
+            ],
+            "retake": {name: getattr(self.retake, name) for name in self.retake.__slots__},
+            "consent_version": self.consent_version,
+        }
+        if self.adaptive is not None:
+            out["adaptive"] = _without_none({n: getattr(self.adaptive, n) for n in self.adaptive.__slots__})
+        return _without_none(out)
+
+
+def _without_none(mapping: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if value is not None}
+
+
+def _read_prior(fields: Fields) -> PriorSpec:
+    if fields.raw("prior", None) is None:
+        return PriorSpec()
+    below = fields.below("prior")
+    spec = PriorSpec(below.number("mean", None), below.number("sd", None))
+    below.finish()
+    if spec.sd is not None and spec.sd <= 0:
+        raise below.fault("sd", "must be positive")
+    return spec
+
+
+def _read_rule(fields: Fields) -> DecisionRule:
+    if fields.raw("rule", None) is None:
+        return DecisionRule()
+    below = fields.below("rule")
+    rule = DecisionRule(
+        below.choice("kind", ("probability", "point", "raw")),
+        below.number("p_pass", 0.75),
+        below.number("p_fail", 0.25),
+    )
+    below.finish()
+    if not 0.0 < rule.p_fail < rule.p_pass < 1.0:
+        raise below.fault("p_pass", f"0 < p_fail < p_pass < 1 must hold; got {rule.p_fail} and {rule.p_pass}")
+    return rule
+
+
+def _read_adaptive(fields: Fields) -> AdaptiveRules:
+    below = fields.below("adaptive")
+    rules = AdaptiveRules(
+        selection=below.choice("selection", ("MFI",), "MFI"),
+        randomesque=below.integer("randomesque", 4, minimum=1),
+        min_units=below.integer("min_units", 10, minimum=1),
+        max_units=below.integer("max_units", 20, minimum=1),
+        se=below.number("se", None),
+        certainty=below.flag("certainty", True),
+    )
+    below.finish()
+    if rules.se is not None and rules.se <= 0:
+        raise below.fault("se", "must be positive")
+    return rules
+
+
+def _read_requirement(below: Fields) -> Requirement:
+    requirement = Requirement(
+        label=below.text("label"),
+        minimum=below.integer("minimum", minimum=0),
+        maximum=below.integer("maximum", None, minimum=0),
+        framework=below.text("framework", ""),
+        version=below.text("version", ""),
+        code=below.text("code", ""),
+        process=below.text("process", ""),
+        interaction=below.text("interaction", ""),
+    )
+    below.finish()
+    if requirement.maximum is not None and requirement.maximum < requirement.minimum:
+        raise below.fault("maximum", f"{requirement.maximum} is below the minimum {requirement.minimum}")
+    if bool(requirement.code) + bool(requirement.process) + bool(requirement.interaction) != 1:
+        raise below.fault("label", "a requirement counts one of: code (with framework, version), process, interaction")
+    if requirement.code and not (requirement.framework and requirement.version):
+        raise below.fault("code", "a code needs its framework and version: KD.3.a differs between editions")
+    return requirement
+
+
+def _read_retake(fields: Fields) -> RetakePolicy:
+    if fields.raw("retake", None) is None:
+        return RetakePolicy()
+    below = fields.below("retake")
+    default = RetakePolicy()
+    policy = RetakePolicy(
+        first_wait_hours=below.integer("first_wait_hours", default.first_wait_hours, minimum=0),
+        wait_days=below.integer("wait_days", default.wait_days, minimum=0),
+        max_tries=below.integer("max_tries", default.max_tries, minimum=1),
+        period_days=below.integer("period_days", default.period_days, minimum=1),
+    )
+    below.finish()
+    return policy
