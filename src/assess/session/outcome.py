@@ -1,0 +1,284 @@
+"""From an ended session to a decision and the record that lets it replay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from assess.errors import NotFinished
+from assess.irt.scoring import Prior, score_one
+from assess.scale import Score
+from assess.session.engine import is_complete
+from assess.session.state import SessionState
+from assess.standards.decisions import Decision, Rule, decide, decide_raw, incomplete
+from assess.standards.records import canonical_json, decimal9, sha256
+
+SCHEMA = "assess.decision/1"
+_Z90 = 1.6448536269514722
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """Items right of items seen for one coded objective; never a sub-score with a cut."""
+
+    code: str
+    right: int
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedScore:
+    """The score as people see it, on the reporting scale or as a raw score; never theta.
+
+    `low` and `high` bound the 90 % range; `cut` is the cut on the same scale.
+    """
+
+    value: float
+    se: float | None
+    low: float
+    high: float
+    minimum: float
+    maximum: float
+    cut: float
+    scale: str
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A decision with its score and its record; the same records always give the same bytes."""
+
+    decision: Decision
+    score: Score | None
+    reported: ReportedScore
+    objectives: tuple[Objective, ...]
+    record: Mapping[str, Any]
+
+    @property
+    def record_bytes(self) -> bytes:
+        """The record as canonical JSON."""
+        return canonical_json(self.record)
+
+    @property
+    def record_sha256(self) -> str:
+        """Hash of the record."""
+        return sha256(self.record_bytes)
+
+
+def outcome(state: SessionState, *, decided_at: datetime, engine: str | None = None) -> Outcome:
+    """Score and decide an ended session.
+
+    Parameters
+    ----------
+    decided_at : datetime
+        When the decision is made; part of the record, so a replay passes the stored one.
+    engine : str, optional
+        Engine version to put into the record; by default the one of the start record.
+
+    Raises
+    ------
+    NotFinished
+        The session has not ended.
+    """
+    if state.ending is None:
+        raise NotFinished(f"session {state.start.session} has not ended")
+    release = state.release
+    categories = _scored_categories(state)
+    raw = sum(categories.values())
+    complete = is_complete(state)
+    score: Score | None = None
+    if release.form.rule.kind != "raw":
+        score = _score(state, categories)
+    if not complete:
+        decision = incomplete(release.cut, provisional=release.provisional)
+    elif score is None:
+        decision = decide_raw(raw, replace(release.cut, raw=release.raw_cut))
+    elif not release.calibrated:
+        decision = decide(score, release.cut, rule=Rule(kind="point"), provisional=True)
+    else:
+        form_rule = release.form.rule
+        rule = Rule(kind=form_rule.kind, p_pass=form_rule.p_pass, p_fail=form_rule.p_fail)
+        decision = decide(score, release.cut, rule=rule, provisional=release.provisional)
+    reported = _report_raw(raw, state) if score is None else _report_theta(score, state)
+    objectives = _objectives(state)
+    record = _record(state, categories, raw, score, decision, objectives, decided_at, engine)
+    return Outcome(decision, score, reported, objectives, record)
+
+
+def _scored_categories(state: SessionState) -> dict[int, int]:
+    """Category of each unit that counts. Omitted and not reached score 0.
+
+    A fixed form counts all its units. An adaptive session counts the units
+    that were begun: an item that was seen and left unanswered when time ran
+    out scores 0, or waiting would be a way to skip.
+    """
+    release = state.release
+    units = range(len(release.units)) if release.form.kind == "fixed" else _begun(state)
+    categories = dict.fromkeys(units, 0)
+    for offer in state.offers:
+        unit = release.unit_of.get(offer.item)
+        response = state.latest.get(offer.position)
+        if unit is not None and response is not None:
+            categories[unit] += response.category or 0
+    return categories
+
+
+def _begun(state: SessionState) -> list[int]:
+    found = (state.release.unit_of.get(offer.item) for offer in state.offers)
+    return list(dict.fromkeys(unit for unit in found if unit is not None))
+
+
+def _score(state: SessionState, categories: Mapping[int, int]) -> Score:
+    release = state.release
+    prior = Prior(state.start.prior_mean, state.start.prior_sd)
+    responses = {release.units[unit].reference: category for unit, category in categories.items()}
+    score = score_one(responses, release.parameters, method=release.form.scoring, prior=prior)
+    return replace(score, scale_id=release.scale.id, parameter_set=release.parameter_set.id)
+
+
+def _report_theta(score: Score, state: SessionState) -> ReportedScore:
+    scale = state.release.scale
+    return ReportedScore(
+        value=scale.report(score.theta),
+        se=scale.report_se(score.se) if math.isfinite(score.se) else None,
+        low=scale.report(score.theta - _Z90 * score.se) if math.isfinite(score.se) else scale.minimum,
+        high=scale.report(score.theta + _Z90 * score.se) if math.isfinite(score.se) else scale.maximum,
+        minimum=scale.minimum,
+        maximum=scale.maximum,
+        cut=scale.report(state.release.cut.theta),
+        scale=scale.id,
+    )
+
+
+def _report_raw(raw: int, state: SessionState) -> ReportedScore:
+    """The raw score with Wilson's 90 % interval.
+
+    Judged parameters give no standard error that could be defended, so the
+    range comes from the binomial error model alone (Lord 1957,
+    doi:10.1177/001316445701700407; interval: Wilson 1927,
+    doi:10.1080/01621459.1927.10502953), which is finite at 0 and at the maximum.
+    """
+    n = state.release.raw_maximum
+    share = raw / n
+    centre = (share + _Z90**2 / (2 * n)) / (1 + _Z90**2 / n)
+    half = _Z90 / (1 + _Z90**2 / n) * math.sqrt(share * (1 - share) / n + _Z90**2 / (4 * n**2))
+    return ReportedScore(
+        value=raw,
+        se=round(math.sqrt(raw * (n - raw) / (n - 1)), 1) if n > 1 else None,
+        low=round(n * max(centre - half, 0.0), 1),
+        high=round(n * min(centre + half, 1.0), 1),
+        minimum=0,
+        maximum=n,
+        cut=round(state.release.raw_cut, 1),
+        scale=f"raw/{state.release.form.reference}",
+    )
+
+
+def _objectives(state: SessionState) -> tuple[Objective, ...]:
+    """Counts over the primary alignments that the course declares as objectives."""
+    seen: dict[str, int] = {}
+    right: dict[str, int] = {}
+    for offer in state.offers:
+        if offer.item not in state.release.unit_of:
+            continue
+        item = state.release.items[offer.item]
+        response = state.latest.get(offer.position)
+        full = response is not None and response.category == item.n_categories - 1
+        for alignment in item.alignments:
+            if alignment.primary and alignment.code in state.release.course.objectives:
+                seen[alignment.code] = seen.get(alignment.code, 0) + 1
+                right[alignment.code] = right.get(alignment.code, 0) + full
+    return tuple(Objective(code, right[code], seen[code]) for code in sorted(seen))
+
+
+def _record(
+    state: SessionState,
+    categories: Mapping[int, int],
+    raw: int,
+    score: Score | None,
+    decision: Decision,
+    objectives: tuple[Objective, ...],
+    decided_at: datetime,
+    engine: str | None,
+) -> dict[str, Any]:
+    """All that the decision rests on, as plain data with numbers as decimal strings."""
+    release, start, form = state.release, state.start, state.release.form
+    assert state.ending is not None
+    return {
+        "schema": SCHEMA,
+        "engine": engine or start.engine,
+        "programme": release.course.programme,
+        "course": release.course.id,
+        "release": release.sha256,
+        "form": form.reference,
+        "bank_security": release.security,
+        "session": start.session,
+        "learner": start.learner,
+        "try": start.try_number,
+        "assurance": start.assurance,
+        "started_at": start.started_at.isoformat(),
+        "ended_at": state.ending.at.isoformat(),
+        "ended_by": state.ending.how,
+        "decided_at": decided_at.isoformat(),
+        "practice": release.practice,
+        "units": [_unit_record(state, unit, category) for unit, category in categories.items()],
+        "objectives": [{"code": o.code, "right": o.right, "seen": o.seen} for o in objectives],
+        "raw": {"value": raw, "maximum": release.raw_maximum if form.kind == "fixed" else None},
+        "score": None
+        if score is None
+        else {
+            "method": score.method,
+            "theta": decimal9(score.theta),
+            "se": decimal9(score.se),
+            "scale": score.scale_id,
+            "parameter_set": score.parameter_set,
+            "prior": {"mean": decimal9(start.prior_mean), "sd": decimal9(start.prior_sd)},
+        },
+        "cut": {
+            "id": release.cut.id,
+            "level": release.cut.level,
+            "status": release.cut.status,
+            "scale": release.cut.scale_id,
+            "theta": decimal9(release.cut.theta),
+            "raw": decimal9(release.raw_cut) if form.rule.kind == "raw" else None,
+        },
+        "rule": {
+            "id": decision.rule,
+            "p_pass": decimal9(form.rule.p_pass),
+            "p_fail": decimal9(form.rule.p_fail),
+        },
+        "decision": {
+            "status": decision.status,
+            "p_at_or_above_cut": None
+            if decision.p_at_or_above_cut is None
+            else decimal9(decision.p_at_or_above_cut),
+            "probability_basis": decision.probability_basis,
+            "provisional": decision.provisional,
+        },
+    }
+
+
+def _unit_record(state: SessionState, unit: int, category: int) -> dict[str, Any]:
+    found = state.release.units[unit]
+    position_of = {offer.item: offer.position for offer in state.offers}
+    items = []
+    for item in found.items:
+        position = position_of.get(item.reference)
+        response = None if position is None else state.latest.get(position)
+        if response is not None:
+            how = "omitted" if response.answer is None else "answered"
+        else:
+            how = "not_reached"
+        items.append(
+            {
+                "item": item.reference,
+                "position": position,
+                "revision": None if response is None else response.revision,
+                "how": how,
+                "category": 0 if response is None else response.category,
+                "answer_sha256": None if response is None else response.answer_sha256,
+            }
+        )
+    return {"unit": found.reference, "category": category, "maximum": found.n_categories - 1, "items": items}

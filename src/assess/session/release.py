@@ -1,0 +1,333 @@
+"""A release: a form resolved with everything it pins, checked before a learner meets it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from assess.errors import ActivationRefused, InvalidContent
+from assess.irt.adaptive import AdaptiveTest, Constraint, StopRule
+from assess.irt.models import ItemParameters, ParameterSet
+from assess.irt.scoring import Prior
+from assess.items import Alignment, CaseSet, Form, Item, Requirement, needs_rater
+from assess.items.reading import Fields
+from assess.scale import CutScore, Scale, require_same_scale
+from assess.standards.records import canonical_json, sha256
+
+SCHEMA = "assess.release/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is scored as one: an item, or a case set with all its items."""
+
+    reference: str
+    items: tuple[Item, ...]
+    case_set: CaseSet | None = None
+
+    @property
+    def n_categories(self) -> int:
+        """Categories of the unit; a case set's category is the sum over its items."""
+        return sum(item.n_categories - 1 for item in self.items) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a learner is told about the course of a release."""
+
+    id: str
+    programme: str
+    title: Mapping[str, str]
+    objectives: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """A form with its items, parameters, cut and policies in hand; immutable, named by its hash.
+
+    Build one with `Release.from_document`. `document` is the canonical JSON
+    that the database stores; everything else is derived from it, so a stored
+    session can be replayed from the database alone.
+    """
+
+    sha256: str
+    document: Mapping[str, Any]
+    course: Course
+    form: Form
+    security: str
+    units: tuple[Unit, ...]
+    pilot: tuple[Item, ...]
+    parameter_set: ParameterSet
+    cut: CutScore
+    ratings: Mapping[str, float]
+    prior: Prior
+
+    def __repr__(self) -> str:
+        return f"<Release {self.sha256[:12]}: {self.form.reference}, {len(self.units)} units>"
+
+    @property
+    def scale(self) -> Scale:
+        """The scale that parameters and cut share."""
+        return self.parameter_set.scale
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the parameters come from data."""
+        return self.parameter_set.status == "calibrated"
+
+    @property
+    def practice(self) -> bool:
+        """An adaptive form on judged parameters: never accepted for a badge."""
+        return self.form.kind == "adaptive" and not self.calibrated
+
+    @property
+    def provisional(self) -> bool:
+        """Whether its decisions are provisional: judged parameters, or a cut that no panel adopted."""
+        return not self.calibrated or self.cut.status != "adopted"
+
+    @cached_property
+    def items(self) -> Mapping[str, Item]:
+        """Every item that can be offered, pilot items included, by reference."""
+        found = {item.reference: item for unit in self.units for item in unit.items}
+        return found | {item.reference: item for item in self.pilot}
+
+    @cached_property
+    def unit_of(self) -> Mapping[str, int]:
+        """Index of the unit to which an operational item belongs."""
+        return {item.reference: u for u, unit in enumerate(self.units) for item in unit.items}
+
+    @cached_property
+    def parameters(self) -> ItemParameters:
+        """Parameters of the units, in their order."""
+        return self.parameter_set.parameters.take([unit.reference for unit in self.units])
+
+    @cached_property
+    def raw_cut(self) -> float:
+        """Expected raw score of the just-proficient teacher on the operational items."""
+        return math.fsum(self.ratings[item.reference] for unit in self.units for item in unit.items)
+
+    @cached_property
+    def raw_maximum(self) -> int:
+        """Highest raw score on the operational items."""
+        return sum(unit.n_categories - 1 for unit in self.units)
+
+    @cached_property
+    def adaptive_test(self) -> AdaptiveTest:
+        """The selection kernel of an adaptive form, built once."""
+        rules = self.form.adaptive
+        assert rules is not None
+        decision = self.form.rule
+        return AdaptiveTest(
+            parameters=self.parameters,
+            prior=self.prior,
+            cut=self.cut.theta,
+            constraints=tuple(self._constraint(requirement) for requirement in self.form.blueprint),
+            stop=StopRule(
+                min_units=rules.min_units,
+                max_units=rules.max_units,
+                se=rules.se,
+                certainty=(decision.p_pass, decision.p_fail) if rules.certainty else None,
+            ),
+            randomesque=rules.randomesque,
+        )
+
+    def _constraint(self, requirement: Requirement) -> Constraint:
+        counts = [float(count_items(unit.items, requirement)) for unit in self.units]
+        maximum = math.inf if requirement.maximum is None else float(requirement.maximum)
+        return Constraint(requirement.label, np.array(counts), float(requirement.minimum), maximum)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], sha: str | None = None) -> Release:
+        """Resolve a stored or freshly built release document and check that it can be delivered.
+
+        Raises
+        ------
+        InvalidContent
+            A part of the document cannot be read; the place is named.
+        ActivationRefused
+            The parts are well formed but must not go live together.
+        ScaleMismatch
+            Parameters and cut live on different scales.
+        """
+        digest = sha256(canonical_json(document, floats=True))
+        if sha is not None and sha != digest:
+            raise InvalidContent(f"the stored release {sha} hashes to {digest}; it was altered")
+        fields = Fields(document, "release")
+        if fields.text("schema") != SCHEMA:
+            raise fields.fault("schema", f"this engine reads {SCHEMA}")
+        bank = fields.below("bank")
+        course = _read_course(fields.below("course"), bank)
+        form = Form.from_mapping(fields.raw("form"), "release: form")
+        items = {
+            reference: Item.from_mapping(mapping, f"release: items: {reference}")
+            for reference, mapping in fields.raw("items").items()
+        }
+        case_sets = {
+            reference: CaseSet.from_mapping(mapping, f"release: case_sets: {reference}")
+            for reference, mapping in fields.raw("case_sets", {}).items()
+        }
+        parameter_set = read_parameter_set(fields.below("parameter_set"))
+        cut, ratings = read_cut(fields.below("cut"))
+        fields.finish()
+        mean = cut.theta if form.prior.mean is None else form.prior.mean
+        release = cls(
+            sha256=digest,
+            document=document,
+            course=course,
+            form=form,
+            security=bank.choice("security", ("open", "secure")),
+            units=tuple(_resolve_unit(reference, items, case_sets) for reference in form.units),
+            pilot=tuple(_find(items, reference, "pilot item") for reference in form.pilot),
+            parameter_set=parameter_set,
+            cut=cut,
+            ratings=ratings,
+            prior=Prior(mean, 1.0 if form.prior.sd is None else form.prior.sd),
+        )
+        release._check()
+        return release
+
+    def _check(self) -> None:
+        form = self.form
+        require_same_scale(self.scale.id, self.cut.scale_id, doing=f"activating {form.reference}")
+        known = set(self.parameter_set.parameters.item_ids)
+        missing = [unit.reference for unit in self.units if unit.reference not in known]
+        if missing:
+            raise ActivationRefused(f"{form.reference}: parameter set {self.parameter_set.id} has no {missing[0]}")
+        for unit, n_categories in zip(self.units, self.parameters.n_categories, strict=True):
+            if unit.n_categories != n_categories:
+                raise ActivationRefused(
+                    f"{form.reference}: {unit.reference} has {unit.n_categories} categories, its parameters {n_categories}"
+                )
+        references = [item.reference for unit in self.units for item in unit.items] + [i.reference for i in self.pilot]
+        doubled = [reference for reference, n in Counter(references).items() if n > 1]
+        if doubled:
+            raise ActivationRefused(f"{form.reference}: {doubled[0]} is used twice")
+        for item in self.items.values():
+            if item.state not in ("active", "pilot") or (item.state == "pilot" and item not in self.pilot):
+                raise ActivationRefused(f"{form.reference}: {item.reference} is {item.state}; only active items count")
+            if needs_rater(item) and item not in self.pilot:
+                raise ActivationRefused(f"{form.reference}: {item.reference} needs a rater, which no form has yet")
+        self._check_rule()
+        available = [item for unit in self.units for item in unit.items]
+        for requirement in form.blueprint:
+            n_found = count_items(available, requirement)
+            too_many = form.kind == "fixed" and requirement.maximum is not None and n_found > requirement.maximum
+            if n_found < requirement.minimum or too_many:
+                wanted = f"{requirement.minimum} to {requirement.maximum or 'any number'}"
+                raise ActivationRefused(f"{form.reference}: blueprint {requirement.label} wants {wanted}, found {n_found}")
+        if form.adaptive is not None:
+            needed = sum(r.minimum for r in form.blueprint if r.code)
+            longest = sum(sorted((len(unit.items) for unit in self.units), reverse=True)[: form.adaptive.max_units])
+            if needed > longest:
+                raise ActivationRefused(
+                    f"{form.reference}: the blueprint needs {needed} items, max_units allows {longest} at most"
+                )
+
+    def _check_rule(self) -> None:
+        form = self.form
+        if form.rule.kind == "raw":
+            if form.kind == "adaptive":
+                raise ActivationRefused(f"{form.reference}: a raw score means nothing over items chosen for the learner")
+            unrated = [i.reference for unit in self.units for i in unit.items if i.reference not in self.ratings]
+            if unrated:
+                raise ActivationRefused(f"{form.reference}: cut {self.cut.id} has no judged rating for {unrated[0]}")
+        elif form.kind == "fixed" and not self.calibrated:
+            raise ActivationRefused(
+                f"{form.reference}: parameter set {self.parameter_set.id} is provisional; "
+                "judged parameters decide by raw score (rule: {kind: raw})"
+            )
+
+
+def count_items(items: Iterable[Item], requirement: Requirement) -> int:
+    """How many items meet a requirement, by primary alignment, process or interaction."""
+    if requirement.code:
+        wanted = Alignment(requirement.framework, requirement.version, requirement.code, primary=True)
+        return sum(wanted in item.alignments for item in items)
+    if requirement.process:
+        return sum(item.process == requirement.process for item in items)
+    return sum(item.interaction_type == requirement.interaction for item in items)
+
+
+def read_cut(fields: Fields) -> tuple[CutScore, dict[str, float]]:
+    """A cut file or stored cut, with the judged ratings it rests on."""
+    version = fields.integer("version", minimum=1)
+    cut = CutScore(
+        id=f"{fields.text('id')}.v{version}",
+        level=fields.text("level"),
+        theta=fields.number("theta"),
+        se=fields.number("se", math.nan),
+        scale_id=fields.text("scale"),
+        method=fields.text("method"),
+        panel=fields.text("panel", ""),
+        status=fields.choice("status", ("provisional", "adopted")),
+    )
+    ratings = fields.raw("ratings", {})
+    for reference, rating in ratings.items():
+        if isinstance(rating, bool) or not isinstance(rating, int | float) or rating < 0:
+            raise fields.fault(f"ratings.{reference}", f"expected an expected score of 0 or more, got {rating!r}")
+    for optional in ("course", "notes", "adopted_by", "adopted_at"):
+        fields.raw(optional, None)
+    fields.finish()
+    return cut, {reference: float(rating) for reference, rating in ratings.items()}
+
+
+def read_scale(fields: Fields) -> Scale:
+    """A scale definition."""
+    scale = Scale(
+        id=fields.text("id"),
+        reference_group=fields.text("reference_group"),
+        mean=fields.number("mean", 500.0),
+        sd=fields.number("sd", 100.0),
+        minimum=fields.number("minimum", 200.0),
+        maximum=fields.number("maximum", 800.0),
+    )
+    fields.finish()
+    return scale
+
+
+def read_parameter_set(fields: Fields) -> ParameterSet:
+    """A parameter file or stored parameter set."""
+    version = fields.integer("version", minimum=1)
+    parameter_set = ParameterSet(
+        id=f"{fields.text('id')}.v{version}",
+        course=fields.text("course"),
+        scale=read_scale(fields.below("scale")),
+        parameters=ItemParameters.from_records(fields.raw("items")),
+        status=fields.choice("status", ("provisional", "calibrated")),
+        provenance=fields.raw("provenance", {}),
+    )
+    fields.finish()
+    return parameter_set
+
+
+def _read_course(fields: Fields, bank: Fields) -> Course:
+    course = Course(
+        id=fields.text("id"),
+        programme=fields.text("programme"),
+        title=fields.texts("title"),
+        objectives={code: below.texts("text") for code, below in bank.named("objectives", {})},
+    )
+    fields.finish()
+    return course
+
+
+def _find(items: Mapping[str, Item], reference: str, what: str) -> Item:
+    if reference not in items:
+        raise ActivationRefused(f"{what} {reference} is not in the release")
+    return items[reference]
+
+
+def _resolve_unit(reference: str, items: Mapping[str, Item], case_sets: Mapping[str, CaseSet]) -> Unit:
+    if reference in case_sets:
+        case_set = case_sets[reference]
+        return Unit(reference, tuple(_find(items, r, f"case set {reference}: item") for r in case_set.items), case_set)
+    item = _find(items, reference, "unit")
+    if item.case_set:
+        raise ActivationRefused(f"{reference} belongs to case set {item.case_set}; the form names the set, not its items")
+    return Unit(reference, (item,))
