@@ -13,7 +13,7 @@ from assess.irt.scoring import Prior, score_one
 from assess.scale import Score
 from assess.session.engine import is_complete
 from assess.session.state import SessionState
-from assess.standards.decisions import Decision, Rule, decide, decide_raw, incomplete
+from assess.standards.decisions import Decision, PointRule, ProbabilityRule, decide, decide_raw
 from assess.standards.records import canonical_json, decimal9, sha256
 
 SCHEMA = "assess.decision/1"
@@ -91,20 +91,25 @@ def outcome(state: SessionState, *, decided_at: datetime, engine: str | None = N
     score: Score | None = None
     if release.form.rule.kind != "raw":
         score = _score(state, categories)
-    if not complete:
-        decision = incomplete(release.cut, provisional=release.provisional)
-    elif score is None:
-        decision = decide_raw(raw, replace(release.cut, raw=release.raw_cut))
-    elif not release.calibrated:
-        decision = decide(score, release.cut, rule=Rule(kind="point"), provisional=True)
-    else:
-        form_rule = release.form.rule
-        rule = Rule(kind=form_rule.kind, p_pass=form_rule.p_pass, p_fail=form_rule.p_fail)
-        decision = decide(score, release.cut, rule=rule, provisional=release.provisional)
+    decision = _decide(state, raw, score, complete=complete)
     reported = _report_raw(raw, state) if score is None else _report_theta(score, state)
     objectives = _objectives(state)
     record = _record(state, categories, raw, score, decision, objectives, decided_at, engine)
     return Outcome(decision, score, reported, objectives, record)
+
+
+def _decide(state: SessionState, raw: int, score: Score | None, *, complete: bool) -> Decision:
+    release = state.release
+    if score is None:
+        cut = replace(release.cut, raw=release.raw_cut)
+        return decide_raw(raw, cut, complete=complete, parameter_set=release.parameter_set.id)
+    rule: PointRule | ProbabilityRule
+    if release.form.rule.kind == "point" or not release.calibrated:
+        rule = PointRule(release.form.scoring)
+    else:
+        rule = ProbabilityRule(release.form.rule.p_pass, release.form.rule.p_fail)
+    provisional = not release.calibrated
+    return decide(score, release.cut, rule=rule, complete=complete, parameters_provisional=provisional)
 
 
 def _scored_categories(state: SessionState) -> dict[int, int]:
@@ -226,37 +231,9 @@ def _record(
         "units": [_unit_record(state, unit, category) for unit, category in categories.items()],
         "objectives": [{"code": o.code, "right": o.right, "seen": o.seen} for o in objectives],
         "raw": {"value": raw, "maximum": release.raw_maximum if form.kind == "fixed" else None},
-        "score": None
-        if score is None
-        else {
-            "method": score.method,
-            "theta": decimal9(score.theta),
-            "se": decimal9(score.se),
-            "scale": score.scale_id,
-            "parameter_set": score.parameter_set,
-            "prior": {"mean": decimal9(start.prior_mean), "sd": decimal9(start.prior_sd)},
-        },
-        "cut": {
-            "id": release.cut.id,
-            "level": release.cut.level,
-            "status": release.cut.status,
-            "scale": release.cut.scale_id,
-            "theta": decimal9(release.cut.theta),
-            "raw": decimal9(release.raw_cut) if form.rule.kind == "raw" else None,
-        },
-        "rule": {
-            "id": decision.rule,
-            "p_pass": decimal9(form.rule.p_pass),
-            "p_fail": decimal9(form.rule.p_fail),
-        },
-        "decision": {
-            "status": decision.status,
-            "p_at_or_above_cut": None
-            if decision.p_at_or_above_cut is None
-            else decimal9(decision.p_at_or_above_cut),
-            "probability_basis": decision.probability_basis,
-            "provisional": decision.provisional,
-        },
+        "cut_status": release.cut.status,
+        "prior": {"mean": decimal9(start.prior_mean), "sd": decimal9(start.prior_sd)},
+        "decision": decision.record(),
     }
 
 

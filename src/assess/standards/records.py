@@ -69,12 +69,27 @@ def rounded9(x: float) -> float:
     return float(decimal9(x))
 
 
-def canonical_json(value: object) -> bytes:
+def sha256(data: bytes) -> str:
+    """SHA-256 as 64 lower-case hexadecimal digits.
+
+    Examples
+    --------
+    >>> sha256(b"")[:8]
+    'e3b0c442'
+    """
+    return hashlib.sha256(data).hexdigest()
+
+
+def canonical_json(value: object, *, floats: bool = False) -> bytes:
     """JSON with one spelling: sorted keys, no spaces, UTF-8, no floats.
 
     Keys are sorted by code point. Strings are written as they are, not
     normalised. Allowed are null, booleans, integers up to 2**53 - 1 in
     absolute value, strings, lists, tuples and mappings with string keys.
+
+    `floats=True` is for content (releases), whose numbers were written by
+    people or published once: a finite float is then spelt with its shortest
+    digits, which every reader turns back into the same number.
 
     Raises
     ------
@@ -90,11 +105,11 @@ def canonical_json(value: object) -> bytes:
         ...
     assess.errors.InvalidContent: score.theta: 0.5 is a float; write it with decimal9
     """
-    plain = _checked(value, "")
+    plain = _checked(value, "", floats)
     return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _checked(value: object, path: str) -> object:
+def _checked(value: object, path: str, floats: bool) -> object:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -102,6 +117,8 @@ def _checked(value: object, path: str) -> object:
             raise InvalidContent(f"{value} is beyond 2**53 - 1; write it as a string", place=path)
         return int(value)
     if isinstance(value, float):
+        if floats and math.isfinite(value):
+            return float(value)
         raise InvalidContent(f"{value!r} is a float; write it with decimal9", place=path)
     if isinstance(value, str):
         try:
@@ -114,10 +131,12 @@ def _checked(value: object, path: str) -> object:
         for key, inner in value.items():
             if not isinstance(key, str):
                 raise InvalidContent(f"key {key!r} is not a string", place=path)
-            checked[str(_checked(key, path))] = _checked(inner, f"{path}.{key}" if path else key)
+            checked[str(_checked(key, path, floats))] = _checked(
+                inner, f"{path}.{key}" if path else key, floats
+            )
         return checked
     if isinstance(value, list | tuple):
-        return [_checked(inner, f"{path}[{index}]") for index, inner in enumerate(value)]
+        return [_checked(inner, f"{path}[{index}]", floats) for index, inner in enumerate(value)]
     raise InvalidContent(f"a {type(value).__name__} has no place in a record", place=path)
 
 
