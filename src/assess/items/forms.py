@@ -163,7 +163,7 @@ class Form:
             pilot_slots=fields.integer("pilot_slots", 0, minimum=0),
             prior=_read_prior(fields),
             rule=_read_rule(fields),
-            scoring=fields.choice("scoring", ("EAP", "MAP", "ML", "WL"), "EAP"),
+            scoring=fields.choice("scoring", ("EAP", "WL"), "EAP"),
             review=fields.choice("review", ("allowed", "none"), "none"),
             feedback=fields.choice("feedback", ("objectives", "rationales"), "objectives"),
             omitted=fields.choice("omitted", ("zero",), "zero"),
