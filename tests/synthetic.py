@@ -1,0 +1,125 @@
+"""A small made-up bank for tests that need a release before, or apart from, the real one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assess.irt.models import ItemParameters
+from assess.session import Release
+
+CODES = ("TL.3.a", "TL.3.b", "TL.3.c")
+
+
+def item(number: int, *, code: str | None = None, **changes: Any) -> dict[str, Any]:
+    """A single-choice item with key b."""
+    identity = f"x-{number:03d}"
+    mapping: dict[str, Any] = {
+        "id": identity,
+        "version": 1,
+        "state": "active",
+        "interaction": "single_choice",
+        "options": ["a", "b", "c"],
+        "key": "b",
+        "process": "apply",
+        "alignments": [{"framework": "unesco-ict-cft", "version": "2", "code": code or CODES[number % 3]}],
+        "judged": {"just_proficient": 0.6, "reason": "made up"},
+        "texts": {
+            "en": {
+                "stem": f"Stem of item {number}.",
+                "options": {"a": "First", "b": "Second", "c": "Third"},
+                "rationales": {"a": "SECRET-RATIONALE a", "b": "SECRET-RATIONALE b", "c": "SECRET-RATIONALE c"},
+            }
+        },
+    }
+    return mapping | changes
+
+
+def document(
+    *,
+    kind: str = "fixed",
+    calibrated: bool = False,
+    n_items: int = 12,
+    with_case_set: bool = False,
+    n_pilot: int = 0,
+    form: dict[str, Any] | None = None,
+    cut: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A release document over `n_items` scored items, difficulties spread over [-1.5, 1.5]."""
+    mappings = [item(number) for number in range(1, n_items + n_pilot + 1)]
+    items = {f"{m['id']}.v1": m for m in mappings}
+    scored, pilot = list(items)[:n_items], list(items)[n_items:]
+    units, case_sets = list(scored), {}
+    if with_case_set:
+        members = units[-3:]
+        case_sets = {
+            "x-set.v1": {"kind": "case_set", "id": "x-set", "version": 1, "items": members, "texts": {"en": "Story."}}
+        }
+        for member in members:
+            items[member] = {**items[member], "case_set": "x-set"}
+        units = [*units[:-3], "x-set.v1"]
+    singles = [unit for unit in units if unit in items]
+    difficulties = [3.0 * j / max(len(singles) - 1, 1) - 1.5 for j in range(len(singles))]
+    records = ItemParameters(singles, "2PL", [1.2] * len(singles), [[b] for b in difficulties]).to_records()
+    if with_case_set:
+        records += ItemParameters(["x-set.v1"], "GPCM", [0.8], [[-0.5, 0.0, 0.5]]).to_records()
+    status = "calibrated" if calibrated else "provisional"
+    raw = kind == "fixed" and not calibrated
+    base: dict[str, Any] = {
+        "id": f"x-{kind}",
+        "version": 1,
+        "course": "twt-3",
+        "kind": kind,
+        "title": {"en": "A made-up form"},
+        "units": units,
+        "pilot": pilot,
+        "pilot_slots": len(pilot),
+        "parameter_set": "x-parameters.v1",
+        "cut": "x-cut.v1",
+        "rule": {"kind": "raw"} if raw else {"kind": "probability"},
+        "review": "allowed" if kind == "fixed" else "none",
+        "time_limit_minutes": 30,
+    }
+    if kind == "adaptive":
+        base["adaptive"] = {"min_units": 5, "max_units": 8, "randomesque": 2}
+        base["blueprint"] = [
+            {"label": code, "minimum": 1, "framework": "unesco-ict-cft", "version": "2", "code": code} for code in CODES
+        ]
+    return {
+        "schema": "assess.release/1",
+        "course": {"id": "twt-3", "programme": "teaching-with-technology", "title": {"en": "A made-up course"}},
+        "bank": {
+            "id": "x",
+            "version": 1,
+            "security": "open",
+            "licence": "CC-BY-4.0",
+            "objectives": {code: {"text": {"en": f"Paraphrase of {code}"}} for code in CODES},
+        },
+        "form": base | (form or {}),
+        "items": items,
+        "case_sets": case_sets,
+        "parameter_set": {
+            "id": "x-parameters",
+            "version": 1,
+            "course": "twt-3",
+            "status": status,
+            "scale": {"id": "twt-3/1" if calibrated else "twt-3/0", "reference_group": "made up"},
+            "items": records,
+            "provenance": {},
+        },
+        "cut": {
+            "id": "x-cut",
+            "version": 1,
+            "level": "KA",
+            "theta": 0.0,
+            "scale": "twt-3/1" if calibrated else "twt-3/0",
+            "method": "made up",
+            "status": "provisional",
+            "ratings": dict.fromkeys(items, 0.6),
+        }
+        | (cut or {}),
+    }
+
+
+def release(**options: Any) -> Release:
+    """The resolved release of `document(**options)`."""
+    return Release.from_document(document(**options))
