@@ -69,8 +69,8 @@ clean: ## remove the environment, caches and builds (not var/, where the data ar
 # --- the environment -----------------------------------------------------------
 # `install` has what the server needs, `install-dev` all extras. A stamp says which lock is in.
 
-install: $(VENV)/installed
-install-dev: $(VENV)/installed-dev
+install: $(VENV)/installed ## make the environment, with what the server needs
+install-dev: $(VENV)/installed-dev ## make the environment, with all extras
 
 $(VENV)/installed: requirements.lock pyproject.toml | $(BIN)/uv
 	$(SYNC) requirements.lock
