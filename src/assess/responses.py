@@ -205,9 +205,9 @@ class ResponseMatrix:
         shape = f"{self.n_persons:,} persons x {self.n_items} items"
         return f"<ResponseMatrix: {shape}, {100 * share:.1f} % missing>"
 
-    def take_persons(self, rows: ArrayLike) -> ResponseMatrix:
-        """Some persons, by row numbers or a boolean mask; item categories are kept."""
-        chosen = np.asarray(rows)
+    def take_persons(self, rows: slice | ArrayLike) -> ResponseMatrix:
+        """Some persons, by row numbers, a slice or a boolean mask; items keep their categories."""
+        chosen = rows if isinstance(rows, slice) else np.asarray(rows)
         return ResponseMatrix(
             self.categories[chosen], self.person_ids[chosen], self.item_ids, self.n_categories
         )
@@ -302,7 +302,7 @@ def as_matrix(
         return responses
     if not hasattr(responses, "columns"):
         raise InvalidResponses(
-            f"responses are {type(responses).__name__}; give a DataFrame, persons x items, or a ResponseMatrix"
+            f"got {type(responses).__name__}; give a DataFrame, persons x items, or a ResponseMatrix"
         )
     return ResponseMatrix.from_frame(responses, known_items=known_items, allow_wide=allow_wide)
 
@@ -350,21 +350,23 @@ def _check_orientation(
 
 def _numbers(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[Any]:
     """Numbers of a table, nan where a cell is empty; text is refused by column."""
-    kinds = {dtype.kind for dtype in frame.dtypes if isinstance(dtype, np.dtype)}
-    if len(kinds) and kinds <= set("iub") and all(isinstance(dtype, np.dtype) for dtype in frame.dtypes):
+    import pandas as pd
+
+    kinds = {dtype.kind if isinstance(dtype, np.dtype) else "?" for dtype in frame.dtypes}
+    if kinds <= set("iub"):
         return frame.to_numpy(dtype=np.int64)
-    if kinds <= set("iubf") and all(isinstance(dtype, np.dtype) for dtype in frame.dtypes):
+    if kinds <= set("iubf"):
         return frame.to_numpy(dtype=float)
     out = np.empty(frame.shape)
     for j, column in enumerate(columns):
-        cells = frame.iloc[:, j]
-        if cells.dtype == object or cells.dtype.kind not in "iubf":
-            for row, cell in zip(frame.index, cells, strict=True):
-                if isinstance(cell, str) or not (np.isscalar(cell) or cell is None or cells.isna().loc[row]):
-                    raise InvalidResponses(
-                        f"column {column!r}, row {row!r}: {cell!r} is text; give whole numbers from 0"
-                    )
-        out[:, j] = cells.astype("Float64").to_numpy(dtype=float, na_value=np.nan)
+        cells = frame.iloc[:, j].astype(object)
+        is_text = cells.map(lambda cell: isinstance(cell, str))
+        numbers = pd.to_numeric(cells.mask(is_text), errors="coerce")
+        bad = np.flatnonzero((numbers.isna() & cells.notna()).to_numpy())
+        if len(bad):
+            row, cell = frame.index[bad[0]], cells.iloc[bad[0]]
+            raise InvalidResponses(f"column {column!r}, row {row!r}: {cell!r} is no number; give 0, 1, ...")
+        out[:, j] = numbers.to_numpy(dtype=float, na_value=np.nan)
     return out
 
 
@@ -374,8 +376,8 @@ def _refuse_negative(values: NDArray[Any], columns: Sequence[str], rows: NDArray
     if bad.any():
         i, j = (int(x[0]) for x in np.nonzero(bad))
         raise InvalidResponses(
-            f"item {columns[j]!r}, person {rows[i]!r}: category {values[i, j]:g} is negative; "
-            "leave the cell empty, or say missing_codes=True for -1 not administered, -2 omitted, -3 not reached"
+            f"item {columns[j]!r}, person {rows[i]!r}: category {values[i, j]:g} is negative; leave the "
+            "cell empty, or say missing_codes=True for -1 not administered, -2 omitted, -3 not reached"
         )
 
 
@@ -388,9 +390,7 @@ def _as_categories(values: NDArray[Any], items: Sequence[str]) -> NDArray[np.int
         broken = ~np.isfinite(filled) | (filled != np.floor(filled))
         if broken.any():
             i, j = (int(x[0]) for x in np.nonzero(broken))
-            raise InvalidResponses(
-                f"item {items[j]!r}, row {i}: category {values[i, j]} is not a whole number from 0"
-            )
+            raise InvalidResponses(f"item {items[j]!r}, row {i}: {values[i, j]} is not a whole number from 0")
         values = filled
     if values.dtype.kind != "b" and ((values < NOT_REACHED) | (values > _MAX_CATEGORY)).any():
         outside = (values < NOT_REACHED) | (values > _MAX_CATEGORY)

@@ -6,6 +6,8 @@ calibration engines come when they are used.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from assess.irt.models import (
     ItemParameters,
     ParameterSet,
@@ -15,13 +17,45 @@ from assess.irt.models import (
     log_category_probabilities,
     test_characteristic,
 )
+from assess.irt.scoring import Prior, score, score_one, summed_score_table
+from assess.irt.simulate import simulate
+
+if TYPE_CHECKING:
+    from assess.irt.calibration import Calibration, CalibrationOptions, calibrate
 
 __all__ = [
+    "Calibration",
+    "CalibrationOptions",
     "ItemParameters",
     "ParameterSet",
+    "Prior",
+    "calibrate",
     "category_probabilities",
     "expected_score",
     "information",
     "log_category_probabilities",
+    "score",
+    "score_one",
+    "simulate",
+    "summed_score_table",
     "test_characteristic",
 ]
+
+# Names whose modules load more than numpy, and where they live (PEP 562).
+_LATER = {
+    "Calibration": "assess.irt.calibration",
+    "CalibrationOptions": "assess.irt.calibration",
+    "calibrate": "assess.irt.calibration",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
