@@ -9,12 +9,13 @@ holds these digits, always leads to the same decision again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from assess.errors import InvalidContent, InvalidFact, InvalidParameters
+from assess.items import DecisionRule
 from assess.scale import CutScore, Score, require_same_scale
 from assess.standards.records import decimal9, rounded9
 
@@ -44,10 +45,10 @@ class ProbabilityRule:
     p_fail: float = 0.25
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.p_fail <= self.p_pass < 1.0:
+        if not 0.0 < self.p_fail < self.p_pass < 1.0:
             raise InvalidContent(
                 f"probability rule: p_fail {self.p_fail} and p_pass {self.p_pass} "
-                "must satisfy 0 < p_fail <= p_pass < 1"
+                "must satisfy 0 < p_fail < p_pass < 1"
             )
 
     @property
@@ -107,44 +108,37 @@ class RawRule:
 Rule = ProbabilityRule | PointRule | RawRule
 
 
-def rule_from_mapping(mapping: Mapping[str, object], *, place: str = "") -> Rule:
-    """A rule as a form file states it.
+def rule_for(stated: DecisionRule, *, scoring: str = "WL") -> Rule:
+    """The rule that a form states, ready to decide.
+
+    Parameters
+    ----------
+    stated : DecisionRule
+        As the form file has it.
+    scoring : str
+        The form's scoring method, which a point rule decides on.
 
     Raises
     ------
     InvalidContent
-        An unknown kind or field, or terms outside their range.
+        An unknown kind, or a point rule on a method that may be infinite.
 
     Examples
     --------
-    >>> rule_from_mapping({"kind": "probability", "p_pass": 0.8, "p_fail": 0.2})
+    >>> rule_for(DecisionRule(p_pass=0.8, p_fail=0.2))
     ProbabilityRule(p_pass=0.8, p_fail=0.2)
-    >>> rule_from_mapping({"kind": "point", "method": "EAP"}).id
-    'point/1'
+    >>> rule_for(DecisionRule("point"), scoring="EAP").terms
+    (('method', 'EAP'),)
     """
-    kinds: dict[str, tuple[str, ...]] = {"probability": ("p_pass", "p_fail"), "point": ("method",), "raw": ()}
-    kind = mapping.get("kind")
-    if not isinstance(kind, str) or kind not in kinds:
-        raise InvalidContent(f"kind {kind!r} is not one of probability, point, raw", place=place)
-    unknown = sorted(set(mapping) - {"kind", *kinds[kind]})
-    if unknown:
-        allowed = ", ".join(kinds[kind]) or "no other field"
-        raise InvalidContent(f"{kind} rule: unknown field {unknown[0]!r}; it takes {allowed}", place=place)
-    try:
-        if kind == "point":
-            return PointRule(str(mapping.get("method", "WL")))
-        if kind == "raw":
+    match stated.kind:
+        case "probability":
+            return ProbabilityRule(stated.p_pass, stated.p_fail)
+        case "point":
+            return PointRule(scoring)
+        case "raw":
             return RawRule()
-        limits = {}
-        for name in kinds[kind]:
-            if name in mapping:
-                value = mapping[name]
-                if isinstance(value, bool) or not isinstance(value, int | float):
-                    raise InvalidContent(f"{name} is {value!r}; it must be a number between 0 and 1")
-                limits[name] = float(value)
-        return ProbabilityRule(**limits)
-    except InvalidContent as fault:
-        raise InvalidContent(str(fault), place=place) if place and not fault.place else fault from None
+        case kind:
+            raise InvalidContent(f"decision rule: kind {kind!r} is not one of probability, point, raw")
 
 
 # --- one session -----------------------------------------------------------

@@ -1,0 +1,375 @@
+"""Badge eligibility: rules over decisions and facts, with reasons.
+
+Two doors: `load_rules` reads and checks the rules of a programme; `evaluate`
+asks them about a subject as of a day. The language is in `grammar`, the
+meaning of facts and days in `facts`, the values in `evaluation`, and reasons
+and sentences in `explanation`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from assess.errors import InvalidRule, NotFound
+from assess.standards import evaluation, explanation
+from assess.standards.evaluation import Question, Truth
+from assess.standards.facts import LAST, Fact, FactBook, Moment, instant
+from assess.standards.grammar import predicates
+from assess.standards.rules import BadgeRule, BadgeRules, Course, parse_rules
+
+__all__ = [
+    "BadgeRule",
+    "BadgeRules",
+    "Course",
+    "Eligibility",
+    "Evidence",
+    "FactBook",
+    "Missing",
+    "Progress",
+    "Reason",
+    "evaluate",
+    "load_rules",
+    "rule_sentence",
+]
+
+_TICK = timedelta(microseconds=1)
+
+
+# --- rules -----------------------------------------------------------------
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without duplicate keys: the second of two badges of one id would replace the first in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise InvalidRule(
+                    f"the key {key!r} is given twice", path=f"line {key_node.start_mark.line + 1}"
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
+        raise InvalidRule(f"the key {twice!r} is given twice", path=twice)
+    return mapping
+
+
+def load_rules(source: str | Path | Mapping[str, Any]) -> BadgeRules:
+    """The badge rules of a programme, checked.
+
+    Parameters
+    ----------
+    source : path or mapping
+        A YAML or JSON file, or what is in it: `badges` (a list of entries
+        with an `id`, or a mapping by id), and if it is a programme file
+        `courses`, `external_badges`, `time_zone` and `accept_provisional`.
+        With `courses`, a rule may name only declared courses and badges;
+        without, undeclared ones count as external.
+
+    Raises
+    ------
+    InvalidRule
+        A fault, with the path to it: an unknown field, course or badge, an
+        empty group, an `at_least` that cannot hold.
+    RuleCycle
+        Badges that feed each other, named.
+
+    Examples
+    --------
+    >>> load_rules({"courses": ["c1", "c2"],
+    ...             "badges": {"BOTH": {"rule": {"all_of": [{"pass": {"course": "c1"}}]}}}})
+    <BadgeRules: 1 badge, 2 courses, UTC>
+    >>> load_rules({"badges": {"NONE": {"rule": {"all_of": []}}}})
+    Traceback (most recent call last):
+        ...
+    assess.errors.InvalidRule: badges.NONE.rule.all_of: an empty list of rules says nothing; name at least one
+    """
+    if isinstance(source, Mapping):
+        return parse_rules(source)
+    path = Path(source)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".json":
+            content = json.loads(text, object_pairs_hook=_without_duplicates)
+        else:
+            content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, only stricter
+    except (UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as fault:
+        raise InvalidRule(
+            f"not readable as UTF-8 {path.suffix.lstrip('.') or 'YAML'}: {fault}", path=path.name
+        ) from fault
+    if not isinstance(content, Mapping):
+        raise InvalidRule("expected a mapping with `badges`", path=path.name)
+    return parse_rules(content)
+
+
+def rule_sentence(rules: BadgeRules, badge: str) -> str:
+    """The rule of a badge as a sentence to hold against the published criterion.
+
+    Examples
+    --------
+    >>> rules = load_rules({"badges": {"B": {"rule": {"all_of": [
+    ...     {"pass": {"course": "c1"}}, {"pass": {"course": "c2"}}]}}}})
+    >>> rule_sentence(rules, "B")
+    'Pass all two courses: c1, c2.'
+    """
+    return explanation.rule_in_words(_badge(rules, badge))
+
+
+def _badge(rules: BadgeRules, badge: str) -> BadgeRule:
+    if badge not in rules.badges:
+        raise NotFound("badge", badge)
+    return rules.badges[badge]
+
+
+# --- answers ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """The value of one predicate and the ids of the facts behind it."""
+
+    path: str
+    predicate: Mapping[str, Any]
+    value: str
+    code: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """One of the predicates that together stand between the subject and the badge."""
+
+    path: str
+    predicate: Mapping[str, Any]
+    who: str
+    action: str
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A fact that a reason rests on; `course` and `record_sha256` for a decision."""
+
+    type: str
+    id: str
+    course: str | None = None
+    badge: str | None = None
+    record_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Predicates met, of those on the shortest way."""
+
+    met: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Eligibility:
+    """The answer about one badge and one subject, with all it rests on.
+
+    Attributes
+    ----------
+    status : str
+        eligible, not_eligible, undetermined, expired, retired or not_open.
+    reasons : tuple of Reason
+        Every predicate of the rule, in the order of the file.
+    missing : tuple of Missing
+        A minimal set: facts that make exactly these predicates true make the
+        subject eligible. Empty unless not_eligible or undetermined.
+    evidence : tuple of Evidence
+        The facts that the reasons name.
+    since, valid_until : datetime or None
+        When the status began, None if the facts never held another; when, by
+        what is known now, an eligible status will end.
+    """
+
+    badge: str
+    subject: str
+    as_of: datetime
+    as_known_at: datetime | None
+    status: str
+    reasons: tuple[Reason, ...]
+    missing: tuple[Missing, ...]
+    evidence: tuple[Evidence, ...]
+    sentence: str
+    progress: Progress
+    since: datetime | None
+    valid_until: datetime | None
+    rule_version: str
+
+    @property
+    def eligible(self) -> bool:
+        return self.status == "eligible"
+
+    def __repr__(self) -> str:
+        return f"<Eligibility {self.badge} of {self.subject}: {self.status}; {self.sentence}>"
+
+    def summary(self) -> str:
+        """The whole answer as text, one line per predicate."""
+        lines = [
+            f"{self.badge} of {self.subject} as of {self.as_of.isoformat()}: {self.status}",
+            self.sentence,
+        ]
+        lines += [f"  {reason.path or 'rule'}: {reason.value} ({reason.code})" for reason in self.reasons]
+        lines += [f"  to do at {gap.path or 'rule'}: {gap.who} {gap.action}" for gap in self.missing]
+        return "\n".join(lines)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values; times stay datetimes."""
+        plain = asdict(self)
+        for row in plain["evidence"]:
+            for name in [name for name, value in row.items() if value is None]:
+                del row[name]
+        return plain
+
+
+def evaluate(
+    rules: BadgeRules,
+    facts: Iterable[Mapping[str, Any]] | FactBook,
+    *,
+    badge: str,
+    subject: str,
+    as_of: Moment,
+    as_known_at: Moment | None = None,
+    accept_provisional: bool | None = None,
+) -> Eligibility:
+    """Whether a subject is eligible for a badge, and why.
+
+    Parameters
+    ----------
+    rules : BadgeRules
+    facts : iterable of mapping, or FactBook
+        In any order. A `FactBook` is checked once and can be asked about many
+        badges; it must have been made for the same time zone and knowledge.
+    badge, subject : str
+        A fact without `s` is about the subject.
+    as_of : date, datetime or str
+        A day means its last instant in the programme's time zone.
+    as_known_at : date, datetime or str, optional
+        Leave out what was recorded later.
+    accept_provisional : bool, optional
+        Instead of what the rules say.
+
+    Raises
+    ------
+    NotFound
+        No such badge.
+    InvalidFact
+        A fact that lacks what its type must carry.
+
+    Examples
+    --------
+    >>> rules = load_rules({"badges": {"B": {"rule": {"all_of": [
+    ...     {"pass": {"course": "c1"}}, {"pass": {"course": "c2"}}]}}}})
+    >>> facts = [{"t": "decision", "at": "2026-05-01", "course": "c1", "outcome": "pass"}]
+    >>> answer = evaluate(rules, facts, badge="B", subject="p1", as_of="2026-06-01")
+    >>> answer
+    <Eligibility B of p1: not_eligible; 1 of 2 courses passed; still missing: c2.>
+    >>> [(gap.path, gap.who, gap.action) for gap in answer.missing]
+    [('all_of[1]', 'learner', 'start')]
+    """
+    rule = _badge(rules, badge)
+    zone = rules.time_zone
+    now = instant(as_of, zone, end=True)
+    book = facts
+    if not isinstance(book, FactBook):
+        book = FactBook(book, subject=subject, time_zone=zone, as_known_at=as_known_at)
+    accept = rules.accept_provisional if accept_provisional is None else accept_provisional
+    question = evaluation.question_for(rule, rules, book, subject, now, accept)
+    status = evaluation.status(rule, question)
+
+    found = [
+        (path, predicate, evaluation.find(predicate, question)) for path, predicate in predicates(rule.rule)
+    ]
+    placed = explanation.missing(rule.rule, question) if status in ("not_eligible", "undetermined") else []
+    by_path = {path: finding for path, _, finding in found}
+    steps = [
+        (path, predicate, *explanation.next_step(predicate, by_path[path])) for path, predicate in placed
+    ]
+    reasons = [
+        Reason(
+            path, predicate.declared, finding.value.word, finding.code, tuple(f.id for f in finding.evidence)
+        )
+        for path, predicate, finding in found
+    ]
+    evidence = [fact for _, _, finding in found for fact in finding.evidence]
+    kept = evaluation.granted(rule, question)
+    if (
+        status == "eligible"
+        and kept.value is Truth.TRUE
+        and evaluation.value(rule.rule, question) is not Truth.TRUE
+    ):
+        own = {"held": {"badge": rule.id}}
+        reasons.insert(0, Reason("", own, "true", kept.code, tuple(fact.id for fact in kept.evidence)))
+        evidence = [*kept.evidence, *evidence]
+    done = explanation.progress(rule.rule, question)
+    gaps = [(predicate, by_path[path].value) for path, predicate in placed]
+    since, until = _period(rule, question, status)
+    return Eligibility(
+        badge=badge,
+        subject=subject,
+        as_of=now,
+        as_known_at=None if as_known_at is None else instant(as_known_at, zone, end=True),
+        status=status,
+        reasons=tuple(reasons),
+        missing=tuple(
+            Missing(path, predicate.declared, who, action) for path, predicate, who, action in steps
+        ),
+        evidence=tuple({fact.id: _evidence(fact) for fact in evidence}.values()),
+        sentence=explanation.status_sentence(rule, status, done, gaps),
+        progress=Progress(*done),
+        since=since,
+        valid_until=until,
+        rule_version=rule.version,
+    )
+
+
+def _evidence(fact: Fact) -> Evidence:
+    text = {
+        name: str(fact.properties[name])
+        for name in ("course", "badge", "record_sha256")
+        if fact.properties.get(name)
+    }
+    return Evidence(fact.type, fact.id, **text)
+
+
+def _period(rule: BadgeRule, question: Question, status: str) -> tuple[datetime | None, datetime | None]:
+    """Since when the status holds, and until when an eligible one will."""
+
+    def status_at(now: datetime) -> str:
+        asked = evaluation.question_for(
+            rule, question.rules, question.book, question.subject, now, question.accept_provisional
+        )
+        return evaluation.status(rule, asked)
+
+    turns = evaluation.turning_points(rule, question)
+    since: datetime | None = None
+    for turn in reversed([turn for turn in turns if turn <= question.now]):
+        since = turn
+        if status_at(turn - _TICK) != status:
+            break
+    else:
+        since = None
+    if status != "eligible":
+        return since, None
+    for turn in turns:
+        if question.now < turn < LAST and status_at(turn) != "eligible":
+            last = turn - _TICK
+            return since, last.replace(microsecond=0) if last.microsecond == 999_999 else last
+    return since, None

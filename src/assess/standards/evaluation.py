@@ -1,0 +1,426 @@
+"""What a rule is worth for a subject at a moment: true, false or unknown.
+
+Groups follow Kleene's strong logic: one false conjunct makes a conjunction
+false whatever is unknown, and one true alternative makes an alternative true.
+
+References
+----------
+Kleene (1952), *Introduction to Metamathematics*, section 64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, tzinfo
+from enum import IntEnum
+from fractions import Fraction
+from functools import cached_property
+
+from assess.standards.facts import (
+    FIRST,
+    LAST,
+    Fact,
+    FactBook,
+    add_years,
+    first_instant,
+    last_instant,
+)
+from assess.standards.grammar import (
+    AllOf,
+    AnyOf,
+    Application,
+    AtLeast,
+    HasFact,
+    Held,
+    Invited,
+    Judgement,
+    Members,
+    Pass,
+    Points,
+    Predicate,
+    Rule,
+    Undefined,
+    predicates,
+)
+from assess.standards.rules import BadgeRule, BadgeRules
+
+_TICK = timedelta(microseconds=1)
+
+
+class Truth(IntEnum):
+    """Three values in their order, so that "and" is the least and "or" the greatest."""
+
+    FALSE = 0
+    UNKNOWN = 1
+    TRUE = 2
+
+    @property
+    def word(self) -> str:
+        """The word of the HTTP contract."""
+        return self.name.lower()
+
+
+def truth(known: bool) -> Truth:
+    """A plain yes or no as one of three values."""
+    return Truth.TRUE if known else Truth.FALSE
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The value of a predicate, why in one code of the HTTP contract, and the facts behind it."""
+
+    value: Truth
+    code: str
+    evidence: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whom a rule is asked about, and as of when.
+
+    `moment` is when the evidence must exist; `now` is when the question is
+    asked, and what was voided by then is void. They differ only for a badge
+    that is retired or has run out: it is judged at its last moment.
+    """
+
+    rules: BadgeRules
+    book: FactBook
+    subject: str
+    moment: datetime
+    now: datetime
+    accept_provisional: bool
+
+    @property
+    def time_zone(self) -> tzinfo:
+        return self.rules.time_zone
+
+    def of(self, type_: str) -> tuple[Fact, ...]:
+        return self.book.of(self.subject, type_)
+
+    def counting(self, type_: str) -> list[Fact]:
+        return [fact for fact in self.of(type_) if fact.counts(self.moment, self.now)]
+
+    def in_force(self, type_: str) -> list[Fact]:
+        return [fact for fact in self.of(type_) if fact.in_force(self.moment, self.now)]
+
+    def void(self, type_: str) -> list[Fact]:
+        return [fact for fact in self.of(type_) if fact.at <= self.moment and fact.void_at <= self.now]
+
+    def supposing(self, facts: Iterable[Fact]) -> Question:
+        return replace(self, book=self.book.supposing(facts))
+
+    @cached_property
+    def members(self) -> dict[str, Fact]:
+        """Persons with a membership in force."""
+        return {fact.text("person"): fact for fact in self.in_force("membership")}
+
+
+def value(rule: Rule, question: Question) -> Truth:
+    """The value of a rule.
+
+    Examples
+    --------
+    >>> from assess.standards.rules import parse_rules
+    >>> rules = parse_rules({"badges": [{"id": "B", "rule": {"undefined": {"reason": "none published"}}}]})
+    >>> question = Question(rules, FactBook([], subject="p1"), "p1", LAST, LAST, False)
+    >>> value(rules.badges["B"].rule, question).word
+    'unknown'
+    """
+    match rule:
+        case AllOf():
+            return min(value(inner, question) for inner in rule.rules)
+        case AnyOf():
+            return max(value(inner, question) for inner in rule.rules)
+        case AtLeast():
+            values = sorted((value(inner, question) for inner in dict.fromkeys(rule.rules)), reverse=True)
+            return values[rule.n - 1]
+        case Predicate():
+            return find(rule, question).value
+
+
+def find(predicate: Predicate, question: Question) -> Finding:
+    """The value of a predicate with its reason."""
+    match predicate:
+        case Pass():
+            return _pass(predicate, question)
+        case HasFact():
+            return _has_fact(predicate, question)
+        case Held():
+            return _held(predicate, question)
+        case Invited() | Application():
+            return _invited_or_applied(predicate, question)
+        case Judgement():
+            return _judgement(predicate, question)
+        case Points():
+            return _points(predicate, question)
+        case Members():
+            return _members(predicate, question)
+        case Undefined():
+            return Finding(Truth.UNKNOWN, "rule_undefined")
+    raise AssertionError(f"no evaluation for {type(predicate).__name__}")
+
+
+# --- predicates ------------------------------------------------------------
+
+
+def _pass(predicate: Pass, question: Question) -> Finding:
+    at_moment = _current_decision(predicate, question, question.moment)
+    if question.moment == question.now or at_moment.value is Truth.FALSE:
+        return at_moment
+    # A pass that was taken back after the badge's last moment was never one.
+    return min(at_moment, _current_decision(predicate, question, question.now), key=lambda found: found.value)
+
+
+def _current_decision(predicate: Pass, question: Question, moment: datetime) -> Finding:
+    """What the last decision by date says; an adaptive practice session decides nothing."""
+    decisions = [
+        fact
+        for fact in question.of("decision")
+        if fact.properties["course"] == predicate.course
+        and fact.at <= moment
+        and not fact.properties.get("practice", False)
+    ]
+    counting = [fact for fact in decisions if fact.void_at > question.now]
+    if not counting:
+        return Finding(
+            Truth.FALSE, "decision_withdrawn" if decisions else "no_decision", tuple(decisions[-1:])
+        )
+    current = counting[-1]
+    codes = {
+        "void": (Truth.FALSE, "decision_withdrawn"),
+        "incomplete": (Truth.FALSE, "decision_incomplete"),
+        "pending": (Truth.UNKNOWN, "decision_pending"),
+        "undetermined": (Truth.UNKNOWN, "decision_undetermined"),
+        "not_passed": (Truth.FALSE, "decision_not_passed"),
+        "passed": (Truth.TRUE, "decision_passed"),
+    }
+    found, code = codes[current.word]
+    decided = current.word in ("passed", "not_passed")
+    if decided and current.properties.get("provisional", False) and not question.accept_provisional:
+        found, code = Truth.UNKNOWN, "decision_provisional"
+    elif current.word == "passed" and current.until < moment:
+        found, code = Truth.FALSE, "decision_too_old"
+    return Finding(found, code, (current,))
+
+
+def matching(predicate: HasFact, facts: Iterable[Fact]) -> dict[tuple[str, ...], Fact]:
+    """Facts that carry all properties themselves, one for each different thing."""
+    found: dict[tuple[str, ...], Fact] = {}
+    for fact in facts:
+        if all(fact.tokens.get(name) in wanted for name, wanted in predicate.where):
+            # Facts that lack the property cannot be told apart, so together they are one.
+            key = tuple(fact.tokens.get(name, "") for name in predicate.distinct_by) or (fact.id,)
+            found.setdefault(key, fact)
+    return found
+
+
+def _has_fact(predicate: HasFact, question: Question) -> Finding:
+    found = matching(predicate, question.in_force(predicate.type))
+    if len(found) >= predicate.count:
+        return Finding(Truth.TRUE, "fact_present", tuple(found.values()))
+    void = matching(predicate, question.void(predicate.type))
+    code = "fact_void" if void else "fact_missing"
+    return Finding(Truth.FALSE, code, (*found.values(), *void.values()))
+
+
+def award_end(award: Fact, rules: BadgeRules) -> datetime:
+    """The last instant of an award: its own, or that of the badge if it states none."""
+    badge = rules.badges.get(award.text("badge"))
+    if award.until != LAST or badge is None or badge.valid_until is None:
+        return award.until
+    return last_instant(badge.valid_until, rules.time_zone)
+
+
+def _held(predicate: Held, question: Question) -> Finding:
+    awards = [fact for fact in question.counting("award") if fact.properties["badge"] == predicate.badge]
+    if not awards:
+        return Finding(Truth.FALSE, "award_missing")
+    active = [fact for fact in awards if award_end(fact, question.rules) >= question.moment]
+    if not active and predicate.status == "active":
+        return Finding(Truth.FALSE, "award_expired", tuple(awards))
+    met = not predicate.for_years or _held_for(awards, predicate.for_years, question)
+    return Finding(truth(met), "award_active" if active else "award_expired", tuple(active or awards))
+
+
+def _held_for(awards: list[Fact], years: int, question: Question) -> bool:
+    """Whether awards that follow each other without a gap cover that many years."""
+    begun = reached = FIRST
+    for award in awards:
+        end = award_end(award, question.rules)
+        if begun == FIRST or award.at > reached:
+            begun, reached = award.at, FIRST
+        reached = max(reached, end if end == LAST else end + _TICK)
+        if add_years(begun, years, question.time_zone) <= min(reached, question.moment):
+            return True
+    return False
+
+
+def _invited_or_applied(predicate: Invited | Application, question: Question) -> Finding:
+    """The latest word for each cohort and intake counts; one that was accepted is enough."""
+    type_ = "application" if isinstance(predicate, Application) else "invitation"
+    intake = predicate.intake if isinstance(predicate, Application) else ()
+
+    def wanted(fact: Fact) -> bool:
+        return fact.has_label("cohort", predicate.cohort) and fact.has_label("intake", intake)
+
+    to_program = [fact for fact in question.of(type_) if fact.properties["program"] == predicate.program]
+    counting = [fact for fact in to_program if fact.in_force(question.moment, question.now)]
+    current = {
+        (fact.tokens.get("cohort"), fact.tokens.get("intake")): fact for fact in counting if wanted(fact)
+    }
+    accepted = tuple(fact for fact in current.values() if fact.word == "accepted")
+    if accepted:
+        return Finding(Truth.TRUE, "fact_present", accepted)
+    undecided = tuple(fact for fact in current.values() if fact.word == "undecided")
+    if undecided:
+        return Finding(Truth.UNKNOWN, "application_undecided", undecided)
+    if current:
+        return Finding(Truth.FALSE, "fact_missing", tuple(current.values()))
+    void = [f for f in to_program if f.at <= question.moment and f.void_at <= question.now and wanted(f)]
+    if void:
+        return Finding(Truth.FALSE, "fact_void", tuple(void))
+    if counting:
+        return Finding(Truth.FALSE, "cohort_mismatch", tuple(counting))
+    return Finding(Truth.FALSE, "fact_missing")
+
+
+def _judgement(predicate: Judgement, question: Question) -> Finding:
+    answers = [
+        fact
+        for fact in question.in_force("judgement")
+        if fact.properties["q"] == predicate.q and fact.properties["role"] in predicate.by
+    ]
+    if not answers:
+        return Finding(Truth.UNKNOWN, "judgement_missing")
+    latest = answers[-1]
+    yes = latest.word == "yes"
+    return Finding(truth(yes), "fact_present" if yes else "fact_missing", (latest,))
+
+
+def points(predicate: Points, question: Question) -> tuple[Fraction, tuple[Fact, ...]]:
+    """The exact sum over distinct keys, the latest value of each, with its facts."""
+    current = {
+        fact.tokens["key"]: fact
+        for fact in question.in_force("points")
+        if fact.properties["ledger"] == predicate.ledger
+    }
+    return sum((decimal(f.properties["value"]) for f in current.values()), Fraction()), tuple(
+        current.values()
+    )
+
+
+def decimal(number: float) -> Fraction:
+    """The number that was written: ten times 0.1 point is one point."""
+    return Fraction(repr(number))
+
+
+def _points(predicate: Points, question: Question) -> Finding:
+    total, facts = points(predicate, question)
+    if total >= decimal(predicate.at_least):
+        return Finding(Truth.TRUE, "fact_present", facts)
+    return Finding(Truth.FALSE, "points_short", facts)
+
+
+def _members(predicate: Members, question: Question) -> Finding:
+    values = {
+        person: value(predicate.satisfy, replace(question, subject=person)) for person in question.members
+    }
+    satisfied = [person for person, found in values.items() if found is Truth.TRUE]
+    possible = [person for person, found in values.items() if found is not Truth.FALSE]
+    evidence = tuple(question.members[person] for person in satisfied)
+    if len(satisfied) >= predicate.at_least:
+        return Finding(Truth.TRUE, "fact_present", evidence)
+    return Finding(
+        truth(False) if len(possible) < predicate.at_least else Truth.UNKNOWN, "members_short", evidence
+    )
+
+
+# --- a badge ---------------------------------------------------------------
+
+
+def bounds(badge: BadgeRule, time_zone: tzinfo) -> tuple[datetime, datetime, datetime]:
+    """First instant open, last instant valid, first instant retired."""
+    return (
+        FIRST if badge.starts_on is None else first_instant(badge.starts_on, time_zone),
+        LAST if badge.valid_until is None else last_instant(badge.valid_until, time_zone),
+        LAST if badge.retired_on is None else first_instant(badge.retired_on, time_zone),
+    )
+
+
+def question_for(
+    badge: BadgeRule, rules: BadgeRules, book: FactBook, subject: str, now: datetime, accept_provisional: bool
+) -> Question:
+    """The question about a badge asked now, judged at the badge's last moment if that has passed."""
+    _, valid, retired = bounds(badge, rules.time_zone)
+    last = min(valid, retired if retired == LAST else retired - _TICK)
+    return Question(rules, book, subject, min(now, last), now, accept_provisional)
+
+
+def granted(badge: BadgeRule, question: Question) -> Finding:
+    """Whether the subject was given this very badge before its last moment, and still has it."""
+    awards = tuple(
+        fact
+        for fact in question.counting("award")
+        if fact.properties["badge"] == badge.id and award_end(fact, question.rules) >= question.now
+    )
+    return Finding(truth(bool(awards)), "award_active" if awards else "award_missing", awards)
+
+
+def status(badge: BadgeRule, question: Question) -> str:
+    """The status of a badge, in the words of the HTTP contract.
+
+    A badge that is not open yet, has run out, or is retired says so, whoever
+    asks; a retired one stays with those who had it, or who met the rule before.
+    """
+    opens, valid, retired = bounds(badge, question.time_zone)
+    if question.now < opens:
+        return "not_open"
+    if question.now > valid:
+        return "expired"
+    found = value(badge.rule, question)
+    if question.now >= retired:
+        kept = found is Truth.TRUE or granted(badge, question).value is Truth.TRUE
+        return "eligible" if kept else "retired"
+    return {Truth.TRUE: "eligible", Truth.FALSE: "not_eligible", Truth.UNKNOWN: "undetermined"}[found]
+
+
+def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
+    """Every instant at which the status may change, in order."""
+    opens, valid, retired = bounds(badge, question.time_zone)
+    types: set[str] = set()
+    years: set[int] = set()
+    _relevant(badge.rule, types, years)
+    if badge.retired_on is not None:
+        types.add("award")
+    points = {opens, retired, valid if valid == LAST else valid + _TICK}
+    for fact in question.book.facts:
+        if fact.type in types:
+            end = award_end(fact, question.rules) if fact.type == "award" else fact.until
+            points |= {fact.at, fact.void_at, end if end == LAST else end + _TICK}
+            if fact.type == "award":
+                points |= {add_years(fact.at, n, question.time_zone) for n in years}
+    return sorted(points - {FIRST, LAST})
+
+
+_TYPES: dict[type[Predicate], str] = {
+    Pass: "decision",
+    Held: "award",
+    Invited: "invitation",
+    Application: "application",
+    Judgement: "judgement",
+    Points: "points",
+    Members: "membership",
+}
+
+
+def _relevant(rule: Rule, types: set[str], years: set[int]) -> None:
+    for _, predicate in predicates(rule):
+        if isinstance(predicate, HasFact):
+            types.add(predicate.type)
+        elif type(predicate) in _TYPES:
+            types.add(_TYPES[type(predicate)])
+        if isinstance(predicate, Held) and predicate.for_years:
+            years.add(predicate.for_years)
+        if isinstance(predicate, Members):
+            _relevant(predicate.satisfy, types, years)

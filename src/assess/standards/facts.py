@@ -1,0 +1,336 @@
+"""Facts and the days they count: who, what, from when, until when, as known when.
+
+A day in a fact is a day in the programme's time zone. Inside, everything is an
+instant in UTC: a day begins at its first instant, and a last day of validity
+ends with its last one. A question "as of" a day is asked at its last instant,
+so a fact of that day counts, and one voided on that day does not.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+from assess.errors import InvalidFact
+from assess.standards.grammar import RESERVED, label, token
+
+Moment = date | datetime | str
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TICK = timedelta(microseconds=1)
+FIRST = datetime.min.replace(tzinfo=UTC)
+LAST = datetime.max.replace(tzinfo=UTC)
+
+# What the word in a fact means. On equal instants the later word of a row speaks: a list of facts that does
+# not say which of two came last is read with caution, never by the order in which it arrived.
+_OUTCOMES = {"pass": "passed", "fail": "not_passed"}
+_CAUTION: dict[str, tuple[str, ...]] = {
+    "decision": ("passed", "undetermined", "pending", "incomplete", "not_passed", "void"),
+    "application": ("undecided", "accepted", "rejected", "withdrawn"),
+    "invitation": ("sent", "accepted", "declined", "withdrawn"),
+    "judgement": ("yes", "no"),
+}
+_WORD = {"decision": "outcome", "application": "decision", "invitation": "status", "judgement": "answer"}
+_ABSENT = {"application": "undecided", "invitation": "sent"}
+_REQUIRED = {
+    "decision": ("course",),
+    "award": ("badge",),
+    "application": ("program",),
+    "invitation": ("program",),
+    "judgement": ("q", "role"),
+    "points": ("ledger", "key"),
+    "membership": ("person",),
+}
+
+
+def first_instant(day: date, time_zone: tzinfo) -> datetime:
+    """The first instant of a day, in UTC.
+
+    Examples
+    --------
+    >>> from zoneinfo import ZoneInfo
+    >>> first_instant(date(2014, 1, 2), ZoneInfo("Asia/Kolkata")).isoformat()
+    '2014-01-01T18:30:00+00:00'
+    """
+    try:
+        return datetime(day.year, day.month, day.day, tzinfo=time_zone).astimezone(UTC)
+    except OverflowError:
+        return FIRST if day.year == 1 else LAST
+
+
+def last_instant(day: date, time_zone: tzinfo) -> datetime:
+    """The last instant of a day, in UTC; a day may have 23 or 25 hours."""
+    if day == date.max:  # the usual way to say "for ever"
+        return LAST
+    return first_instant(day + timedelta(days=1), time_zone) - _TICK
+
+
+def instant(value: Moment, time_zone: tzinfo, *, end: bool = False) -> datetime:
+    """A day or a time as an instant; `end` asks for the last instant of a day.
+
+    Raises
+    ------
+    InvalidFact
+        Neither a day (2014-12-31) nor a time with its offset.
+
+    Examples
+    --------
+    >>> instant("2014-12-31", UTC, end=True).isoformat()
+    '2014-12-31T23:59:59.999999+00:00'
+    >>> instant("2014-12-31T08:00:00+05:30", UTC).isoformat()
+    '2014-12-31T02:30:00+00:00'
+    """
+    try:
+        if isinstance(value, str):
+            value = date.fromisoformat(value) if _DAY.fullmatch(value) else datetime.fromisoformat(value)
+        if not isinstance(value, datetime):
+            return last_instant(value, time_zone) if end else first_instant(value, time_zone)
+        if value.tzinfo is not None:
+            return value.astimezone(UTC)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        pass
+    raise InvalidFact(
+        f"{value!r} is neither a day such as 2014-12-31 "
+        "nor a time with its offset such as 2014-12-31T08:00:00Z",
+        code="date_invalid",
+    )
+
+
+def add_years(start: datetime, years: int, time_zone: tzinfo) -> datetime:
+    """The anniversary of an instant; that of 29 February in a common year is 28 February.
+
+    Examples
+    --------
+    >>> add_years(datetime(2012, 2, 29, tzinfo=UTC), 1, UTC).date().isoformat()
+    '2013-02-28'
+    """
+    local = start.astimezone(time_zone)
+    year = local.year + years
+    if not 1 <= year <= 9999:
+        return LAST if years > 0 else FIRST
+    try:
+        return local.replace(year=year).astimezone(UTC)
+    except ValueError:
+        return local.replace(year=year, day=28).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact, checked: `word` is its outcome, decision, status or answer, if its type has one."""
+
+    type: str
+    subject: str
+    id: str
+    at: datetime
+    until: datetime
+    void_at: datetime
+    properties: Mapping[str, Any]
+    tokens: Mapping[str, str]
+    word: str
+    order: tuple[datetime, datetime, float, str]
+
+    def counts(self, moment: datetime, now: datetime) -> bool:
+        """Happened by the moment, and not void now; it may have ended since."""
+        return self.at <= moment and self.void_at > now
+
+    def in_force(self, moment: datetime, now: datetime) -> bool:
+        """Counts, and has not ended by the moment."""
+        return self.counts(moment, now) and self.until >= moment
+
+    def text(self, name: str) -> str:
+        """A property that must be text, such as a course."""
+        return str(self.properties[name])
+
+    def has_label(self, name: str, wanted: tuple[str, ...]) -> bool:
+        """Whether a cohort or intake is one of those wanted; any will do when none is."""
+        return not wanted or (name in self.properties and label(self.properties[name]) in wanted)
+
+
+def _fact(
+    raw: Mapping[str, Any], subject: str, time_zone: tzinfo, known_at: datetime, place: str
+) -> Fact | None:
+    """Parse one fact; None when it was not known yet."""
+
+    def fault(name: str, message: str) -> InvalidFact:
+        return InvalidFact(f"{place}.{name}: {message}", path=f"{place}.{name}")
+
+    def when(name: str, default: datetime, *, end: bool = False) -> datetime:
+        if raw.get(name) is None:
+            return default
+        try:
+            return instant(raw[name], time_zone, end=end)
+        except InvalidFact as wrong:
+            raise InvalidFact(f"{place}.{name}: {wrong}", path=f"{place}.{name}", code=wrong.code) from None
+
+    type_ = raw.get("t")
+    if not isinstance(type_, str) or not type_:
+        raise fault("t", f"expected the type of the fact, got {type_!r}")
+    if raw.get("at") is None:
+        raise fault("at", "a fact needs the day or time at which it happened")
+    at, until = when("at", FIRST), when("until", LAST, end=True)
+    if until < at:
+        raise fault("until", f"it ends {raw['until']}, before it begins {raw['at']}")
+    recorded = when("recorded_at", at)
+    void_at = when("void_at", LAST)
+    if recorded > known_at:
+        return None
+    if void_at != LAST and when("void_recorded_at", void_at) > known_at:
+        void_at = LAST
+    for name in _REQUIRED.get(type_, ()):
+        if raw.get(name) is None or isinstance(raw[name], Mapping | list):
+            raise fault(name, f"a fact of type {type_!r} needs it")
+    word, caution = _word(type_, raw, fault)
+    properties = {name: value for name, value in raw.items() if name not in RESERVED and name != "id"}
+    who = str(raw["s"]) if raw.get("s") is not None else subject
+    # Delivery is no part of what happened: the same event delivered twice is one fact.
+    content = token({**properties, "t": type_, "s": who, "at": at, "until": until, "void_at": void_at})
+    digest = sha256(content.encode()).hexdigest()
+    return Fact(
+        type=type_,
+        subject=who,
+        id=str(raw["id"]) if raw.get("id") is not None else f"sha256:{digest[:16]}",
+        at=at,
+        until=until,
+        void_at=void_at,
+        properties=properties,
+        tokens={name: token(value) for name, value in properties.items()},
+        word=word,
+        order=(at, recorded, caution, digest),
+    )
+
+
+def _word(type_: str, raw: Mapping[str, Any], fault: Any) -> tuple[str, float]:
+    """What the fact says, and how late it stands among facts of the same instant."""
+    if type_ == "points":
+        value = raw.get("value")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise fault("value", f"{value!r} is not a number of points")
+        return "", -float(value)
+    if type_ not in _WORD:
+        return "", 0.0
+    name, words = _WORD[type_], _CAUTION[type_]
+    given = raw.get(name)
+    if isinstance(given, bool) and type_ == "judgement":
+        given = "yes" if given else "no"
+    word = _ABSENT.get(type_) if given is None else _OUTCOMES.get(str(given), str(given))
+    if word == "pending" and type_ in _ABSENT:
+        word = _ABSENT[type_]
+    if word not in words:
+        allowed = ", ".join((*words, *(_OUTCOMES if type_ == "decision" else ())))
+        raise fault(name, f"{given!r} is not one of {allowed}")
+    for flag in ("provisional", "practice"):
+        if type_ == "decision" and not isinstance(raw.get(flag, False), bool):
+            raise fault(flag, f"{raw[flag]!r} is neither true nor false")
+    return word, float(words.index(word))
+
+
+class FactBook:
+    """Facts of one question, checked, each once, ready to be asked.
+
+    Parameters
+    ----------
+    facts : iterable of mapping
+        As `badges/README` has them: `t`, `at`, then `s`, `void_at`, `until`,
+        `id`, `recorded_at`, `void_recorded_at` if known, then what the type
+        carries. Their order, and repetitions, change nothing.
+    subject : str
+        Whom a fact without `s` is about.
+    time_zone : tzinfo
+        The programme's, for facts that name a day.
+    as_known_at : date, datetime or str, optional
+        Leave out what was recorded later. A fact without `recorded_at` is
+        taken as recorded when it happened.
+
+    Raises
+    ------
+    InvalidFact
+        A fact lacks what its type must carry, or one id has two contents.
+
+    Examples
+    --------
+    >>> book = FactBook([{"t": "attended", "at": "2013-03-01", "event": "x"}] * 3, subject="p1")
+    >>> len(book.of("p1", "attended"))
+    1
+    """
+
+    def __init__(
+        self,
+        facts: Iterable[Mapping[str, Any]],
+        *,
+        subject: str,
+        time_zone: tzinfo = UTC,
+        as_known_at: Moment | None = None,
+    ) -> None:
+        known_at = LAST if as_known_at is None else instant(as_known_at, time_zone, end=True)
+        self.subject = subject
+        self.time_zone = time_zone
+        by_id: dict[str, Fact] = {}
+        for position, raw in enumerate(facts):
+            if not isinstance(raw, Mapping):
+                raise InvalidFact(f"facts[{position}]: expected a mapping", path=f"facts[{position}]")
+            fact = _fact(raw, subject, time_zone, known_at, f"facts[{position}]")
+            if fact is None:
+                continue
+            same = by_id.setdefault(fact.id, fact)
+            if same.order[3] != fact.order[3]:
+                raise InvalidFact(
+                    f"facts[{position}].id: {fact.id!r} names two different facts; "
+                    "hand over its current state",
+                    path=f"facts[{position}].id",
+                    code="fact_id_conflict",
+                )
+            if fact.order < same.order:  # delivered twice: it was known since the first time
+                by_id[fact.id] = fact
+        self._shelves = _shelve({}, by_id.values())
+
+    def of(self, subject: str, type_: str) -> tuple[Fact, ...]:
+        """Facts of one type about one subject, the earliest first."""
+        return self._shelves.get((subject, type_), ())
+
+    def supposing(self, facts: Iterable[Fact]) -> FactBook:
+        """The same book with some facts more."""
+        book = FactBook((), subject=self.subject, time_zone=self.time_zone)
+        book._shelves = _shelve(self._shelves, facts)
+        return book
+
+    @cached_property
+    def facts(self) -> tuple[Fact, ...]:
+        """All facts, in no meaningful order."""
+        return tuple(fact for shelf in self._shelves.values() for fact in shelf)
+
+
+_Shelves = dict[tuple[str, str], tuple[Fact, ...]]
+
+
+def _shelve(known: _Shelves, more: Iterable[Fact]) -> _Shelves:
+    new: dict[tuple[str, str], list[Fact]] = {}
+    for fact in more:
+        new.setdefault((fact.subject, fact.type), []).append(fact)
+    shelves = dict(known)
+    for key, facts in new.items():
+        shelves[key] = tuple(sorted((*shelves.get(key, ()), *facts), key=lambda fact: fact.order))
+    return shelves
+
+
+def supposed(subject: str, type_: str, at: datetime, number: int, word: str = "", **properties: Any) -> Fact:
+    """A fact that nobody has attested, to ask what it would change.
+
+    It stands last among facts of its instant.
+    """
+    return Fact(
+        type=type_,
+        subject=subject,
+        id=f"supposed:{number}",
+        at=at,
+        until=LAST,
+        void_at=LAST,
+        properties=properties,
+        tokens={name: token(value) for name, value in properties.items()},
+        word=word,
+        order=(at, LAST, math.inf, str(number)),
+    )
