@@ -27,7 +27,11 @@ def item(number: int, *, code: str | None = None, **changes: Any) -> dict[str, A
             "en": {
                 "stem": f"Stem of item {number}.",
                 "options": {"a": "First", "b": "Second", "c": "Third"},
-                "rationales": {"a": "SECRET-RATIONALE a", "b": "SECRET-RATIONALE b", "c": "SECRET-RATIONALE c"},
+                "rationales": {
+                    "a": "SECRET-RATIONALE a",
+                    "b": "SECRET-RATIONALE b",
+                    "c": "SECRET-RATIONALE c",
+                },
             }
         },
     }
@@ -52,7 +56,13 @@ def document(
     if with_case_set:
         members = units[-3:]
         case_sets = {
-            "x-set.v1": {"kind": "case_set", "id": "x-set", "version": 1, "items": members, "texts": {"en": "Story."}}
+            "x-set.v1": {
+                "kind": "case_set",
+                "id": "x-set",
+                "version": 1,
+                "items": members,
+                "texts": {"en": "Story."},
+            }
         }
         for member in members:
             items[member] = {**items[member], "case_set": "x-set"}
@@ -82,11 +92,16 @@ def document(
     if kind == "adaptive":
         base["adaptive"] = {"min_units": 5, "max_units": 8, "randomesque": 2}
         base["blueprint"] = [
-            {"label": code, "minimum": 1, "framework": "unesco-ict-cft", "version": "2", "code": code} for code in CODES
+            {"label": code, "minimum": 1, "framework": "unesco-ict-cft", "version": "2", "code": code}
+            for code in CODES
         ]
     return {
         "schema": "assess.release/1",
-        "course": {"id": "twt-3", "programme": "teaching-with-technology", "title": {"en": "A made-up course"}},
+        "course": {
+            "id": "twt-3",
+            "programme": "teaching-with-technology",
+            "title": {"en": "A made-up course"},
+        },
         "bank": {
             "id": "x",
             "version": 1,

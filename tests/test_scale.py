@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -14,7 +15,9 @@ from assess.scale import CutScore, Scale, Score, require_same_scale, upper_tail
 
 
 @given(mean=st.floats(-2, 2), sd=st.floats(0.25, 1.2), cut=st.floats(-3, 3))
-def test_the_mass_of_a_normal_posterior_above_a_cut_is_the_normal_tail(mean: float, sd: float, cut: float) -> None:
+def test_the_mass_of_a_normal_posterior_above_a_cut_is_the_normal_tail(
+    mean: float, sd: float, cut: float
+) -> None:
     nodes = np.linspace(-8.0, 8.0, 81)
     density = np.exp(-0.5 * ((nodes - mean) / sd) ** 2)
     exact = 0.5 * math.erfc((cut - mean) / sd / math.sqrt(2.0))
@@ -43,8 +46,9 @@ def test_the_mass_above_a_cut_falls_as_the_cut_rises_and_ends_at_one_and_zero() 
     nodes = np.linspace(-6.0, 6.0, 61)
     density = np.exp(-0.5 * ((nodes - 0.4) / 0.3) ** 2)
     tails = [upper_tail(nodes, density, cut) for cut in np.linspace(-6.5, 6.5, 400)]
-    assert tails[0] == 1.0 and tails[-1] == 0.0
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(tails, tails[1:], strict=False))
+    assert tails[0] == 1.0
+    assert tails[-1] == 0.0
+    assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(tails))
 
 
 def test_before_the_first_answer_a_prior_centred_at_the_cut_gives_one_half() -> None:
@@ -74,10 +78,21 @@ def test_a_scale_that_means_nothing_is_refused(fault: dict[str, object]) -> None
 
 @pytest.mark.parametrize(
     ("fault", "message"),
-    [({"status": "agreed"}, "provisional or adopted"), ({"status": "adopted"}, "panel"), ({"theta": math.nan}, "finite")],
+    [
+        ({"status": "agreed"}, "provisional or adopted"),
+        ({"status": "adopted"}, "panel"),
+        ({"theta": math.nan}, "finite"),
+    ],
 )
 def test_a_cut_without_standing_is_refused(fault: dict[str, object], message: str) -> None:
-    good: dict[str, object] = dict(id="c.v1", level="KA", theta=0.0, se=0.1, scale_id="s", method="judged")
+    good: dict[str, object] = {
+        "id": "c.v1",
+        "level": "KA",
+        "theta": 0.0,
+        "se": 0.1,
+        "scale_id": "s",
+        "method": "judged",
+    }
     with pytest.raises(InvalidContent, match=message):
         CutScore(**(good | fault))  # type: ignore[arg-type]
 

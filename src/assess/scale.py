@@ -111,7 +111,7 @@ class Score:
 
     @property
     def probability_basis(self) -> str:
-        """"posterior" when the nodes are known, else "normal_approximation"."""
+        """Where the probability comes from: posterior if the nodes are known, else normal_approximation."""
         return "normal_approximation" if self.posterior is None else "posterior"
 
     def probability_at_or_above(self, cut: float) -> float:
@@ -182,8 +182,11 @@ def require_same_scale(left: str, right: str, *, doing: str) -> None:
         raise ScaleMismatch(f"{doing} needs one scale, got {left!r} and {right!r}; link first")
 
 
-# Five-point Gauss-Legendre rule on [0, 1]: exact to degree nine, so the error that is left is the interpolation's.
-_GAUSS_X, _GAUSS_W = (0.5 * (np.polynomial.legendre.leggauss(5)[0] + 1.0), 0.5 * np.polynomial.legendre.leggauss(5)[1])
+# Five-point Gauss-Legendre rule on [0, 1]: exact to degree nine, what error is left is the interpolation's.
+_GAUSS_X, _GAUSS_W = (
+    0.5 * (np.polynomial.legendre.leggauss(5)[0] + 1.0),
+    0.5 * np.polynomial.legendre.leggauss(5)[1],
+)
 
 
 def upper_tail(nodes: FloatArray, weights: FloatArray, cut: float) -> float:

@@ -45,7 +45,9 @@ FORM: dict[str, Any] = {
     "parameter_set": "p.v1",
     "cut": "k.v1",
     "adaptive": {"min_units": 1, "max_units": 2},
-    "blueprint": [{"label": "a", "minimum": 1, "framework": "unesco-ict-cft", "version": "2", "code": "TL.3.a"}],
+    "blueprint": [
+        {"label": "a", "minimum": 1, "framework": "unesco-ict-cft", "version": "2", "code": "TL.3.a"}
+    ],
 }
 
 
@@ -65,12 +67,15 @@ def changed(base: dict[str, Any], path: str, value: object) -> dict[str, Any]:
 def test_an_item_is_read_back_as_it_was_written() -> None:
     item = Item.from_mapping(ITEM, "x")
     assert Item.from_mapping(item.to_mapping(), "x") == item
-    assert item.reference == "x-1.v2" and item.n_categories == 3 and item.languages == ("en", "fr")
+    assert item.reference == "x-1.v2"
+    assert item.n_categories == 3
+    assert item.languages == ("en", "fr")
 
 
 def test_a_language_falls_back_to_its_base_and_then_to_the_source() -> None:
     item = Item.from_mapping(ITEM, "x")
-    assert item.text("fr-CA")[0] == "fr" and item.text("ar")[0] == "en"
+    assert item.text("fr-CA")[0] == "fr"
+    assert item.text("ar")[0] == "en"
 
 
 @pytest.mark.parametrize(
@@ -84,8 +89,16 @@ def test_a_language_falls_back_to_its_base_and_then_to_the_source() -> None:
         ("process", "guess", "not one of recall"),
         ("alignments", [], "at least one framework"),
         ("alignments.0.version", 2, "quote it"),
-        ("alignments.1", {"framework": "unesco-ict-cft", "version": "2", "code": "TL.3.b"}, "already has a primary"),
-        ("alignments.1", {"framework": "unesco-ict-cft", "version": "2", "code": "TL.3.a", "primary": False}, "twice"),
+        (
+            "alignments.1",
+            {"framework": "unesco-ict-cft", "version": "2", "code": "TL.3.b"},
+            "already has a primary",
+        ),
+        (
+            "alignments.1",
+            {"framework": "unesco-ict-cft", "version": "2", "code": "TL.3.a", "primary": False},
+            "twice",
+        ),
         ("judged.just_proficient", 2.5, "between 0 and 2"),
         ("texts", {}, "at least one language"),
         ("texts.en.options", {"1": "one"}, "differ at '2'"),
@@ -108,7 +121,13 @@ def test_an_unknown_language_tag_is_refused() -> None:
 
 
 def test_a_case_set_is_read_back_and_needs_two_items() -> None:
-    mapping = {"kind": "case_set", "id": "s-1", "version": 1, "items": ["a-1.v1", "a-2.v1"], "texts": {"en": "Story."}}
+    mapping = {
+        "kind": "case_set",
+        "id": "s-1",
+        "version": 1,
+        "items": ["a-1.v1", "a-2.v1"],
+        "texts": {"en": "Story."},
+    }
     case_set = CaseSet.from_mapping(mapping, "s")
     assert CaseSet.from_mapping(case_set.to_mapping(), "s") == case_set
     assert case_set.text("ar") == ("en", "Story.")

@@ -65,7 +65,8 @@ def test_a_reversed_order_earns_nothing() -> None:
 @given(st.permutations(["a", "b", "c", "d"]))
 def test_partial_ordering_stays_within_its_categories(order: list[str]) -> None:
     category = grade(PARTIAL_ORDERING, order)
-    assert category is not None and 0 <= category < PARTIAL_ORDERING.n_categories
+    assert category is not None
+    assert 0 <= category < PARTIAL_ORDERING.n_categories
     assert (category == 3) == (tuple(order) == PARTIAL_ORDERING.key)
 
 
@@ -104,9 +105,12 @@ def test_extended_text_waits_for_a_person() -> None:
         (SINGLE, "e"), (SINGLE, ["b"]), (SINGLE, None), (SINGLE, 1), (SINGLE, {"b": "b"}),
         (MULTIPLE, []), (MULTIPLE, "a"), (MULTIPLE, ["a", "a"]), (MULTIPLE, ["a", "e"]), (MULTIPLE, [1]),
         (ORDERING, ["a", "b", "c"]), (ORDERING, ["a", "b", "c", "c"]), (ORDERING, "abcd"),
-        (MATCHING, {"1": "x"}), (MATCHING, {"1": "x", "2": "w"}), (MATCHING, {"1": "x", "2": 3}), (MATCHING, ["x", "z"]),
-        (NUMERIC, "three"), (NUMERIC, ""), (NUMERIC, 3.5), (NUMERIC, "1.000,5"), (NUMERIC, "Infinity"), (NUMERIC, "NaN"),
-        (NUMERIC, "9" * 41), (SHORT, " "), (SHORT, "x" * 501), (ExtendedText(3), ""), (ExtendedText(3), "x" * 20_001),
+        (MATCHING, {"1": "x"}), (MATCHING, {"1": "x", "2": "w"}),
+        (MATCHING, {"1": "x", "2": 3}), (MATCHING, ["x", "z"]),
+        (NUMERIC, "three"), (NUMERIC, ""), (NUMERIC, 3.5), (NUMERIC, "1.000,5"),
+        (NUMERIC, "Infinity"), (NUMERIC, "NaN"),
+        (NUMERIC, "9" * 41), (SHORT, " "), (SHORT, "x" * 501),
+        (ExtendedText(3), ""), (ExtendedText(3), "x" * 20_001),
     ],
 )  # fmt: skip
 def test_a_malformed_answer_is_refused_in_words(interaction: Any, raw: object) -> None:
@@ -125,21 +129,30 @@ def test_what_is_written_is_read_back(interaction: Any) -> None:
         ({"interaction": "essay"}, "'essay' is not one of"),
         ({"interaction": "single_choice", "options": ["a"], "key": "a"}, "two or more"),
         ({"interaction": "single_choice", "options": ["a", "a"], "key": "a"}, "two or more different"),
-        ({"interaction": "single_choice", "options": ["a", "b"], "key": "c"}, "'c' is not one of the options"),
+        (
+            {"interaction": "single_choice", "options": ["a", "b"], "key": "c"},
+            "'c' is not one of the options",
+        ),
         ({"interaction": "single_choice", "options": ["a", "b"]}, "'key' is missing"),
         ({"interaction": "single_choice", "options": ["a", "b"], "credit": {"a": 2}}, "without a gap"),
-        ({"interaction": "single_choice", "options": ["a", "b"], "credit": {"a": True}}, "option: category"),
+        (
+            {"interaction": "single_choice", "options": ["a", "b"], "credit": {"a": True}},
+            "option: category",
+        ),
         ({"interaction": "multiple_response", "options": ["a", "b"], "key": []}, "does not name"),
         ({"interaction": "multiple_response", "options": ["a", "b"], "key": ["a", "a"]}, "does not name"),
         ({"interaction": "ordering", "options": ["a", "b"], "key": ["a"]}, "lists all 2"),
         ({"interaction": "matching", "options": ["1"], "targets": ["x"], "key": {}}, "two or more"),
-        ({"interaction": "matching", "options": ["1", "2"], "targets": ["x"], "key": {"1": "x"}}, "give each option"),
+        (
+            {"interaction": "matching", "options": ["1", "2"], "targets": ["x"], "key": {"1": "x"}},
+            "give each option",
+        ),
         ({"interaction": "numeric", "key": "three"}, "not a decimal number"),
         ({"interaction": "numeric", "key": "3", "tolerance": "-1"}, "not a decimal number"),
         ({"interaction": "short_text", "key": []}, "at least one"),
         ({"interaction": "extended_text", "n_categories": 1}, "below 2"),
     ],
-)  # fmt: skip
+)
 def test_a_faulty_key_is_refused_with_its_place(mapping: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidContent, match=message) as caught:
         read_interaction(Fields(mapping, "items/x.v1.yaml"))

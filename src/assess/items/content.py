@@ -123,7 +123,6 @@ class Item:
     time_limit_seconds: int | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
-
     @property
     def reference(self) -> str:
         """Id and version as forms and files name it."""
@@ -145,7 +144,7 @@ class Item:
         return tuple(self.texts)
 
     def text(self, language: str) -> tuple[str, ItemText]:
-        """The text in a language, or in its base language, or in the source language; with the language found."""
+        """The text in a language, its base language or the source language, with the one found."""
         for candidate in (language, language.split("-")[0]):
             if candidate in self.texts:
                 return candidate, self.texts[candidate]
@@ -289,7 +288,9 @@ def _read_alignments(fields: Fields) -> list[Alignment]:
         below.finish()
         same = [a for a in alignments if (a.framework, a.version) == (alignment.framework, alignment.version)]
         if alignment.primary and any(a.primary for a in same):
-            raise below.fault("primary", f"{alignment.framework} {alignment.version} already has a primary alignment")
+            raise below.fault(
+                "primary", f"{alignment.framework} {alignment.version} already has a primary alignment"
+            )
         if any(a.code == alignment.code for a in same):
             raise below.fault("code", f"{alignment.code} is listed twice")
         alignments.append(alignment)

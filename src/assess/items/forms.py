@@ -189,10 +189,14 @@ class Form:
         if not self.units:
             raise fields.fault("units", "a form needs at least one unit")
         if self.kind == "adaptive" and self.review == "allowed":
-            raise fields.fault("review", "an adaptive form never allows review: going back would undo its routing")
+            raise fields.fault(
+                "review", "an adaptive form never allows review: going back would undo its routing"
+            )
         if self.pilot_slots > len(self.pilot):
             raise fields.fault("pilot_slots", f"{self.pilot_slots} slots for {len(self.pilot)} pilot items")
-        if self.adaptive is not None and self.adaptive.min_units > min(self.adaptive.max_units, len(self.units)):
+        if self.adaptive is not None and self.adaptive.min_units > min(
+            self.adaptive.max_units, len(self.units)
+        ):
             raise fields.fault("adaptive", "min_units exceeds max_units or the number of units")
 
     def to_mapping(self) -> dict[str, Any]:
@@ -291,7 +295,9 @@ def _read_requirement(below: Fields) -> Requirement:
     if requirement.maximum is not None and requirement.maximum < requirement.minimum:
         raise below.fault("maximum", f"{requirement.maximum} is below the minimum {requirement.minimum}")
     if bool(requirement.code) + bool(requirement.process) + bool(requirement.interaction) != 1:
-        raise below.fault("label", "a requirement counts one of: code (with framework, version), process, interaction")
+        raise below.fault(
+            "label", "a requirement counts one of: code (with framework, version), process, interaction"
+        )
     if requirement.code and not (requirement.framework and requirement.version):
         raise below.fault("code", "a code needs its framework and version: KD.3.a differs between editions")
     return requirement

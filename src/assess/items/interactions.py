@@ -91,8 +91,16 @@ class MultipleResponse:
         chosen: list[str] = list(raw)  # type: ignore[call-overload]
         unknown = [x for x in chosen if x not in self.options]
         if unknown or _duplicates(chosen) or not chosen:
-            fault = unknown[0] if unknown else "nothing chosen" if not chosen else f"{_duplicates(chosen)[0]} twice"
-            raise AnswerMalformed(f"answer one or more of {', '.join(self.options)}, each once; got {fault!r}")
+            fault = (
+                unknown[0]
+                if unknown
+                else "nothing chosen"
+                if not chosen
+                else f"{_duplicates(chosen)[0]} twice"
+            )
+            raise AnswerMalformed(
+                f"answer one or more of {', '.join(self.options)}, each once; got {fault!r}"
+            )
         return sorted(chosen)
 
     def grade(self, answer: RawAnswer) -> int | None:
@@ -127,7 +135,9 @@ class Ordering:
 
     def check(self, raw: object) -> RawAnswer:
         if not _is_strings(raw) or sorted(raw) != sorted(self.options):  # type: ignore[call-overload]
-            raise AnswerMalformed(f"answer all of {', '.join(self.options)}, each once, in order; got {raw!r}")
+            raise AnswerMalformed(
+                f"answer all of {', '.join(self.options)}, each once, in order; got {raw!r}"
+            )
         return list(raw)  # type: ignore[call-overload,no-any-return]
 
     def grade(self, answer: RawAnswer) -> int | None:
@@ -169,7 +179,8 @@ class Matching:
             or any(not isinstance(target, str) or target not in self.targets for target in raw.values())
         ):
             raise AnswerMalformed(
-                f"answer a target of {', '.join(self.targets)} for each of {', '.join(self.options)}; got {raw!r}"
+                f"answer a target of {', '.join(self.targets)} for each of "
+                f"{', '.join(self.options)}; got {raw!r}"
             )
         return {option: raw[option] for option in self.options}
 
@@ -205,8 +216,10 @@ class Numeric:
 
     @staticmethod
     def _number(raw: str) -> Decimal:
-        text = "".join(str(unicodedata.digit(c)) if c.isdigit() else c for c in unicodedata.normalize("NFKC", raw))
-        text = text.strip().replace("−", "-").replace("٫", ".").replace(",", ".")  # noqa: RUF001
+        text = "".join(
+            str(unicodedata.digit(c)) if c.isdigit() else c for c in unicodedata.normalize("NFKC", raw)
+        )
+        text = text.strip().replace("−", "-").replace("٫", ".").replace(",", ".")
         try:
             value = Decimal(text)
         except InvalidOperation:
@@ -234,7 +247,7 @@ def normalise_text(text: str) -> str:
     'creative commons'
     """
     text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return text.strip(" .,;:!?\"'«»“”‘’()[]")  # noqa: RUF001
+    return text.strip(" .,;:!?\"'«»“”‘’()[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +339,9 @@ def read_interaction(fields: Fields) -> Interaction:
         pairs = fields.texts("key")
         wrong = [o for o in pairs if o not in options] + [t for t in pairs.values() if t not in targets]
         if wrong or set(pairs) != set(options) or _duplicates(targets):
-            raise fields.fault("key", f"give each option one of the targets; {wrong or sorted(pairs)} does not fit")
+            raise fields.fault(
+                "key", f"give each option one of the targets; {wrong or sorted(pairs)} does not fit"
+            )
         return Matching(options, targets, pairs, scoring)
     key = fields.strings("key")
     wrong = [option for option in key if option not in options]
@@ -342,15 +357,23 @@ def read_interaction(fields: Fields) -> Interaction:
 def _read_single_choice(fields: Fields, options: tuple[str, ...]) -> SingleChoice:
     if "credit" in fields:
         credit = fields.raw("credit")
-        if not isinstance(credit, Mapping) or any(isinstance(c, bool) or not isinstance(c, int) for c in credit.values()):
+        if not isinstance(credit, Mapping) or any(
+            isinstance(c, bool) or not isinstance(c, int) for c in credit.values()
+        ):
             raise fields.fault("credit", f"expected option: category, got {credit!r}")
     else:
         credit = {fields.text("key"): 1}
     wrong = [option for option in credit if option not in options]
     if wrong:
         raise fields.fault("key", f"{wrong[0]!r} is not one of the options {list(options)}")
-    if not credit or sorted(set(credit.values()) | {0}) != list(range(max(credit.values()) + 1)) or max(credit.values()) < 1:
-        raise fields.fault("credit", "categories must run 0, 1, ... without a gap, and one option must earn more than 0")
+    if (
+        not credit
+        or sorted(set(credit.values()) | {0}) != list(range(max(credit.values()) + 1))
+        or max(credit.values()) < 1
+    ):
+        raise fields.fault(
+            "credit", "categories must run 0, 1, ... without a gap, and one option must earn more than 0"
+        )
     return SingleChoice(options, dict(credit))
 
 
@@ -377,7 +400,12 @@ def write_interaction(interaction: Interaction) -> dict[str, Any]:
         case Ordering(options, order, scoring):
             out |= {"options": list(options), "key": list(order), "scoring": scoring}
         case Matching(options, targets, pairs, scoring):
-            out |= {"options": list(options), "targets": list(targets), "key": dict(pairs), "scoring": scoring}
+            out |= {
+                "options": list(options),
+                "targets": list(targets),
+                "key": dict(pairs),
+                "scoring": scoring,
+            }
         case Numeric(number, tolerance):
             out |= {"key": number, "tolerance": tolerance}
         case ShortText(accepted):

@@ -115,7 +115,9 @@ class Fields:
             raise self.fault(key, f"expected a list, got {value!r}")
         for i, entry in enumerate(value):
             if not isinstance(entry, str) or not entry:
-                raise self.fault(f"{key}[{i}]", f"expected text, got {entry!r}; quote it if it looks like a number")
+                raise self.fault(
+                    f"{key}[{i}]", f"expected text, got {entry!r}; quote it if it looks like a number"
+                )
         return tuple(value)
 
     def texts(self, key: str, default: Any = _REQUIRED) -> dict[str, str]:
@@ -125,7 +127,9 @@ class Fields:
             raise self.fault(key, f"expected a mapping, got {value!r}")
         for inner, entry in value.items():
             if not isinstance(inner, str) or not isinstance(entry, str) or not entry.strip():
-                raise self.fault(f"{key}.{inner}", f"expected text under a text key, got {inner!r}: {entry!r}")
+                raise self.fault(
+                    f"{key}.{inner}", f"expected text under a text key, got {inner!r}: {entry!r}"
+                )
         return {inner: entry.strip() for inner, entry in value.items()}
 
     def below(self, key: str) -> Fields:

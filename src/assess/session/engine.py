@@ -86,7 +86,7 @@ def start(
 
 
 def _place_pilot(release: Release, seed: str) -> tuple[tuple[int, str], ...]:
-    """Positions and items of the unscored slots, never among the last three positions of the shortest session."""
+    """Positions and items of the unscored slots, never among the last three of the shortest session."""
     form = release.form
     if form.pilot_slots == 0:
         return ()
@@ -94,7 +94,9 @@ def _place_pilot(release: Release, seed: str) -> tuple[tuple[int, str], ...]:
     chosen = [item.reference for item in by_chance[: form.pilot_slots]]
     shortest = form.adaptive.min_units if form.adaptive else sum(len(unit.items) for unit in release.units)
     last = shortest + len(chosen) - _PILOT_FREE_TAIL
-    positions = sorted(range(1, max(last, 0) + 1), key=lambda p: chance(seed, "pilot position", p))[: len(chosen)]
+    positions = sorted(range(1, max(last, 0) + 1), key=lambda p: chance(seed, "pilot position", p))[
+        : len(chosen)
+    ]
     return tuple(zip(sorted(positions), chosen, strict=False))
 
 
@@ -126,8 +128,8 @@ def answer(
 
     Raises
     ------
-    SessionVoid, SessionFinished, SessionExpired, PositionConflict, ItemNotOffered, AnswerMalformed, AnswerConflict
-        Nothing is to be stored.
+    SessionRefusal
+        Which of its kinds says why; nothing is to be stored.
     """
     if state.void:
         raise SessionVoid("this session was declared void")
@@ -154,7 +156,9 @@ def answer(
         raise SessionExpired("the time for this session is over; this answer came too late")
     newest = max((r.revision for r in earlier), default=0)
     if revision != newest + 1:
-        raise AnswerConflict(f"position {position} is at revision {newest}; the next one is {newest + 1}, not {revision}")
+        raise AnswerConflict(
+            f"position {position} is at revision {newest}; the next one is {newest + 1}, not {revision}"
+        )
     if newest and state.release.form.review != "allowed":
         raise AnswerConflict(f"position {position} is answered, and this form does not allow changes")
     return Response(
@@ -241,7 +245,9 @@ def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> St
 def _adaptive_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
     test = state.release.adaptive_test
     done = state.unit_categories()
-    excluded = frozenset(u for u, unit in enumerate(state.release.units) if unit.reference in state.start.excluded)
+    excluded = frozenset(
+        u for u, unit in enumerate(state.release.units) if unit.reference in state.start.excluded
+    )
     selection = test.next_unit(done, u=chance(state.start.seed, "select", len(done)), excluded=excluded)
     if selection.unit is None:
         return Step(ending=Ending("completed", now))
@@ -269,5 +275,7 @@ def is_complete(state: SessionState) -> bool:
     assert rules is not None
     done = [release.units[unit] for unit, _ in state.unit_categories()]
     items = [item for unit in done for item in unit.items]
-    met = all(count_items(items, requirement) >= requirement.minimum for requirement in release.form.blueprint)
+    met = all(
+        count_items(items, requirement) >= requirement.minimum for requirement in release.form.blueprint
+    )
     return len(done) >= rules.min_units and met

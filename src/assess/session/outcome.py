@@ -94,7 +94,7 @@ def outcome(state: SessionState, *, decided_at: datetime, engine: str | None = N
     decision = _decide(state, raw, score, complete=complete)
     reported = _report_raw(raw, state) if score is None else _report_theta(score, state)
     objectives = _objectives(state)
-    record = _record(state, categories, raw, score, decision, objectives, decided_at, engine)
+    record = _record(state, categories, raw, decision, objectives, decided_at, engine)
     return Outcome(decision, score, reported, objectives, record)
 
 
@@ -202,7 +202,6 @@ def _record(
     state: SessionState,
     categories: Mapping[int, int],
     raw: int,
-    score: Score | None,
     decision: Decision,
     objectives: tuple[Objective, ...],
     decided_at: datetime,

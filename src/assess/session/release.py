@@ -198,45 +198,66 @@ class Release:
         known = set(self.parameter_set.parameters.item_ids)
         missing = [unit.reference for unit in self.units if unit.reference not in known]
         if missing:
-            raise ActivationRefused(f"{form.reference}: parameter set {self.parameter_set.id} has no {missing[0]}")
+            raise ActivationRefused(
+                f"{form.reference}: parameter set {self.parameter_set.id} has no {missing[0]}"
+            )
         for unit, n_categories in zip(self.units, self.parameters.n_categories, strict=True):
             if unit.n_categories != n_categories:
                 raise ActivationRefused(
-                    f"{form.reference}: {unit.reference} has {unit.n_categories} categories, its parameters {n_categories}"
+                    f"{form.reference}: {unit.reference} has {unit.n_categories} categories, "
+                    f"its parameters {n_categories}"
                 )
-        references = [item.reference for unit in self.units for item in unit.items] + [i.reference for i in self.pilot]
+        references = [item.reference for unit in self.units for item in unit.items] + [
+            i.reference for i in self.pilot
+        ]
         doubled = [reference for reference, n in Counter(references).items() if n > 1]
         if doubled:
             raise ActivationRefused(f"{form.reference}: {doubled[0]} is used twice")
         for item in self.items.values():
             if item.state not in ("active", "pilot") or (item.state == "pilot" and item not in self.pilot):
-                raise ActivationRefused(f"{form.reference}: {item.reference} is {item.state}; only active items count")
+                raise ActivationRefused(
+                    f"{form.reference}: {item.reference} is {item.state}; only active items count"
+                )
             if needs_rater(item) and item not in self.pilot:
-                raise ActivationRefused(f"{form.reference}: {item.reference} needs a rater, which no form has yet")
+                raise ActivationRefused(
+                    f"{form.reference}: {item.reference} needs a rater, which no form has yet"
+                )
         self._check_rule()
         available = [item for unit in self.units for item in unit.items]
         for requirement in form.blueprint:
             n_found = count_items(available, requirement)
-            too_many = form.kind == "fixed" and requirement.maximum is not None and n_found > requirement.maximum
+            too_many = (
+                form.kind == "fixed" and requirement.maximum is not None and n_found > requirement.maximum
+            )
             if n_found < requirement.minimum or too_many:
                 wanted = f"{requirement.minimum} to {requirement.maximum or 'any number'}"
-                raise ActivationRefused(f"{form.reference}: blueprint {requirement.label} wants {wanted}, found {n_found}")
+                raise ActivationRefused(
+                    f"{form.reference}: blueprint {requirement.label} wants {wanted}, found {n_found}"
+                )
         if form.adaptive is not None:
             needed = sum(r.minimum for r in form.blueprint if r.code)
-            longest = sum(sorted((len(unit.items) for unit in self.units), reverse=True)[: form.adaptive.max_units])
+            longest = sum(
+                sorted((len(unit.items) for unit in self.units), reverse=True)[: form.adaptive.max_units]
+            )
             if needed > longest:
                 raise ActivationRefused(
-                    f"{form.reference}: the blueprint needs {needed} items, max_units allows {longest} at most"
+                    f"{form.reference}: the blueprint needs {needed} items, max_units allows {longest}"
                 )
 
     def _check_rule(self) -> None:
         form = self.form
         if form.rule.kind == "raw":
             if form.kind == "adaptive":
-                raise ActivationRefused(f"{form.reference}: a raw score means nothing over items chosen for the learner")
-            unrated = [i.reference for unit in self.units for i in unit.items if i.reference not in self.ratings]
+                raise ActivationRefused(
+                    f"{form.reference}: a raw score means nothing over items chosen for the learner"
+                )
+            unrated = [
+                i.reference for unit in self.units for i in unit.items if i.reference not in self.ratings
+            ]
             if unrated:
-                raise ActivationRefused(f"{form.reference}: cut {self.cut.id} has no judged rating for {unrated[0]}")
+                raise ActivationRefused(
+                    f"{form.reference}: cut {self.cut.id} has no judged rating for {unrated[0]}"
+                )
         elif form.kind == "fixed" and not self.calibrated:
             raise ActivationRefused(
                 f"{form.reference}: parameter set {self.parameter_set.id} is provisional; "
@@ -270,7 +291,9 @@ def read_cut(fields: Fields) -> tuple[CutScore, dict[str, float]]:
     ratings = fields.raw("ratings", {})
     for reference, rating in ratings.items():
         if isinstance(rating, bool) or not isinstance(rating, int | float) or rating < 0:
-            raise fields.fault(f"ratings.{reference}", f"expected an expected score of 0 or more, got {rating!r}")
+            raise fields.fault(
+                f"ratings.{reference}", f"expected an expected score of 0 or more, got {rating!r}"
+            )
     for optional in ("course", "notes", "adopted_by", "adopted_at"):
         fields.raw(optional, None)
     fields.finish()
@@ -326,8 +349,12 @@ def _find(items: Mapping[str, Item], reference: str, what: str) -> Item:
 def _resolve_unit(reference: str, items: Mapping[str, Item], case_sets: Mapping[str, CaseSet]) -> Unit:
     if reference in case_sets:
         case_set = case_sets[reference]
-        return Unit(reference, tuple(_find(items, r, f"case set {reference}: item") for r in case_set.items), case_set)
+        return Unit(
+            reference, tuple(_find(items, r, f"case set {reference}: item") for r in case_set.items), case_set
+        )
     item = _find(items, reference, "unit")
     if item.case_set:
-        raise ActivationRefused(f"{reference} belongs to case set {item.case_set}; the form names the set, not its items")
+        raise ActivationRefused(
+            f"{reference} belongs to case set {item.case_set}; the form names the set, not its items"
+        )
     return Unit(reference, (item,))

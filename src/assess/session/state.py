@@ -134,8 +134,8 @@ def answer_digest(salt: str, answer: RawAnswer | None) -> str:
 
     Examples
     --------
-    >>> answer_digest("00", "b") == answer_digest("00", "b"), answer_digest("01", "b") == answer_digest("00", "b")
-    (True, False)
+    >>> answer_digest("00", "b") == answer_digest("01", "b")
+    False
     """
     text = json.dumps(answer, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()
@@ -249,18 +249,22 @@ def fold(
         A record names another release, a gap in the positions, or an item that the release does not hold.
     """
     if start.release != release.sha256:
-        raise InvalidContent(f"session {start.session} started on release {start.release}, not {release.sha256}")
+        raise InvalidContent(
+            f"session {start.session} started on release {start.release}, not {release.sha256}"
+        )
     ordered = tuple(sorted(offers, key=lambda offer: offer.position))
     for expected, offer in enumerate(ordered, start=1):
         if offer.position != expected:
             raise InvalidContent(f"session {start.session}: no offer at position {expected}")
         if offer.item not in release.items:
-            raise InvalidContent(f"session {start.session}: position {expected} offers {offer.item}, not in the release")
+            raise InvalidContent(
+                f"session {start.session}: position {expected} offers {offer.item}, not in the release"
+            )
     kept = tuple(responses)
     for response in kept:
         if not 1 <= response.position <= len(ordered) or ordered[response.position - 1].item != response.item:
             raise InvalidContent(
-                f"session {start.session}: the response at position {response.position} answers {response.item}, "
-                "which was not offered there"
+                f"session {start.session}: the response at position {response.position} answers "
+                f"{response.item}, which was not offered there"
             )
     return SessionState(release, start, ordered, kept, tuple(grants), ending, void)

@@ -1,0 +1,187 @@
+"""Decisions of sessions: incomplete is never passed, and records replay bit for bit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assess.errors import NotFinished
+from assess.session import Ending, SessionState, outcome, with_ending
+from tests import synthetic
+from tests.session.driving import NOON, always_blank, always_right, always_wrong, begin, respond, run, submit
+
+RAW = synthetic.release(with_case_set=True, n_pilot=2)
+CALIBRATED = synthetic.release(calibrated=True, with_case_set=True)
+ADAPTIVE = synthetic.release(kind="adaptive", calibrated=True)
+PRACTICE = synthetic.release(kind="adaptive")
+EVERY = {"raw": RAW, "calibrated": CALIBRATED, "adaptive": ADAPTIVE, "practice": PRACTICE}
+LATER = NOON + timedelta(hours=1)
+
+
+def status(state: SessionState) -> str:
+    return outcome(state, decided_at=LATER).decision.status
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_all_right_passes_and_all_wrong_does_not(name: str) -> None:
+    assert status(run(EVERY[name], always_right)) == "passed"
+    assert status(run(EVERY[name], always_wrong)) == "not_passed"
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_all_blank_equals_all_wrong(name: str) -> None:
+    blank = outcome(run(EVERY[name], always_blank), decided_at=LATER)
+    wrong = outcome(run(EVERY[name], always_wrong), decided_at=LATER)
+    assert blank.decision.status == wrong.decision.status == "not_passed"
+    assert blank.reported == wrong.reported
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_right_answers_and_then_quitting_never_pass_below_the_minimum(name: str) -> None:
+    release = EVERY[name]
+    full = len(run(release, always_right).offers)
+    minimum = release.form.adaptive.min_units if release.form.adaptive else full
+    for length in range(minimum):
+        assert status(run(release, always_right, stop_after=length)) == "incomplete"
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_right_answers_and_then_letting_time_run_out_never_pass_below_the_minimum(name: str) -> None:
+    release = EVERY[name]
+    needed = release.form.adaptive.min_units if release.form.adaptive else 6
+    for length in range(needed):
+        state = begin(release)
+        for _ in range(length):
+            state = respond(state, "b")
+        state = with_ending(state, Ending("timed_out", state.closes_at))
+        assert status(state) in ("incomplete", "not_passed", "undetermined")
+
+
+@settings(max_examples=40)
+@given(st.lists(st.booleans(), min_size=12, max_size=12), st.integers(0, 11))
+def test_timing_out_never_raises_the_probability_of_passing(right: list[bool], length: int) -> None:
+    finished = run(CALIBRATED, lambda item, p: "b" if right[p - 1] else "a")
+    state = begin(CALIBRATED)
+    for position in range(length):
+        state = respond(state, "b" if right[position] else "a")
+    state = with_ending(state, Ending("timed_out", state.closes_at))
+    early = outcome(state, decided_at=LATER).decision.p_at_or_above_cut
+    late = outcome(finished, decided_at=LATER).decision.p_at_or_above_cut
+    assert early is not None
+    assert late is not None
+    assert early <= late + 1e-9
+
+
+def test_an_item_seen_and_left_when_time_ran_out_scores_zero_in_an_adaptive_session() -> None:
+    state = begin(ADAPTIVE)
+    for _ in range(5):
+        if state.ending is None:
+            state = respond(state, "a")
+    waiting = state if state.ending is None else begin(ADAPTIVE)
+    ended = with_ending(waiting, Ending("timed_out", waiting.closes_at))
+    units = outcome(ended, decided_at=LATER).record["units"]
+    assert units[-1]["items"][0]["how"] == "not_reached"
+    assert units[-1]["category"] == 0
+
+
+def test_before_any_answer_the_probability_is_one_half_and_the_session_incomplete() -> None:
+    prior_only = replace(begin(ADAPTIVE), offers=())
+    decided = outcome(with_ending(prior_only, Ending("submitted", NOON)), decided_at=LATER)
+    assert decided.decision.status == "incomplete"
+    assert decided.decision.p_at_or_above_cut == pytest.approx(0.5, abs=1e-9)
+
+
+def test_judged_parameters_claim_no_probability() -> None:
+    for release in (RAW, PRACTICE):
+        decision = outcome(run(release, always_right), decided_at=LATER).decision
+        assert decision.p_at_or_above_cut is None
+        assert decision.provisional
+        assert decision.probability_basis == "not_calibrated"
+
+
+def test_pilot_items_never_count() -> None:
+    pilots = {item.reference for item in RAW.pilot}
+    by_reference = run(RAW, lambda item, p: "a" if item.reference in pilots else "b")
+    decided = outcome(by_reference, decided_at=LATER)
+    assert decided.reported.value == decided.reported.maximum == 12
+    assert sum(objective.seen for objective in decided.objectives) == 12
+
+
+def test_the_raw_score_has_a_range_that_holds_it_even_at_the_ends() -> None:
+    for rule in (always_right, always_wrong):
+        reported = outcome(run(RAW, rule), decided_at=LATER).reported
+        assert reported.minimum <= reported.low <= reported.value <= reported.high <= reported.maximum
+        assert reported.high > reported.low
+    # Wilson (1927) by hand for 9 of 12 at z = 1.645: centre 0.7040, half width 0.1914.
+    middle = outcome(
+        run(RAW, lambda i, p: "b" if i.reference in RAW.form.units[:6] or i.case_set else "a"),
+        decided_at=LATER,
+    )
+    assert middle.reported.value == 9
+    assert (middle.reported.low, middle.reported.high) == (6.2, 10.7)
+
+
+def test_a_theta_score_is_reported_with_its_90_percent_range_on_the_scale() -> None:
+    decided = outcome(run(CALIBRATED, always_right), decided_at=LATER)
+    assert decided.score is not None
+    assert decided.reported.se is not None
+    assert decided.reported.value == round(500 + 100 * decided.score.theta)
+    assert decided.reported.low == pytest.approx(
+        decided.reported.value - 1.645 * decided.reported.se, abs=1.5
+    )
+
+
+def test_an_open_session_has_no_outcome() -> None:
+    with pytest.raises(NotFinished):
+        outcome(begin(RAW), decided_at=LATER)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_record_replays_to_the_same_bytes(name: str) -> None:
+    state = run(EVERY[name], lambda item, p: "b" if p % 3 else "a")
+    first, again = outcome(state, decided_at=LATER), outcome(replace(state), decided_at=LATER)
+    assert first.record_bytes == again.record_bytes
+    assert first.record_sha256 == again.record_sha256
+
+
+def test_a_record_replays_in_another_process_with_other_threads() -> None:
+    state = run(ADAPTIVE, lambda item, p: "b" if p % 3 else "a")
+    here = outcome(state, decided_at=LATER).record_sha256
+    program = (
+        "from tests.session.test_outcome import *\n"
+        "print(outcome(run(ADAPTIVE, lambda item, p: 'b' if p % 3 else 'a'), decided_at=LATER).record_sha256)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    for threads in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=root,
+            env={"OPENBLAS_NUM_THREADS": threads, "PYTHONPATH": str(root), "PYTHONHASHSEED": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == here
+
+
+def test_a_record_holds_what_the_decision_rests_on_and_no_raw_answer() -> None:
+    state = submit(respond(begin(RAW), "b"))
+    record = json.loads(outcome(state, decided_at=LATER).record_bytes)
+    assert record["release"] == RAW.sha256
+    assert record["session"] == "ses_1"
+    assert record["units"][0]["items"][0]["answer_sha256"] == state.responses[0].answer_sha256
+    assert '"answer"' not in json.dumps(record)
+
+
+def test_equal_responses_give_equal_decisions_whoever_gave_them() -> None:
+    one = run(CALIBRATED, always_right)
+    other = replace(one, start=replace(one.start, learner="lrn_2", session="ses_2"))
+    assert outcome(one, decided_at=LATER).decision == outcome(other, decided_at=LATER).decision
