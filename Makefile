@@ -9,7 +9,10 @@ JOBS ?= logical
 ARGS ?=
 
 # Hashes of the locks are checked at installation, and the installer itself comes out of the lock.
-SYNC := $(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python
+# uv does not read pip's configuration: where only pip knows the way to the packages, pip goes, by the same lock.
+sync = $(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python $(1) || \
+	{ echo "uv cannot reach the packages; pip tries, as it is configured here" >&2; \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $(1); }
 INSTALL_PROJECT := $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 # The command in the header keeps addresses out of the locks; Python 3.11 is the floor.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
@@ -73,13 +76,13 @@ install: $(VENV)/installed ## make the environment, with what the server needs
 install-dev: $(VENV)/installed-dev ## make the environment, with all extras
 
 $(VENV)/installed: requirements.lock pyproject.toml | $(BIN)/uv
-	$(SYNC) requirements.lock
+	$(call sync,requirements.lock)
 	$(INSTALL_PROJECT)
 	@rm -f $(VENV)/installed-dev
 	@touch $@
 
 $(VENV)/installed-dev: requirements-dev.lock pyproject.toml | $(BIN)/uv
-	$(SYNC) requirements-dev.lock
+	$(call sync,requirements-dev.lock)
 	$(INSTALL_PROJECT)
 	@touch $(VENV)/installed $@
 
@@ -97,4 +100,4 @@ $(BIN)/uv:
 	echo "making $(VENV) with $$($$found --version)"; \
 	$$found -m venv --clear $(VENV)
 	@awk '/^uv==/ { on = 1; print; next } on && /^    --hash/ { print; next } { on = 0 }' requirements-dev.lock > $(VENV)/uv.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
