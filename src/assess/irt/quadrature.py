@@ -41,12 +41,12 @@ class Prior:
         return np.asarray(-0.5 * ((nodes - self.mean) / self.sd) ** 2)
 
 
-def default_nodes(parameters: ItemParameters, prior: Prior) -> FloatArray:
+def default_nodes(parameters: ItemParameters, prior: Prior, n_items: int | None = None) -> FloatArray:
     """Equally spaced nodes over six prior standard deviations either side, (Q,).
 
     61 of them, more where the test is so informative that their spacing would
     exceed the smallest posterior standard deviation (then a sum over nodes is
-    no longer an integral).
+    no longer an integral). With `n_items`, the sharpest test of that many items.
 
     Examples
     --------
@@ -55,7 +55,8 @@ def default_nodes(parameters: ItemParameters, prior: Prior) -> FloatArray:
     [-5.5, 0.5, 6.5]
     """
     span = np.linspace(prior.mean - 6.0 * prior.sd, prior.mean + 6.0 * prior.sd, 121)
-    sharpest = float(np.add.reduce(information(parameters, span), axis=1).max(initial=0.0))
+    each = np.sort(information(parameters, span), axis=1)[:, ::-1]
+    sharpest = float(np.add.reduce(each[:, :n_items], axis=1).max(initial=0.0))
     cells = math.ceil(12.0 * math.sqrt(1.0 + sharpest * prior.sd**2))
     return np.linspace(span[0], span[-1], max(61, 2 * (cells // 2) + 3))
 

@@ -1,0 +1,475 @@
+r"""Adaptive testing: which unit next, and when to stop.
+
+One kernel works on arrays of examinees; the engine calls it with one, a
+simulation with thousands. Theta is the mean of the posterior on fixed nodes,
+and the next unit is the one of greatest priority
+
+.. math:: \mathrm{PI}_i = I_i(\hat\theta) \prod_{k \ni i} f_k ,
+
+Fisher information times one factor for every content constraint the unit
+belongs to. While the minimum l of a constraint is not met,
+:math:`f = 1 + (l - x)/l` for the x already given; then
+:math:`f = (u - x)/u` of its maximum u. This is the two-phase maximum priority
+index of Cheng & Chang, with the phase taken per constraint, so that
+overlapping constraints do not block each other. Maxima are never exceeded, and
+no unit is chosen that would leave too few places for the minima still open.
+
+References
+----------
+Cheng & Chang (2009), *British Journal of Mathematical and Statistical Psychology* 62, 369-383,
+doi:10.1348/000711008X304376.
+Kingsbury & Zara (1989), *Applied Measurement in Education* 2, 359-375,
+doi:10.1207/s15324818ame0204_6 (randomesque).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assess.errors import InvalidParameters, InvalidResponses
+from assess.irt.models import information, log_category_probabilities
+from assess.irt.parameters import FloatArray, IntArray, ItemParameters
+from assess.irt.quadrature import Prior, default_nodes
+
+BoolArray = NDArray[np.bool_]
+
+REASONS = ("length", "precision", "certainty", "exhausted")
+_LENGTH, _PRECISION, _CERTAINTY, _EXHAUSTED = range(4)
+_GRID_STEP = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """How much of something a test holds.
+
+    Parameters
+    ----------
+    label : str
+        What is counted, for messages.
+    coefficients : array (J,)
+        What each unit adds, for example its number of items of one code.
+    minimum, maximum : float
+        Bounds on the sum; the maximum may be infinite.
+    """
+
+    label: str
+    coefficients: FloatArray
+    minimum: float = 0.0
+    maximum: float = math.inf
+
+    def __post_init__(self) -> None:
+        coefficients = np.array(self.coefficients, dtype=float)
+        if coefficients.ndim != 1 or not (np.isfinite(coefficients).all() and (coefficients >= 0.0).all()):
+            raise InvalidParameters(f"constraint {self.label!r}: numbers >= 0, one per unit")
+        if not 0.0 <= self.minimum <= self.maximum:
+            raise InvalidParameters(
+                f"constraint {self.label!r}: {self.minimum}..{self.maximum} is no range; 0 <= minimum <= maximum"
+            )
+        coefficients.setflags(write=False)
+        object.__setattr__(self, "coefficients", coefficients)
+
+
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """When a test ends.
+
+    Parameters
+    ----------
+    min_units, max_units : int
+        Length; the other rules wait for `min_units` and for all content minima.
+    se : float or None
+        End when the posterior standard deviation is at or below it.
+    certainty : (p_pass, p_fail) or None
+        End when the probability of being at or above the cut is at least
+        p_pass or at most p_fail.
+
+    Examples
+    --------
+    >>> rule = StopRule(min_units=5, max_units=20, se=0.3, certainty=(0.95, 0.05))
+    >>> rule.should_stop(n_units=8, se=0.4, p_above=0.97)
+    'certainty'
+    >>> rule.should_stop(n_units=4, se=0.2, p_above=0.99) is None
+    True
+    """
+
+    min_units: int
+    max_units: int
+    se: float | None = None
+    certainty: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_units <= self.max_units:
+            raise InvalidParameters(
+                f"stop rule: {self.min_units}..{self.max_units} units is no length; say 1 <= min <= max"
+            )
+        if self.se is not None and not self.se > 0.0:
+            raise InvalidParameters(f"stop rule: se is {self.se}; it must be positive")
+        if self.certainty is not None and not 0.0 <= self.certainty[1] < self.certainty[0] <= 1.0:
+            raise InvalidParameters(
+                f"stop rule: certainty is {self.certainty}; say (p_pass, p_fail), p_fail < p_pass"
+            )
+
+    def should_stop(self, n_units: int, se: float, p_above: float, *, minima_met: bool = True) -> str | None:
+        """Why the test ends now: "length", "precision", "certainty"; None to go on."""
+        code = int(
+            self.codes(np.array([n_units]), np.array([se]), np.array([p_above]), np.array([minima_met]))[0]
+        )
+        return REASONS[code] if code >= 0 else None
+
+    def codes(
+        self, n_units: IntArray, se: FloatArray, p_above: FloatArray, minima_met: BoolArray
+    ) -> IntArray:
+        """Index into `REASONS` per examinee, -1 to go on."""
+        ready = (n_units >= self.min_units) & minima_met
+        out = np.full(len(n_units), -1, dtype=np.int64)
+        if self.certainty is not None:
+            p_pass, p_fail = self.certainty
+            out[ready & ((p_above >= p_pass) | (p_above <= p_fail))] = _CERTAINTY
+        if self.se is not None:
+            out[ready & (se <= self.se)] = _PRECISION
+        out[n_units >= self.max_units] = _LENGTH
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What comes next for one examinee.
+
+    Either `unit` (a row of the parameters) or `reason` ("length", "precision",
+    "certainty", or "exhausted": no admissible unit is left) is None.
+    """
+
+    unit: int | None
+    reason: str | None
+    theta: float
+    se: float
+    p_above: float
+
+
+@dataclass(eq=False, slots=True)
+class State:
+    """Where N examinees stand; `AdaptiveTest.update` writes into it."""
+
+    log_weights: FloatArray
+    available: BoolArray
+    counts: FloatArray
+    n_units: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptiveTest:
+    """An adaptive test with all it needs tabulated, built once per release.
+
+    Parameters
+    ----------
+    parameters : ItemParameters
+        The J units to draw from.
+    prior : Prior
+        Before the first answer.
+    cut : float
+        Where `p_above` is taken, on the same scale.
+    constraints : sequence of Constraint
+        Content.
+    enemies : sequence of collections of int
+        Units (by row) of which at most one may be given.
+    stop : StopRule
+        When to end.
+    randomesque : int
+        The draw is among this many units of highest priority.
+
+    Raises
+    ------
+    InvalidParameters
+        Where a constraint or an enemy set does not fit the units.
+
+    Examples
+    --------
+    >>> items = ItemParameters(["i1", "i2", "i3"], "2PL", [1.0, 1.0, 1.0], [[-1.0], [0.1], [1.0]])
+    >>> test = AdaptiveTest(items, stop=StopRule(min_units=1, max_units=2))
+    >>> test.next_unit([], u=0.5).unit
+    1
+    >>> test.next_unit([(1, 0)], u=0.5).unit
+    0
+    >>> test.next_unit([(1, 0), (0, 1)], u=0.5).reason
+    'length'
+    """
+
+    parameters: ItemParameters
+    prior: Prior = field(default_factory=Prior)
+    cut: float = 0.0
+    constraints: Sequence[Constraint] = ()
+    enemies: Sequence[Iterable[int]] = ()
+    stop: StopRule = field(default_factory=lambda: StopRule(1, 30))
+    randomesque: int = 1
+
+    def __post_init__(self) -> None:
+        n_units = len(self.parameters)
+        if n_units == 0:
+            raise InvalidParameters("an adaptive test needs units to draw from")
+        if self.randomesque < 1:
+            raise InvalidParameters(f"randomesque is {self.randomesque}; draw among at least one unit")
+        for constraint in self.constraints:
+            if len(constraint.coefficients) != n_units:
+                raise InvalidParameters(
+                    f"constraint {constraint.label!r}: {len(constraint.coefficients)} coefficients "
+                    f"for {n_units} units; give one per unit"
+                )
+        for group in self.enemies:
+            for unit in group:
+                if not 0 <= unit < n_units:
+                    raise InvalidParameters(f"enemy unit {unit} is outside 0..{n_units - 1}")
+
+    # --- one examinee ---------------------------------------------------------
+
+    def next_unit(
+        self, categories: Sequence[tuple[int, int]], *, u: float, excluded: Iterable[int] = frozenset()
+    ) -> Selection:
+        """The next unit for one examinee, or why the test ends.
+
+        Parameters
+        ----------
+        categories : sequence of (unit, category)
+            What was given so far; a negative category was given but not scored.
+        u : float in [0, 1)
+            The random number of this step.
+        excluded : collection of int
+            Units that this examinee must not meet.
+        """
+        units = sorted(categories)
+        state = self.begin(1)
+        self._check_given(units)
+        if units:
+            # Summed in the order of the units, so that the order of the answers leaves no trace.
+            scored = [pair for pair in units if pair[1] >= 0]
+            rows = self._log_table[[unit for unit, _ in scored], [category for _, category in scored]]
+            state.log_weights[0] += np.add.reduce(rows, axis=0)
+            self._mark(state, np.zeros(len(units), dtype=np.int64), np.array([unit for unit, _ in units]))
+        state.available[0, list(excluded)] = False
+        theta, se, p_above = self.estimate(state)
+        code = int(self.stopped(state, se, p_above)[0])
+        unit = -1 if code >= 0 else int(self.select(state, theta, np.array([u]))[0])
+        code = _EXHAUSTED if code < 0 and unit < 0 else code
+        reason = REASONS[code] if code >= 0 else None
+        return Selection(
+            unit if unit >= 0 else None, reason, float(theta[0]), float(se[0]), float(p_above[0])
+        )
+
+    def _check_given(self, units: Sequence[tuple[int, int]]) -> None:
+        previous = -1
+        for unit, category in units:
+            if not previous < unit < len(self.parameters):
+                raise InvalidResponses(f"unit {unit} is given twice or outside 0..{len(self.parameters) - 1}")
+            n_categories = int(self.parameters.n_categories[unit])
+            if category >= n_categories:
+                item = self.parameters.item_ids[unit]
+                raise InvalidResponses(f"item {item!r}: category {category} is outside 0..{n_categories - 1}")
+            previous = unit
+
+    # --- many examinees -------------------------------------------------------
+
+    def begin(self, n_examinees: int) -> State:
+        """The state of examinees to whom nothing was given yet."""
+        return State(
+            log_weights=np.tile(self.prior.log_density(self.nodes), (n_examinees, 1)),
+            available=np.ones((n_examinees, len(self.parameters)), dtype=bool),
+            counts=np.zeros((n_examinees, len(self.constraints))),
+            n_units=np.zeros(n_examinees, dtype=np.int64),
+        )
+
+    def update(self, state: State, rows: IntArray, units: IntArray, categories: NDArray[np.integer]) -> None:
+        """Enter one answer of each of the examinees `rows`."""
+        state.log_weights[rows] += self._log_table[units, categories]
+        self._mark(state, rows, units)
+
+    def estimate(self, state: State) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Posterior mean, standard deviation and probability at or above the cut, each (N,)."""
+        peak = state.log_weights.max(axis=1, keepdims=True)
+        weights = np.exp(state.log_weights - peak)
+        weights /= np.add.reduce(weights, axis=1)[:, None]
+        theta = np.add.reduce(weights * self.nodes, axis=1)
+        variance = np.add.reduce(weights * (self.nodes - theta[:, None]) ** 2, axis=1)
+        return theta, np.sqrt(variance), self._tail.above(np.maximum(state.log_weights - peak, -690.0))
+
+    def stopped(self, state: State, se: FloatArray, p_above: FloatArray) -> IntArray:
+        """Index into `REASONS` per examinee, -1 to go on."""
+        met = np.all(state.counts >= self._minima, axis=1)
+        return self.stop.codes(state.n_units, se, p_above, met)
+
+    def select(self, state: State, theta: FloatArray, u: FloatArray) -> IntArray:
+        """The next unit of each examinee, -1 where no admissible unit is left, (N,)."""
+        allowed = self._admissible(state)
+        priority = np.where(allowed, self._information_at(theta) * self._content_factor(state), -1.0)
+        n_choices = np.minimum(np.count_nonzero(allowed, axis=1), self.randomesque)
+        wanted = np.minimum((u * n_choices).astype(np.int64), n_choices - 1)
+        rows = np.arange(len(priority))
+        chosen = np.full(len(priority), -1, dtype=np.int64)
+        for rank in range(self.randomesque):
+            best = priority.argmax(axis=1)
+            chosen = np.where(wanted == rank, best, chosen)
+            priority[rows, best] = -2.0
+        return chosen
+
+    # --- inside ---------------------------------------------------------------
+
+    @cached_property
+    def nodes(self) -> FloatArray:
+        """Nodes of the posterior, (Q,)."""
+        return default_nodes(self.parameters, self.prior, self.stop.max_units)
+
+    @cached_property
+    def _log_table(self) -> FloatArray:
+        """Log-probability by unit, category and node, (J, K, Q)."""
+        return np.ascontiguousarray(
+            log_category_probabilities(self.parameters, self.nodes).transpose(1, 2, 0)
+        )
+
+    @cached_property
+    def _theta_grid(self) -> FloatArray:
+        return np.arange(
+            self.prior.mean - 4.5 * self.prior.sd, self.prior.mean + 4.5 * self.prior.sd, _GRID_STEP
+        )
+
+    @cached_property
+    def _information_table(self) -> FloatArray:
+        return information(self.parameters, self._theta_grid)
+
+    def _information_at(self, theta: FloatArray) -> FloatArray:
+        """Information of every unit, linear between the points of the grid, (N, J)."""
+        position = np.clip((theta - self._theta_grid[0]) / _GRID_STEP, 0.0, len(self._theta_grid) - 1.000001)
+        cell = position.astype(np.int64)
+        share = (position - cell)[:, None]
+        low, high = self._information_table[cell], self._information_table[cell + 1]
+        return np.asarray(low + share * (high - low))
+
+    @cached_property
+    def _coefficients(self) -> FloatArray:
+        rows = [constraint.coefficients for constraint in self.constraints]
+        return np.array(rows).reshape(len(rows), len(self.parameters))
+
+    @cached_property
+    def _minima(self) -> FloatArray:
+        return np.array([constraint.minimum for constraint in self.constraints])
+
+    @cached_property
+    def _maxima(self) -> FloatArray:
+        return np.array([constraint.maximum for constraint in self.constraints])
+
+    @cached_property
+    def _families(self) -> tuple[IntArray, ...]:
+        """Constraints with a minimum, grouped so that within a group no unit counts twice."""
+        groups: list[list[int]] = []
+        for k in np.flatnonzero(self._minima > 0.0).tolist():
+            for group in groups:
+                if not np.any((self._coefficients[group] > 0.0) & (self._coefficients[k] > 0.0)):
+                    group.append(k)
+                    break
+            else:
+                groups.append([k])
+        return tuple(np.array(group) for group in groups)
+
+    @cached_property
+    def _enemies(self) -> BoolArray | None:
+        if not self.enemies:
+            return None
+        matrix = np.zeros((len(self.parameters), len(self.parameters)), dtype=bool)
+        for group in self.enemies:
+            members = np.array(sorted(group), dtype=np.int64)
+            matrix[np.ix_(members, members)] = True
+        return matrix
+
+    @cached_property
+    def _tail(self) -> _Tail:
+        return _Tail(self.nodes, self.cut)
+
+    def _mark(self, state: State, rows: IntArray, units: IntArray) -> None:
+        state.available[rows, units] = False
+        np.add.at(state.n_units, rows, 1)
+        if len(self.constraints):
+            np.add.at(state.counts, rows, self._coefficients[:, units].T)
+        if self._enemies is not None:
+            for row, unit in zip(rows.tolist(), units.tolist(), strict=True):
+                state.available[row] &= ~self._enemies[unit]
+
+    def _content_factor(self, state: State) -> FloatArray | float:
+        """Product of f over the constraints of each unit, (N, J)."""
+        factor: FloatArray | float = 1.0
+        for k, constraint in enumerate(self.constraints):
+            given = state.counts[:, k]
+            low, high = constraint.minimum, constraint.maximum
+            need = 1.0 + (low - given) / low if low > 0.0 else np.zeros(len(given))
+            room = (high - given) / high if 0.0 < high < math.inf else np.ones(len(given))
+            f = np.where(given < low, need, room)[:, None]
+            factor = factor * np.where(self._coefficients[k] > 0.0, f, 1.0)
+        return factor
+
+    def _admissible(self, state: State) -> BoolArray:
+        """Units that exceed no maximum and leave room for every open minimum, (N, J)."""
+        allowed = state.available.copy()
+        for k, maximum in enumerate(self._maxima.tolist()):
+            if maximum < math.inf:
+                allowed &= state.counts[:, k, None] + self._coefficients[k] <= maximum
+        if not self._families:
+            return allowed
+        places = (self.stop.max_units - state.n_units - 1)[:, None]
+        feasible = allowed.copy()
+        for family in self._families:
+            needed = np.zeros(allowed.shape)
+            for k in family.tolist():
+                largest = np.where(allowed, self._coefficients[k], 0.0).max(axis=1)
+                open_ = self._minima[k] - state.counts[:, k, None] - self._coefficients[k]
+                needed += np.ceil(np.maximum(open_, 0.0) / np.maximum(largest, 1e-9)[:, None])
+            feasible &= needed <= places
+        # Where the minima cannot all be met any more, those that can still are.
+        stuck = ~feasible.any(axis=1)
+        if stuck.any():
+            needy = (self._minima > state.counts)[:, :, None] & (self._coefficients > 0.0)
+            helpful = allowed & needy.any(axis=1)
+            feasible[stuck] = np.where(helpful.any(axis=1, keepdims=True), helpful, allowed)[stuck]
+        return feasible
+
+
+class _Tail:
+    """Mass of posteriors above one cut: the vectorised twin of `assess.scale.upper_tail`."""
+
+    def __init__(self, nodes: FloatArray, cut: float) -> None:
+        n_cells = len(nodes) - 1
+        position = (cut - float(nodes[0])) / float(nodes[1] - nodes[0])
+        self.certain = 1.0 if position <= 0.0 else 0.0 if position >= n_cells else None
+        cell = min(max(int(position), 0), n_cells - 1)
+        x, weight = np.polynomial.legendre.leggauss(5)
+        x, weight = 0.5 * (x + 1.0), 0.5 * weight
+        start = min(max(position - cell, 0.0), 1.0)
+        cells = np.arange(n_cells)
+        self.first = np.clip(cells - 1, 0, n_cells - 3)
+        self.whole = self._basis((cells - self.first)[:, None] + x)
+        self.part = self._basis(((cells - self.first)[cell] + start + (1.0 - start) * x)[None])
+        self.weight, self.cell, self.share = weight, cell, 1.0 - start
+
+    @staticmethod
+    def _basis(x: FloatArray) -> tuple[FloatArray, ...]:
+        """Lagrange polynomials on 0, 1, 2, 3 at x."""
+        return (
+            -(x - 1.0) * (x - 2.0) * (x - 3.0) / 6.0,
+            x * (x - 2.0) * (x - 3.0) / 2.0,
+            -x * (x - 1.0) * (x - 3.0) / 2.0,
+            x * (x - 1.0) * (x - 2.0) / 6.0,
+        )
+
+    def above(self, log_density: FloatArray) -> FloatArray:
+        """Share of each row's mass at and above the cut, (N,)."""
+        if self.certain is not None:
+            return np.full(len(log_density), self.certain)
+        whole = self._mass(log_density, self.first, self.whole)
+        part = self.share * self._mass(log_density, self.first[[self.cell]], self.part)[:, 0]
+        above = part + np.add.reduce(whole[:, self.cell + 1 :], axis=1)
+        return np.asarray(np.clip(above / np.add.reduce(whole, axis=1), 0.0, 1.0))
+
+    def _mass(self, log_density: FloatArray, first: IntArray, basis: tuple[FloatArray, ...]) -> FloatArray:
+        value = sum((log_density[:, first + i, None] * b for i, b in enumerate(basis)), np.zeros(()))
+        return np.asarray(np.add.reduce(np.exp(value) * self.weight, axis=2))
