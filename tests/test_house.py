@@ -96,9 +96,12 @@ def test_importing_measurement_loads_numpy_and_nothing_heavier() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_a_module_says_what_it_is(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert ast.get_docstring(ast.parse(text)), "no module docstring"
+    docstring = ast.get_docstring(ast.parse(text))
+    assert docstring, "no module docstring"
     n_lines = text.count("\n")
-    assert n_lines <= 500, f"{n_lines} lines; split it by idea"
+    assert n_lines <= 500 or " lines" in docstring, (
+        f"{n_lines} lines; split it by idea, or say why in its docstring"
+    )
 
 
 def _public_functions(room: str) -> Iterator[tuple[str, str]]:
