@@ -2,8 +2,8 @@
 
 Two doors: `load_rules` reads and checks the rules of a programme; `evaluate`
 asks them about a subject as of a day. The language is in `grammar`, the
-meaning of facts and days in `facts`, the values in `evaluation`, and reasons
-and sentences in `explanation`.
+meaning of facts and days in `facts`, the values in `evaluation`, what is
+missing in `explanation`, and the wording in `sentences`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from assess.standards.evaluation import Question, Truth
 from assess.standards.facts import LAST, Fact, FactBook, Moment, instant
 from assess.standards.grammar import predicates
 from assess.standards.rules import BadgeRule, BadgeRules, Course, parse_rules
+from assess.standards.sentences import rule_in_words, status_sentence
 
 __all__ = [
     "BadgeRule",
@@ -126,7 +127,7 @@ def rule_sentence(rules: BadgeRules, badge: str) -> str:
     >>> rule_sentence(rules, "B")
     'Pass all two courses: c1, c2.'
     """
-    return explanation.rule_in_words(_badge(rules, badge))
+    return rule_in_words(_badge(rules, badge))
 
 
 def _badge(rules: BadgeRules, badge: str) -> BadgeRule:
@@ -332,7 +333,7 @@ def evaluate(
             Missing(path, predicate.declared, who, action) for path, predicate, who, action in steps
         ),
         evidence=tuple({fact.id: _evidence(fact) for fact in evidence}.values()),
-        sentence=explanation.status_sentence(rule, status, done, gaps),
+        sentence=status_sentence(rule, status, done, gaps),
         progress=Progress(*done),
         since=since,
         valid_until=until,

@@ -1,4 +1,4 @@
-"""Why a status is what it is, what is still missing, and rules as sentences.
+"""What is still missing, who can do what about it, and how far the subject is.
 
 What is missing is a *minimal* set of predicates: facts that make exactly these
 true make the rule true, and no part of the set does. The cheapest alternative
@@ -9,7 +9,7 @@ along (500 points bring 100), by supposing these facts and evaluating again.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -33,9 +33,7 @@ from assess.standards.grammar import (
     Rule,
     Undefined,
     children,
-    predicates,
 )
-from assess.standards.rules import BadgeRule
 
 Placed = tuple[str, Predicate]
 
@@ -234,156 +232,3 @@ def progress(rule: Rule, question: Question) -> tuple[int, int]:
 
 def _left(part: tuple[int, int]) -> int:
     return part[1] - part[0]
-
-
-def status_sentence(
-    badge: BadgeRule, status: str, done: tuple[int, int], gaps: Iterable[tuple[Predicate, Truth]]
-) -> str:
-    """The status in one sentence for a person."""
-    if status == "not_open":
-        return f"This badge opens on {badge.starts_on}."
-    if status == "expired":
-        return f"This badge was valid until {badge.valid_until}."
-    if status == "retired":
-        return f"This badge was retired on {badge.retired_on} and is not given any more."
-    only_courses = all(isinstance(predicate, Pass) for _, predicate in predicates(badge.rule))
-    thing, verb = ("course", "passed") if only_courses else ("requirement", "met")
-    met, of = done
-    text = f"{met} of {of} {_plural(thing, of)} {verb}"
-    gaps = list(gaps)
-    for heading, wanted in (("still missing", Truth.FALSE), ("not decided yet", Truth.UNKNOWN)):
-        names = [_name(predicate) for predicate, found in gaps if found is wanted]
-        if names:
-            text += f"; {heading}: {', '.join(names)}"
-    return text + "."
-
-
-def _plural(word: str, n: int) -> str:
-    return word if n == 1 else f"{word}s"
-
-
-def _name(predicate: Predicate) -> str:
-    return predicate.course if isinstance(predicate, Pass) else _phrase(predicate)
-
-
-# --- rules as sentences ----------------------------------------------------
-
-_NUMBERS = (
-    "no",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-)
-
-
-def _number(n: int) -> str:
-    return _NUMBERS[n] if n < len(_NUMBERS) else str(n)
-
-
-def rule_in_words(badge: BadgeRule) -> str:
-    """A badge's rule as a sentence to hold against the published criterion."""
-    sentence = _phrase(badge.rule)
-    text = f"{sentence[:1].upper()}{sentence[1:]}."
-    if badge.subject == "school":
-        text = f"The school: {text[:1].lower()}{text[1:]}"
-    for words, day in (
-        ("Opens on", badge.starts_on),
-        ("Valid until", badge.valid_until),
-        ("Retired on", badge.retired_on),
-    ):
-        if day is not None:
-            text += f" {words} {day}."
-    return text
-
-
-def _phrase(rule: Rule) -> str:
-    match rule:
-        case AllOf() | AnyOf() | AtLeast():
-            return _group(rule)
-        case Pass():
-            return f"pass the course {rule.course}"
-        case HasFact():
-            return _fact_phrase(rule)
-        case Held():
-            verb = "hold" if rule.status == "active" else "hold, or have held,"
-            years = (
-                f" for at least {_number(rule.for_years)} year{'s' * (rule.for_years > 1)}"
-                if rule.for_years
-                else ""
-            )
-            return f"{verb} the badge {rule.badge}{years}"
-        case Invited():
-            return f"be invited to {rule.program}{_labels('cohort', rule.cohort)} and accept"
-        case Application():
-            labels = _labels("cohort", rule.cohort) + _labels("intake", rule.intake)
-            return f"apply to {rule.program}{labels} and be accepted"
-        case Judgement():
-            return f"be judged by a {_either(rule.by)}: {rule.q}"
-        case Points():
-            return f"collect at least {rule.at_least:g} points of {rule.ledger}"
-        case Members():
-            people = _plural("member educator", rule.at_least)
-            return f"have at least {_number(rule.at_least)} {people} with [{_phrase(rule.satisfy)}]"
-        case Undefined():
-            return f"no rule is defined ({rule.reason})"
-    raise AssertionError(f"no words for {type(rule).__name__}")
-
-
-def _group(rule: AllOf | AnyOf | AtLeast) -> str:
-    rules = list(dict.fromkeys(rule.rules))
-    n = {AllOf: len(rules), AnyOf: 1}.get(type(rule), getattr(rule, "n", 0))
-    if len(rules) == 1:
-        return _phrase(rules[0])
-    courses = [inner.course for inner in rules if isinstance(inner, Pass)]
-    if len(courses) == len(rules):
-        many = (
-            f"all {_number(n)}" if n == len(rules) else f"at least {_number(n)} of the {_number(len(rules))}"
-        )
-        return f"pass {many} courses: {', '.join(courses)}"
-    parts = [
-        f"({_phrase(inner)})"
-        if isinstance(inner, AllOf | AnyOf | AtLeast) and len(inner.rules) > 1
-        else _phrase(inner)
-        for inner in rules
-    ]
-    if n == len(rules):
-        return "; and ".join(parts)
-    if n == 1:
-        return "; or ".join(parts)
-    return f"at least {_number(n)} of: {'; '.join(parts)}"
-
-
-def _fact_phrase(rule: HasFact) -> str:
-    carried = []
-    declared: Mapping[str, Any] = rule.declared["fact"].get("where", {})
-    for name, wanted in declared.items():
-        values = wanted if isinstance(wanted, list | tuple) else [wanted]
-        if len(values) == 1 and values[0] is True:
-            carried.append(name.replace("_", " "))
-        else:
-            carried.append(f"{name.replace('_', ' ')} {_either([str(one) for one in values])}")
-    text = rule.type.replace("_", " ")
-    if carried:
-        text += f" ({', '.join(carried)})"
-    if rule.count > 1:
-        apart = f" that differ in {' and '.join(rule.distinct_by)}" if rule.distinct_by else ""
-        text += f", at least {_number(rule.count)}{apart}"
-    return text
-
-
-def _labels(name: str, wanted: tuple[str, ...]) -> str:
-    return f" ({name} {_either(wanted)})" if wanted else ""
-
-
-def _either(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} or {last}" if most else last
