@@ -1,0 +1,1 @@
+"""The shell: storage, services, HTTP and pages around the pure rooms."""

@@ -1,0 +1,640 @@
+"""Wire types: what crosses HTTP, and nothing else knows their shape.
+
+The JSON of each struct is exactly a body of the HTTP contract; pages use the
+same objects. Replies are structs in the order of the contract; request bodies
+refuse unknown fields. Fields are only ever added.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from assess.items import RawAnswer
+
+T = TypeVar("T")
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client sends; an unknown field is refused."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a client gets."""
+
+
+class Page(Reply, Generic[T]):
+    """A list, with the cursor of what follows."""
+
+    items: list[T]
+    next: str | None = None
+
+
+# --- delivery ----------------------------------------------------------------
+
+
+class BeginSession(Body):
+    """`POST /v1/sessions`: a course (its form is chosen for it) or a form by id."""
+
+    learner: str
+    course: str | None = None
+    form: str | None = None
+    locale: str | None = None
+
+
+class PostResponse(Body):
+    """`POST /v1/sessions/{id}/responses`; `answer` null leaves the item blank."""
+
+    position: int
+    item: str
+    revision: int
+    answer: str | list[str] | dict[str, str] | None
+
+
+class Choice(Reply):
+    """An option or target: a language-free id and its text."""
+
+    id: str
+    html: str
+
+
+class ShownItem(Reply):
+    """An item as a learner may see it: no key, no parameter, no rationale.
+
+    `targets` is for matching only: what each option is matched to.
+    """
+
+    id: str
+    version: int
+    type: str
+    stem_html: str
+    options: list[Choice] | None
+    stimulus_html: str | None
+    targets: list[Choice] | None
+    language: str
+
+
+class Current(Reply):
+    """One offered position.
+
+    `revision` is the number to send next. `answer` is what stands there now
+    (only when looking back; null on a fresh item), so that a page can show it.
+    """
+
+    position: int
+    n_items: int | None
+    revision: int
+    seconds_left: int | None
+    item: ShownItem
+    answer: RawAnswer | None = None
+
+
+class SessionBegun(Reply):
+    """Reply to `POST /v1/sessions`."""
+
+    session: str
+    token: str
+    url: str
+    form: str
+    release: str
+    expires_at: datetime
+    current: Current | None
+
+
+class Progress(Reply):
+    """How far a session is; `n_items` is null where the length depends on the answers."""
+
+    answered: int
+    offered: int
+    n_items: int | None
+
+
+class Accommodations(Reply):
+    """What was granted: extra seconds so far."""
+
+    extra_seconds: int
+
+
+class SessionView(Reply):
+    """`GET /v1/sessions/{id}`; `state` is in_progress, finished or void."""
+
+    session: str
+    state: Literal["in_progress", "finished", "void"]
+    current: Current | None
+    progress: Progress
+    accommodations: Accommodations
+    learner: str
+    course: str
+    form: str
+    review: bool
+    language: str
+    started_at: datetime
+    expires_at: datetime
+    seconds_left: int | None
+    practice: bool
+    sandbox: bool
+
+
+class Receipt(Reply):
+    """A signed statement that an answer is stored."""
+
+    session: str
+    position: int
+    revision: int
+    answer_sha256: str
+    stored_at: datetime
+    key_id: str
+    signature: str
+
+
+class Responded(Reply):
+    """Reply to a response; `current` null and not finished means: look back or submit."""
+
+    receipt: Receipt
+    current: Current | None
+    finished: bool
+
+
+class Finished(Reply):
+    """Reply to `submit`."""
+
+    finished: bool = True
+
+
+class ReceiptToVerify(Body):
+    """A receipt as a client sends it back."""
+
+    session: str
+    position: int
+    revision: int
+    answer_sha256: str
+    stored_at: str
+    key_id: str
+    signature: str
+
+
+class VerifyReceipt(Body):
+    """`POST /v1/receipts/verify`."""
+
+    receipt: ReceiptToVerify
+
+
+class Verified(Reply):
+    """Whether the receipt was signed by this server and nothing in it was changed."""
+
+    valid: bool
+
+
+class PositionView(Reply):
+    """One offered position in the overview before handing in."""
+
+    position: int
+    item: str
+    state: Literal["answered", "blank", "open"]
+
+
+class NextStep(Reply):
+    """What the learner can do next about a course."""
+
+    action: Literal["none", "start", "resume", "extend", "retake", "wait", "contact"]
+    not_before: datetime | None
+    tries_used: int
+    tries_left: int | None
+
+
+class ResultDecision(Reply):
+    """A decision as the learner sees it; the probability only of a pass."""
+
+    id: str
+    status: str
+    level: str
+    provisional: bool
+    practice: bool
+    p_at_or_above_cut: float | None
+
+
+class ResultScore(Reply):
+    """The score on the reported scale with its 90 % range; never theta."""
+
+    value: float
+    low: float
+    high: float
+    min: float
+    max: float
+    cut: float
+
+
+class ObjectiveResult(Reply):
+    """Items right of items seen; `text` says the objective in the learner's language."""
+
+    code: str
+    right: int
+    seen: int
+    text: str
+
+
+class Rationale(Reply):
+    """One item looked back on, where the form's feedback policy is `rationales`."""
+
+    position: int
+    item: ShownItem
+    answer: RawAnswer | None
+    right: bool
+    rationales: list[Choice]
+
+
+class Result(Reply):
+    """`GET /v1/sessions/{id}/result`; `rationales` is null unless the form's policy gives them."""
+
+    session: str
+    decision: ResultDecision
+    score: ResultScore
+    objectives: list[ObjectiveResult]
+    next: NextStep
+    rationales: list[Rationale] | None = None
+
+
+# --- pass status ---------------------------------------------------------------
+
+
+class CourseName(Reply):
+    """A course by id and title."""
+
+    id: str
+    title: str
+
+
+class DecisionScore(Reply):
+    """The score behind a decision, for a badge system."""
+
+    value: float
+    se: float | None
+    interval_90: tuple[float, float]
+    min: float
+    max: float
+    scale: str
+
+
+class DecisionCut(Reply):
+    """The cut on the score's scale."""
+
+    value: float
+    version: str
+    status: str
+
+
+class FormAccuracy(Reply):
+    """The form's classification accuracy for the rule in force, over a stated population."""
+
+    accuracy: float
+    false_pass: float
+    false_fail: float
+    basis: str
+
+
+class AlignedTo(Reply):
+    """A coded part of a framework."""
+
+    framework: str
+    version: str
+    code: str
+
+
+class StatusDecision(Reply):
+    """The decision that speaks for a course."""
+
+    id: str
+    status: str
+    level: str
+    provisional: bool
+    source: str
+    assurance: str
+    tested_at: datetime
+    decided_at: datetime
+    valid_until: datetime | None
+    try_: int = msgspec.field(name="try")
+    score: DecisionScore | None
+    cut: DecisionCut | None
+    p_at_or_above_cut: float | None
+    probability_basis: str
+    rule: str
+    form: str
+    form_accuracy: FormAccuracy | None
+    parameter_set: str
+    engine: str
+    bank_security: str
+    alignments: list[AlignedTo]
+    record_sha256: str
+    supersedes: str | None
+    change_reason: str | None
+    url: str
+
+
+class Pending(Reply):
+    """Why a decision cannot be used yet."""
+
+    reason: Literal["awaiting_calibration", "awaiting_standard", "awaiting_rater", "under_review"]
+    since: datetime
+
+
+class CourseStatus(Reply):
+    """`GET /v1/learners/{learner}/courses/{course}/status`."""
+
+    schema: str
+    learner: str
+    sandbox: bool
+    course: CourseName
+    as_of: datetime
+    as_known_at: datetime
+    sequence: int
+    state: Literal["not_started", "in_progress", "incomplete", "pending", "decided", "void"]
+    passed: bool | None
+    decision: StatusDecision | None
+    pending: Pending | None
+    next: NextStep
+
+
+# --- eligibility -----------------------------------------------------------------
+
+
+class Subject(Reply):
+    """Whom an eligibility is about."""
+
+    type: str
+    id: str
+
+
+class BadgeName(Reply):
+    """A badge, the version of its rule, and where its criteria are to be read."""
+
+    id: str
+    rule_version: str
+    criteria_url: str
+
+
+class BadgeProgress(Reply):
+    """Parts of the rule that are met, of all."""
+
+    met: int
+    of: int
+
+
+class Reason(Reply):
+    """One predicate of the rule with its value."""
+
+    path: str
+    predicate: dict[str, Any]
+    value: Literal["true", "false", "unknown"]
+    code: str
+    evidence: list[str]
+
+
+class Missing(Reply):
+    """What would make the rule true, who can do it, and from when."""
+
+    path: str
+    predicate: dict[str, Any]
+    who: str
+    action: str
+    not_before: datetime | None
+
+
+class Evidence(Reply, omit_defaults=True):
+    """A decision, fact or award that the eligibility rests on."""
+
+    type: str
+    id: str
+    course: str | None = None
+    record_sha256: str | None = None
+    fact_type: str | None = None
+
+
+class Award(Reply):
+    """What the issuer did with it, as far as we were told."""
+
+    state: Literal["none", "claimable", "claimed", "suspended", "withdrawn"]
+    policy_on_loss: str
+    claim_url: str | None
+
+
+class BadgeEligibility(Reply):
+    """`GET /v1/learners/{learner}/badges/{badge}`."""
+
+    schema: str
+    subject: Subject
+    sandbox: bool
+    badge: BadgeName
+    as_of: datetime
+    as_known_at: datetime
+    sequence: int
+    status: str
+    since: datetime | None
+    valid_until: str | None
+    sentence: str
+    progress: BadgeProgress
+    reasons: list[Reason]
+    missing: list[Missing]
+    evidence: list[Evidence]
+    award: Award
+    statement: str | None
+
+
+class Criterion(Reply):
+    """What was published, in our paraphrase, with its source, and how we read it."""
+
+    text: str
+    source: str
+    reading: str
+
+
+class BadgeInfo(Reply):
+    """`GET /v1/badges/{badge}`."""
+
+    id: str
+    title: str
+    subject: str
+    rule_version: str
+    sentence: str
+    criterion: Criterion
+    alignments: list[AlignedTo]
+    courses: list[CourseName]
+    criteria_url: str
+    starts_on: str | None
+    retired_on: str | None
+    valid_until: str | None
+
+
+class BadgeSubject(Reply):
+    """One subject of a badge in a list by status."""
+
+    subject: Subject
+    status: str
+    since: datetime
+    sequence: int
+
+
+class BadgeQuery(Body):
+    """`POST /v1/badges/{badge}/query`: up to 1,000 learner ids."""
+
+    subjects: list[str]
+
+
+class QueryAnswer(Reply):
+    """One id of a batch: its eligibility, or its own error."""
+
+    id: str
+    eligibility: BadgeEligibility | None
+    error: dict[str, Any] | None
+
+
+class ChangeData(Reply):
+    """What changed for whom, and why."""
+
+    sequence: int
+    subject: Subject
+    course: str | None
+    badge: str | None
+    previous: str | None
+    current: str | None
+    cause: str
+    reason_id: str | None
+    resource: str
+    snapshot: dict[str, Any]
+
+
+class Change(Reply):
+    """One entry of `GET /v1/changes`, in the shape of a webhook."""
+
+    type: str
+    timestamp: datetime
+    data: ChangeData
+
+
+# --- facts, learners, management -----------------------------------------------------
+
+
+class FactReply(Reply):
+    """A fact as it is stored."""
+
+    id: str
+    source: str
+    t: str
+    subject: str
+    at: str
+    recorded_at: datetime
+    void_at: str | None
+    void_reason: str | None
+    data: dict[str, Any]
+
+
+class VoidFact(Body):
+    """`POST /v1/facts/{id}/void`."""
+
+    at: str
+    reason: str
+
+
+class ExternalId(Body):
+    """Who a learner is elsewhere."""
+
+    issuer: str
+    subject: str
+
+
+class PutLearner(Body):
+    """`PUT /v1/learners/{id}`; the external ids replace those known."""
+
+    external_ids: list[ExternalId] = []
+    locale: str | None = None
+
+
+class LearnerReply(Reply):
+    """A learner: a pseudonymous id with external ids."""
+
+    id: str
+    external_ids: list[ExternalId]
+    locale: str | None
+    sandbox: bool
+    created_at: datetime
+
+
+class Activate(Body):
+    """`POST /v1/activations`: a stored release by its hash."""
+
+    release: str
+    approved_by: str | None = None
+    reason: str = ""
+
+
+class Activated(Reply):
+    """An activation as it is stored."""
+
+    sequence: int
+    name: str
+    kind: str
+    course: str | None
+    release: str
+    by: str
+    approved_by: str | None
+    reason: str
+    at: datetime
+
+
+SANDBOX_STATES = (
+    "not_started",
+    "in_progress",
+    "incomplete",
+    "pending",
+    "passed",
+    "not_passed",
+    "undetermined",
+    "void",
+)
+
+
+class ForceState(Body):
+    """`PUT /v1/sandbox/learners/{id}/courses/{course}`."""
+
+    state: Literal[
+        "not_started", "in_progress", "incomplete", "pending", "passed", "not_passed", "undetermined", "void"
+    ]
+
+
+# --- errors ---------------------------------------------------------------------------
+
+
+class FieldProblem(Reply):
+    """One field that was wrong."""
+
+    path: str
+    code: str
+    message: str
+
+
+class Problem(Reply):
+    """A problem document (RFC 9457); `not_before` comes with the codes of the retake policy."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str
+    request_id: str
+    errors: list[FieldProblem]
+    not_before: datetime | None = None
+
+
+def encode(reply: object) -> bytes:
+    """A reply as JSON."""
+    return _ENCODER.encode(reply)
+
+
+def plain(reply: object) -> Any:
+    """A reply as plain JSON values, for storage and comparison."""
+    return msgspec.json.decode(_ENCODER.encode(reply))
+
+
+_ENCODER = msgspec.json.Encoder()

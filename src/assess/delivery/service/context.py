@@ -1,0 +1,85 @@
+"""Who asks, and what a use case works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from assess.delivery.settings import Settings
+from assess.delivery.store import Store
+from assess.errors import Forbidden, NotFound
+
+if TYPE_CHECKING:
+    from assess.delivery.receipts import ReceiptSigner
+    from assess.delivery.rendering import Renderer
+    from assess.delivery.service.catalogue import Catalogue
+
+SCOPES = ("deliver", "read-status", "attest", "manage")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """On whose behalf something is done: the first thing every use case and store function asks.
+
+    Parameters
+    ----------
+    actor : str
+        The API key's id, ``learner:<id>`` for a learner token, or a name from the command line.
+    rights : frozenset of str
+        Of deliver, read-status, attest, manage.
+    learner, session : str or None
+        With a learner token: the only learner and session that it reaches.
+    sandbox : bool
+        Sees sandbox data, and nothing else.
+    sources : frozenset of str or None
+        The sources of facts that the key may speak for; None is any.
+    token_key : bytes
+        From the API key presented; learner tokens of a repeated request are derived from it.
+    """
+
+    tenant: str
+    actor: str
+    rights: frozenset[str] = frozenset()
+    learner: str | None = None
+    session: str | None = None
+    sandbox: bool = False
+    sources: frozenset[str] | None = None
+    token_key: bytes = field(default=b"", repr=False)
+
+    def require(self, *rights: str) -> None:
+        """Refuse unless the scope has one of the rights.
+
+        Raises
+        ------
+        Forbidden
+            With the rights that would do.
+        """
+        if not self.rights & set(rights):
+            raise Forbidden(
+                f"this needs the scope {' or '.join(rights)}; the key has {', '.join(sorted(self.rights)) or 'none'}"
+            )
+
+    def require_session(self, session: str) -> None:
+        """Refuse unless the scope reaches a session: its own learner's, or any with the right to deliver.
+
+        A learner token that names another session learns nothing, not even that the session exists.
+        """
+        if self.session is not None:
+            if self.session != session:
+                raise NotFound("session", session)
+        else:
+            self.require("deliver")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every use case works with; built once by `create_app` or `open_services`."""
+
+    store: Store
+    catalogue: Catalogue
+    receipts: ReceiptSigner
+    renderer: Renderer
+    settings: Settings
+    clock: Callable[[], datetime]

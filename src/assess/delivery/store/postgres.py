@@ -1,0 +1,91 @@
+"""PostgreSQL: any number of processes; the expected versions in the writes keep them apart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from assess.delivery.store.migrating import upgrade
+from assess.delivery.store.rows import Committed, Writes
+from assess.delivery.store.writing import apply
+from assess.errors import StaleSession, StorageUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Any fixed number: processes that start together migrate one after the other.
+_MIGRATION_LOCK = 7_305_190_236_114_007
+_CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the other one went first
+
+
+class PostgresStore:
+    """A store in PostgreSQL."""
+
+    def __init__(self, url: str, *, threads: int = 8) -> None:
+        self._engine = create_engine(
+            url,
+            pool_size=threads,
+            max_overflow=0,
+            pool_pre_ping=True,
+            isolation_level="REPEATABLE READ",
+            connect_args={"options": "-c synchronous_commit=on"},
+        )
+        # A write waits for locks that others hold; a snapshot taken before would make each such wait a conflict.
+        self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        with self._writing.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+            connection.commit()
+            try:
+                upgrade(connection)
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+                connection.commit()
+
+    async def read(
+        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run one of `store.reading`'s functions on a consistent snapshot."""
+
+        def run() -> T:
+            try:
+                with self._engine.connect() as connection:
+                    return query(connection, *args, **kwargs)
+            except DBAPIError as fault:
+                raise StorageUnavailable(f"the database did not answer ({fault.orig})") from fault
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+
+    async def commit(self, writes: Writes) -> Committed:
+        """Make all of the writes durable, or none; returns only then.
+
+        Raises
+        ------
+        StaleSession
+            Something else was stored first.
+        StorageUnavailable
+            The database did not take it.
+        """
+
+        def run() -> Committed:
+            try:
+                with self._writing.begin() as connection:
+                    return apply(connection, writes)
+            except DBAPIError as fault:
+                if getattr(fault.orig, "sqlstate", None) in _CONFLICTS:
+                    raise StaleSession("another write went first; read again") from fault
+                raise StorageUnavailable(f"the database did not take the write ({fault.orig})") from fault
+            except (ValueError, TypeError) as fault:
+                raise StorageUnavailable(f"the database refused the write ({fault})") from fault
+
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._pool, run))
+
+    def close(self) -> None:
+        """Finish what runs, then let the connections go."""
+        self._pool.shutdown()
+        self._engine.dispose()

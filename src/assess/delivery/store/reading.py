@@ -1,0 +1,353 @@
+"""What a use case may read: one function per question, over an open connection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, exists, func, or_, select
+
+from assess.delivery.store import tables
+from assess.delivery.store.rows import (
+    Activation,
+    ApiKey,
+    ChangeRow,
+    Consent,
+    DecisionRow,
+    EligibilityState,
+    Fact,
+    Idempotency,
+    Learner,
+    LearnerExternalId,
+    OfferRow,
+    R,
+    ResponseRow,
+    Session,
+    SessionEvent,
+    SigningKey,
+    StoredRelease,
+    Tenant,
+)
+
+
+def _one(connection: Connection, row: type[R], *conditions: Any) -> R | None:
+    found = connection.execute(select(row.table).where(*conditions)).one_or_none()
+    return None if found is None else row.read(found)
+
+
+def _all(
+    connection: Connection,
+    row: type[R],
+    *conditions: Any,
+    order: tuple[Any, ...] = (),
+    limit: int | None = None,
+) -> list[R]:
+    statement = select(row.table).where(*conditions).order_by(*order).limit(limit)
+    return [row.read(found) for found in connection.execute(statement)]
+
+
+# --- tenants, keys -----------------------------------------------------------
+
+
+def tenant(connection: Connection, id: str) -> Tenant | None:
+    """A tenant."""
+    return _one(connection, Tenant, tables.tenants.c.id == id)
+
+
+def api_key(connection: Connection, secret_sha256: str) -> ApiKey | None:
+    """The API key with this hash, revoked or not."""
+    return _one(connection, ApiKey, tables.api_keys.c.secret_sha256 == secret_sha256)
+
+
+def api_key_by_id(connection: Connection, tenant: str, id: str) -> ApiKey | None:
+    """An API key by its id."""
+    c = tables.api_keys.c
+    return _one(connection, ApiKey, c.tenant == tenant, c.id == id)
+
+
+def api_keys(connection: Connection, tenant: str) -> list[ApiKey]:
+    """All keys of a tenant, oldest first."""
+    c = tables.api_keys.c
+    return _all(connection, ApiKey, c.tenant == tenant, order=(c.created_at, c.id))
+
+
+def signing_keys(connection: Connection, purpose: str) -> list[SigningKey]:
+    """All signing keys of a purpose, oldest first; retired ones still verify."""
+    c = tables.signing_keys.c
+    return _all(connection, SigningKey, c.purpose == purpose, order=(c.created_at, c.id))
+
+
+def idempotency(connection: Connection, tenant: str, actor: str, route: str, key: str) -> Idempotency | None:
+    """What an earlier request with this key made."""
+    c = tables.idempotency.c
+    return _one(connection, Idempotency, c.tenant == tenant, c.actor == actor, c.route == route, c.key == key)
+
+
+# --- releases ----------------------------------------------------------------
+
+
+def release(connection: Connection, sha256: str) -> StoredRelease | None:
+    """A stored release or programme."""
+    return _one(connection, StoredRelease, tables.releases.c.sha256 == sha256)
+
+
+def activations(connection: Connection, tenant: str) -> list[Activation]:
+    """The activation in force under each name, oldest first."""
+    a, b = tables.activations, tables.activations.alias()
+    same = and_(b.c.tenant == a.c.tenant, b.c.kind == a.c.kind, b.c.name == a.c.name)
+    later = exists().where(same, b.c.seq > a.c.seq)
+    return _all(connection, Activation, a.c.tenant == tenant, ~later, order=(a.c.seq,))
+
+
+def activation(connection: Connection, tenant: str, seq: int) -> Activation | None:
+    """One activation."""
+    c = tables.activations.c
+    return _one(connection, Activation, c.tenant == tenant, c.seq == seq)
+
+
+# --- learners ----------------------------------------------------------------
+
+
+def learner(connection: Connection, tenant: str, id: str) -> Learner | None:
+    """A learner."""
+    c = tables.learners.c
+    return _one(connection, Learner, c.tenant == tenant, c.id == id)
+
+
+def external_ids(connection: Connection, tenant: str, learner: str) -> list[LearnerExternalId]:
+    """Who a learner is elsewhere."""
+    c = tables.learner_external_ids.c
+    return _all(
+        connection, LearnerExternalId, c.tenant == tenant, c.learner == learner, order=(c.issuer, c.subject)
+    )
+
+
+def external_id(connection: Connection, tenant: str, issuer: str, subject: str) -> LearnerExternalId | None:
+    """The learner whom an issuer calls by this subject."""
+    c = tables.learner_external_ids.c
+    return _one(connection, LearnerExternalId, c.tenant == tenant, c.issuer == issuer, c.subject == subject)
+
+
+def consent(connection: Connection, tenant: str, learner: str, form: str, version: str) -> Consent | None:
+    """A learner's latest consent to a version of a form's conditions, in any language."""
+    c = tables.consents.c
+    found = _all(
+        connection, Consent,
+        c.tenant == tenant, c.learner == learner, c.form == form, c.version == version,
+        order=(c.at.desc(),), limit=1,
+    )  # fmt: skip
+    return found[0] if found else None
+
+
+# --- sessions ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecords:
+    """A session with all that its fold reads."""
+
+    session: Session
+    offers: tuple[OfferRow, ...]
+    responses: tuple[ResponseRow, ...]
+    events: tuple[SessionEvent, ...]
+
+
+def session_records(connection: Connection, tenant: str, id: str) -> SessionRecords | None:
+    """A session with its offers, responses and events."""
+    c = tables.sessions.c
+    found = _one(connection, Session, c.tenant == tenant, c.id == id)
+    if found is None:
+        return None
+    o, r, e = tables.offers.c, tables.responses.c, tables.session_events.c
+    return SessionRecords(
+        found,
+        tuple(_all(connection, OfferRow, o.tenant == tenant, o.session == id, order=(o.position,))),
+        tuple(
+            _all(connection, ResponseRow, r.tenant == tenant, r.session == id, order=(r.position, r.revision))
+        ),
+        tuple(_all(connection, SessionEvent, e.tenant == tenant, e.session == id, order=(e.seq,))),
+    )
+
+
+def session_by_token(connection: Connection, token_sha256: str) -> Session | None:
+    """The session that a learner token opens."""
+    return _one(connection, Session, tables.sessions.c.token_sha256 == token_sha256)
+
+
+def open_session(connection: Connection, tenant: str, learner: str, form_id: str) -> Session | None:
+    """A learner's open session of a form."""
+    c = tables.sessions.c
+    return _one(
+        connection, Session, c.tenant == tenant, c.learner == learner, c.form_id == form_id, c.state == "open"
+    )
+
+
+def overdue_sessions(connection: Connection, now: datetime, limit: int) -> list[Session]:
+    """Open sessions whose time ran out, of all tenants, oldest first."""
+    c = tables.sessions.c
+    return _all(connection, Session, c.state == "open", c.closes_at < now, order=(c.closes_at,), limit=limit)
+
+
+def offered_items(connection: Connection, tenant: str, session: str) -> list[str]:
+    """References of the items that a session offered, in order."""
+    c = tables.offers.c
+    statement = select(c.item).where(c.tenant == tenant, c.session == session).order_by(c.position)
+    return list(connection.scalars(statement))
+
+
+# --- decisions and what rests on them -------------------------------------------
+
+
+def decision(connection: Connection, tenant: str, id: str) -> DecisionRow | None:
+    """A decision, current or superseded."""
+    c = tables.decisions.c
+    return _one(connection, DecisionRow, c.tenant == tenant, c.id == id)
+
+
+def session_decision(connection: Connection, tenant: str, session: str) -> DecisionRow | None:
+    """The current decision of a session."""
+    c = tables.decisions.c
+    return _one(connection, DecisionRow, c.tenant == tenant, c.session == session, c.superseded_at.is_(None))
+
+
+def decisions(
+    connection: Connection, tenant: str, *, after: tuple[str, int] = ("", 0), limit: int = 1000
+) -> list[DecisionRow]:
+    """All decisions of a tenant in the order of their chains, a page at a time."""
+    c = tables.decisions.c
+    programme, seq = after
+    beyond = or_(c.programme > programme, and_(c.programme == programme, c.chain_seq > seq))
+    return _all(
+        connection, DecisionRow, c.tenant == tenant, beyond, order=(c.programme, c.chain_seq), limit=limit
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerRecords:
+    """All that a learner's standing rests on: every decision ever made, session, fact and change of a badge."""
+
+    learner: Learner
+    sessions: tuple[Session, ...]
+    decisions: tuple[DecisionRow, ...]
+    facts: tuple[Fact, ...]
+    changes: tuple[ChangeRow, ...]
+
+
+def learner_records(connection: Connection, tenant: str, id: str) -> LearnerRecords | None:
+    """Everything from which a learner's standing at any time can be told."""
+    found = learner(connection, tenant, id)
+    if found is None:
+        return None
+    s, d, f, c = tables.sessions.c, tables.decisions.c, tables.facts.c, tables.changes.c
+    return LearnerRecords(
+        found,
+        tuple(_all(connection, Session, s.tenant == tenant, s.learner == id, order=(s.started_at, s.id))),
+        tuple(_all(connection, DecisionRow, d.tenant == tenant, d.learner == id, order=(d.decided_at, d.id))),
+        tuple(_all(connection, Fact, f.tenant == tenant, f.subject == id, order=(f.recorded_at, f.id))),
+        tuple(_all(connection, ChangeRow, c.tenant == tenant, c.learner == id, order=(c.sequence,))),
+    )
+
+
+def fact(connection: Connection, tenant: str, id: str) -> Fact | None:
+    """A fact by the sender's id."""
+    c = tables.facts.c
+    return _one(connection, Fact, c.tenant == tenant, c.id == id)
+
+
+def changes(connection: Connection, tenant: str, *, after: int, limit: int, sandbox: bool) -> list[ChangeRow]:
+    """The feed after a sequence number."""
+    c = tables.changes.c
+    conditions = (c.tenant == tenant, c.sequence > after, c.sandbox == sandbox)
+    return _all(connection, ChangeRow, *conditions, order=(c.sequence,), limit=limit)
+
+
+def badge_subjects(
+    connection: Connection, tenant: str, badge: str, status: str, *, after: str, limit: int, sandbox: bool
+) -> list[EligibilityState]:
+    """Learners of a status for a badge, by id."""
+    c = tables.eligibility_states.c
+    conditions = (
+        c.tenant == tenant,
+        c.badge == badge,
+        c.status == status,
+        c.learner > after,
+        c.sandbox == sandbox,
+    )
+    return _all(connection, EligibilityState, *conditions, order=(c.learner,), limit=limit)
+
+
+# --- for calibration and replay --------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCategory:
+    """One counting response, as a calibration reads it."""
+
+    session: str
+    learner: str
+    form: str
+    release: str
+    position: int
+    item: str
+    category: int | None
+    omitted: bool
+    ended_by: str
+    started_at: datetime
+
+
+def course_categories(
+    connection: Connection,
+    tenant: str,
+    course: str,
+    *,
+    sandbox: bool = False,
+    sessions: Collection[str] | None = None,
+) -> list[StoredCategory]:
+    """Offers of the ended, valid sessions of a course with the category that counts; none where nothing was answered."""
+    s, o, r = tables.sessions, tables.offers, tables.responses
+    newest = (
+        select(r.c.tenant, r.c.session, r.c.position, func.max(r.c.revision).label("revision"))
+        .where(r.c.tenant == tenant)
+        .group_by(r.c.tenant, r.c.session, r.c.position)
+        .subquery()
+    )
+    place = and_(
+        o.c.tenant == newest.c.tenant, o.c.session == newest.c.session, o.c.position == newest.c.position
+    )
+    same = and_(
+        r.c.tenant == newest.c.tenant,
+        r.c.session == newest.c.session,
+        r.c.position == newest.c.position,
+        r.c.revision == newest.c.revision,
+    )
+    statement = (
+        select(
+            s.c.id, s.c.learner, s.c.form, s.c.release, o.c.position, o.c.item, r.c.category,
+            r.c.answer, r.c.revision, s.c.ended_by, s.c.started_at,
+        )
+        .join(o, and_(o.c.tenant == s.c.tenant, o.c.session == s.c.id))
+        .outerjoin(newest, place)
+        .outerjoin(r, same)
+        .where(s.c.tenant == tenant, s.c.course == course, s.c.state == "ended", s.c.void_at.is_(None))
+        .where(s.c.sandbox == sandbox)
+        .order_by(s.c.started_at, s.c.id, o.c.position)
+    )  # fmt: skip
+    if sessions is not None:
+        statement = statement.where(s.c.id.in_(list(sessions)))
+    return [
+        StoredCategory(
+            session=row.id,
+            learner=row.learner,
+            form=row.form,
+            release=row.release,
+            position=row.position,
+            item=row.item,
+            category=row.category,
+            omitted=row.revision is not None and row.answer is None,
+            ended_by=row.ended_by,
+            started_at=row.started_at,
+        )
+        for row in connection.execute(statement)
+    ]

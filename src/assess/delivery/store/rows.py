@@ -1,0 +1,385 @@
+"""Rows as frozen records: what the store gives, and what a use case asks it to write.
+
+A use case never opens a transaction. It builds one `Writes`, and the store
+makes all of it durable or nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from functools import cache
+from typing import Any, ClassVar, TypeVar
+
+from sqlalchemy import Row as SqlRow
+from sqlalchemy import Table
+
+from assess.delivery.store import tables
+
+R = TypeVar("R", bound="Stored")
+
+
+@cache
+def _names(row_class: type[Stored]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(row_class))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row whose fields are the columns of its table."""
+
+    table: ClassVar[Table]
+
+    def values(self) -> dict[str, Any]:
+        """Column values, for an insert."""
+        return {name: getattr(self, name) for name in _names(type(self))}
+
+    @classmethod
+    def read(cls: type[R], row: SqlRow[Any]) -> R:
+        """The record of a row that was selected with all columns of the table."""
+        mapping = row._mapping
+        return cls(**{name: mapping[name] for name in _names(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant(Stored):
+    """An organisation; `accept_provisional` lets its badges rest on provisional decisions."""
+
+    table = tables.tenants
+    id: str
+    title: str
+    accept_provisional: bool
+    demo: bool
+    two_person: bool
+    change_sequence: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey(Stored):
+    """An API key; its secret is stored as a hash only."""
+
+    table = tables.api_keys
+    tenant: str
+    id: str
+    name: str
+    secret_sha256: str
+    scopes: list[str]
+    sources: list[str] | None
+    sandbox: bool
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey(Stored):
+    """A key pair of this installation."""
+
+    table = tables.signing_keys
+    id: str
+    purpose: str
+    private_key: str = field(repr=False)
+    public_key: str
+    created_at: datetime
+    retired_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learner(Stored):
+    """A pseudonymous learner."""
+
+    table = tables.learners
+    tenant: str
+    id: str
+    locale: str | None
+    sandbox: bool
+    version: int
+    created_at: datetime
+    erased_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerExternalId(Stored):
+    """Who a learner is elsewhere."""
+
+    table = tables.learner_external_ids
+    tenant: str
+    issuer: str
+    subject: str
+    learner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consent(Stored):
+    """What a learner agreed to, in which version and language."""
+
+    table = tables.consents
+    tenant: str
+    learner: str
+    form: str
+    version: str
+    language: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRelease(Stored):
+    """A release document under its hash; `kind` is form or programme."""
+
+    table = tables.releases
+    sha256: str
+    kind: str
+    name: str
+    document: str = field(repr=False)
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Activation(Stored):
+    """What made a release live; a `seq` of 0 is numbered when it is written."""
+
+    table = tables.activations
+    tenant: str
+    seq: int
+    kind: str
+    name: str
+    course: str | None
+    release: str
+    by: str
+    approved_by: str | None
+    reason: str
+    evidence: Any
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Session(Stored):
+    """A session without its offers and responses."""
+
+    table = tables.sessions
+    tenant: str
+    id: str
+    learner: str
+    course: str
+    form_id: str
+    form: str
+    release: str
+    start_record: dict[str, Any] = field(repr=False)
+    token_sha256: str = field(repr=False)
+    version: int
+    state: str
+    started_at: datetime
+    closes_at: datetime
+    ended_at: datetime | None
+    ended_by: str | None
+    void_at: datetime | None
+    void_reason: str | None
+    practice: bool
+    sandbox: bool
+    try_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRow(Stored):
+    """The stored fact that an item was shown."""
+
+    table = tables.offers
+    tenant: str
+    session: str
+    position: int
+    item: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRow(Stored):
+    """A stored answer with its receipt; an erased one has no salt."""
+
+    table = tables.responses
+    tenant: str
+    session: str
+    position: int
+    revision: int
+    item: str
+    answer: Any
+    category: int | None
+    at: datetime
+    salt: str | None
+    answer_sha256: str
+    key_id: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent(Stored):
+    """Something that happened to a session besides offers and responses, such as granted time."""
+
+    table = tables.session_events
+    tenant: str
+    session: str
+    seq: int
+    type: str
+    at: datetime
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow(Stored):
+    """A decision; `chain_seq` 0 is numbered and chained when it is written."""
+
+    table = tables.decisions
+    tenant: str
+    id: str
+    session: str
+    learner: str
+    course: str
+    form: str
+    status: str
+    provisional: bool
+    practice: bool
+    passed: bool
+    source: str
+    record: str = field(repr=False)
+    record_sha256: str
+    report: dict[str, Any] = field(repr=False)
+    programme: str
+    chain_seq: int
+    chain_sha256: str
+    decided_at: datetime
+    superseded_at: datetime | None = None
+    superseded_by: str | None = None
+    supersedes: str | None = None
+    cause: str = "session"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(Stored):
+    """What an authorised outside source attests; `data` is what its type carries."""
+
+    table = tables.facts
+    tenant: str
+    id: str
+    source: str
+    t: str
+    subject: str
+    at: str
+    recorded_at: datetime
+    void_at: str | None
+    void_recorded_at: datetime | None
+    void_reason: str | None
+    sandbox: bool
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow(Stored):
+    """An entry of the feed; a `sequence` of 0 is numbered when it is written."""
+
+    table = tables.changes
+    tenant: str
+    sequence: int
+    type: str
+    learner: str
+    course: str | None
+    badge: str | None
+    previous: str | None
+    current: str | None
+    cause: str
+    reason_id: str | None
+    at: datetime
+    sandbox: bool
+    data: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EligibilityState(Stored):
+    """The status of a learner for a badge since the last change."""
+
+    table = tables.eligibility_states
+    tenant: str
+    learner: str
+    badge: str
+    status: str
+    since: datetime
+    sequence: int
+    sandbox: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency(Stored):
+    """What a request with an idempotency key made."""
+
+    table = tables.idempotency
+    tenant: str
+    actor: str
+    route: str
+    key: str
+    body_sha256: str
+    result: str
+    at: datetime
+
+
+# --- what is written -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """New values for the one row that has this key and still has the expected values.
+
+    No such row means that somebody was faster: the whole of the writes is
+    refused with StaleSession, and the use case reads again.
+    """
+
+    row: type[Stored]
+    key: Mapping[str, Any]
+    values: Mapping[str, Any]
+    expected: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Rows that go: only where the vocabulary says that a later statement replaces them."""
+
+    row: type[Stored]
+    key: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """All that one use case writes, durable together or not at all.
+
+    Parameters
+    ----------
+    updates : tuple of Update
+        First, in order: they carry the versions on which everything else rests.
+    deletes : tuple of Delete
+    inserts : tuple of Stored
+        Rows in the order of their references.
+    keep : tuple of Stored
+        Rows that may be there already, under the same key; then the present one stays.
+    decisions : tuple of DecisionRow
+        Numbered and chained in the commit; the head of the chain is locked last.
+    changes : tuple of ChangeRow
+        Numbered in the commit. A change of a badge also moves its `eligibility_states` row.
+    activations : tuple of Activation
+        Numbered in the commit.
+    """
+
+    tenant: str
+    updates: tuple[Update, ...] = ()
+    deletes: tuple[Delete, ...] = ()
+    inserts: tuple[Stored, ...] = ()
+    keep: tuple[Stored, ...] = ()
+    decisions: tuple[DecisionRow, ...] = ()
+    changes: tuple[ChangeRow, ...] = ()
+    activations: tuple[Activation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the commit numbered."""
+
+    last_sequence: int | None = None
+    activation: int | None = None

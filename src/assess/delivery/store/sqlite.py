@@ -1,0 +1,213 @@
+"""SQLite: many readers, and one writer that commits in groups.
+
+Two processes that write one file in WAL mode can corrupt it (SQLite before
+3.51.3), so the store holds a lock file for as long as it is open. Writes go
+through one thread: what waits while a commit runs is committed together, each
+member in a savepoint of its own, so that one durable write serves them all
+and a bad member fails alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from assess.delivery.store.migrating import upgrade
+from assess.delivery.store.rows import Committed, Writes
+from assess.delivery.store.writing import apply
+from assess.errors import AssessError, StorageUnavailable, StoreLocked
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_LARGEST_GROUP = 128
+_Job = tuple[Writes, "Future[Committed]"]
+
+
+class SqliteStore:
+    """A store in one SQLite file, written by this process alone.
+
+    Raises
+    ------
+    StoreLocked
+        Another process has the file open for writing.
+    """
+
+    def __init__(self, path: Path, *, read_threads: int = 4) -> None:
+        path = path.absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _take_lock(path)
+        self._writer_engine = _engine(path, writes=True)
+        self._readers = _engine(path, writes=False, pool_size=read_threads)
+        try:
+            with self._writer_engine.connect() as connection:
+                upgrade(connection)
+        except BaseException:
+            self._release()
+            raise
+        self._pool = ThreadPoolExecutor(read_threads, thread_name_prefix="store-read")
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="store-write", daemon=True)
+        self._writer.start()
+        self._closed = False
+
+    async def read(
+        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run one of `store.reading`'s functions on a consistent snapshot."""
+
+        def run() -> T:
+            try:
+                with self._readers.connect() as connection:
+                    return query(connection, *args, **kwargs)
+            except DBAPIError as fault:
+                raise StorageUnavailable(f"the database did not answer ({fault.orig})") from fault
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+
+    async def commit(self, writes: Writes) -> Committed:
+        """Make all of the writes durable, or none; returns only then.
+
+        Raises
+        ------
+        StaleSession
+            Something else was stored first.
+        StorageUnavailable
+            The database did not take it.
+        """
+        if self._closed:
+            raise StorageUnavailable("the store is closed")
+        future: Future[Committed] = Future()
+        self._queue.put((writes, future))
+        # Shielded: a client that hangs up must not cancel a write that is on its way.
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def close(self) -> None:
+        """Finish what was handed over, then let the file go."""
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        self._writer.join()
+        self._pool.shutdown()
+        self._release()
+
+    def _release(self) -> None:
+        self._readers.dispose()
+        self._writer_engine.dispose()
+        self._lock.close()
+
+    # --- the writing thread ----------------------------------------------------
+
+    def _write(self) -> None:
+        connection: Connection | None = None
+        running = True
+        while running:
+            group, running = self._next_group()
+            try:
+                if connection is None:
+                    connection = self._writer_engine.connect()
+                self._commit_group(connection, group)
+            except Exception as fault:  # noqa: BLE001 - whatever it was, those who wait must hear of it
+                refusal = StorageUnavailable(f"the database did not take the write ({fault})")
+                refusal.__cause__ = fault
+                for _, future in group:
+                    if not future.done():
+                        future.set_exception(refusal)
+                if connection is not None:
+                    connection.invalidate()
+                    connection.close()
+                    connection = None
+        if connection is not None:
+            connection.close()
+
+    def _next_group(self) -> tuple[list[_Job], bool]:
+        """The jobs that wait, at least one; and whether more may come."""
+        group: list[_Job] = []
+        job = self._queue.get()
+        while job is not None:
+            group.append(job)
+            if len(group) == _LARGEST_GROUP:
+                return group, True
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                return group, True
+        return group, False
+
+    @staticmethod
+    def _commit_group(connection: Connection, group: list[_Job]) -> None:
+        done: list[tuple[Future[Committed], Committed]] = []
+        failed: list[tuple[Future[Committed], AssessError]] = []
+        if not group:
+            return
+        with connection.begin():
+            for writes, future in group:
+                try:
+                    with connection.begin_nested():
+                        done.append((future, apply(connection, writes)))
+                except (AssessError, DBAPIError, ValueError, TypeError) as fault:
+                    refusal = fault if isinstance(fault, AssessError) else _refused(fault)
+                    failed.append((future, refusal))
+        # Only here is it on the disk; before this line nobody may hear "stored".
+        for future, committed in done:
+            future.set_result(committed)
+        for future, refusal in failed:
+            future.set_exception(refusal)
+
+
+def _refused(fault: Exception) -> StorageUnavailable:
+    refusal = StorageUnavailable(f"the database refused the write ({fault})")
+    refusal.__cause__ = fault
+    return refusal
+
+
+def _take_lock(path: Path) -> IO[str]:
+    import fcntl
+
+    lock_path = path.with_name(path.name + ".lock")
+    lock = lock_path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StoreLocked(
+            f"another process has {path} open for writing, and SQLite takes only one; "
+            "stop that process, ask the running server over HTTP, or use PostgreSQL (ASSESS_DATABASE_URL)"
+        ) from None
+    return lock
+
+
+def _engine(path: Path, *, writes: bool, pool_size: int = 1) -> Engine:
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    if not writes:
+        pool = {"poolclass": QueuePool, "pool_size": pool_size, "max_overflow": 0}
+    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False}, **pool)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _: object) -> None:
+        # The driver would begin transactions on its own, too late and not IMMEDIATE.
+        connection.isolation_level = None
+        for pragma in (
+            "busy_timeout = 5000",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            *(() if writes else ("query_only = ON",)),
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,339 @@
+"""The tables, declared once; Alembic reads them and every statement is built from them.
+
+The tenant comes first in the key of every table about people. Tables of facts
+about what happened (offers, responses, decisions, facts, changes) are only
+appended to; what ends them is a column with a time.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from assess.delivery.store.columns import Flag, Instant, JsonText, Whole
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _key(name: str) -> Column[str]:
+    return Column(name, Text, primary_key=True, nullable=False)
+
+
+def _table(name: str, *parts: Column[object] | ForeignKeyConstraint | Index | UniqueConstraint) -> Table:
+    return Table(name, metadata, *parts, sqlite_strict=True)
+
+
+def _of(table: str, *columns: str, to: tuple[str, ...]) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint([*columns], [f"{table}.{column}" for column in to])
+
+
+tenants = _table(
+    "tenants",
+    _key("id"),
+    Column("title", Text, nullable=False),
+    Column("accept_provisional", Flag, nullable=False),
+    Column("demo", Flag, nullable=False),
+    Column("two_person", Flag, nullable=False),
+    # The last number given to a row of `changes`: numbers rise without a gap, in the order of commits.
+    Column("change_sequence", Whole, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+api_keys = _table(
+    "api_keys",
+    _key("tenant"),
+    _key("id"),
+    Column("name", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False, unique=True),
+    Column("scopes", JsonText, nullable=False),
+    Column("sources", JsonText),
+    Column("sandbox", Flag, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    _of("tenants", "tenant", to=("id",)),
+)
+
+signing_keys = _table(
+    "signing_keys",
+    _key("id"),
+    Column("purpose", Text, nullable=False),
+    Column("private_key", Text, nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("retired_at", Instant),
+)
+
+learners = _table(
+    "learners",
+    _key("tenant"),
+    _key("id"),
+    Column("locale", Text),
+    Column("sandbox", Flag, nullable=False),
+    # Rises with every commit that changes what the learner's standing rests on.
+    Column("version", Whole, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("erased_at", Instant),
+    _of("tenants", "tenant", to=("id",)),
+)
+
+learner_external_ids = _table(
+    "learner_external_ids",
+    _key("tenant"),
+    _key("issuer"),
+    _key("subject"),
+    Column("learner", Text, nullable=False),
+    _of("learners", "tenant", "learner", to=("tenant", "id")),
+    Index(None, "tenant", "learner"),
+)
+
+consents = _table(
+    "consents",
+    _key("tenant"),
+    _key("learner"),
+    _key("form"),
+    _key("version"),
+    _key("language"),
+    Column("at", Instant, nullable=False),
+    _of("learners", "tenant", "learner", to=("tenant", "id")),
+)
+
+releases = _table(
+    "releases",
+    _key("sha256"),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+activations = _table(
+    "activations",
+    _key("tenant"),
+    Column("seq", Whole, primary_key=True, nullable=False, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("course", Text),
+    Column("release", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("approved_by", Text),
+    Column("reason", Text, nullable=False),
+    Column("evidence", JsonText),
+    Column("at", Instant, nullable=False),
+    _of("tenants", "tenant", to=("id",)),
+    _of("releases", "release", to=("sha256",)),
+)
+
+sessions = _table(
+    "sessions",
+    _key("tenant"),
+    _key("id"),
+    Column("learner", Text, nullable=False),
+    Column("course", Text, nullable=False),
+    Column("form_id", Text, nullable=False),
+    Column("form", Text, nullable=False),
+    Column("release", Text, nullable=False),
+    Column("start_record", JsonText, nullable=False),
+    Column("token_sha256", Text, nullable=False, unique=True),
+    Column("version", Whole, nullable=False),
+    # open, ended, or reset: taken back in the sandbox, and since then without effect.
+    Column("state", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("closes_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("ended_by", Text),
+    Column("void_at", Instant),
+    Column("void_reason", Text),
+    Column("practice", Flag, nullable=False),
+    Column("sandbox", Flag, nullable=False),
+    Column("try_number", Integer, nullable=False),
+    _of("learners", "tenant", "learner", to=("tenant", "id")),
+    _of("releases", "release", to=("sha256",)),
+    Index(None, "tenant", "learner", "course"),
+    # The sweep asks for open sessions whose time ran out.
+    Index(
+        "ix_sessions_open_closes_at",
+        "closes_at",
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+    # One open session per learner and form, whatever arrives at the same time.
+    Index(
+        "uq_sessions_one_open",
+        "tenant",
+        "learner",
+        "form_id",
+        unique=True,
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+)
+
+offers = _table(
+    "offers",
+    _key("tenant"),
+    _key("session"),
+    Column("position", Integer, primary_key=True, nullable=False, autoincrement=False),
+    Column("item", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    _of("sessions", "tenant", "session", to=("tenant", "id")),
+    UniqueConstraint("tenant", "session", "item"),
+)
+
+responses = _table(
+    "responses",
+    _key("tenant"),
+    _key("session"),
+    Column("position", Integer, primary_key=True, nullable=False, autoincrement=False),
+    Column("revision", Integer, primary_key=True, nullable=False, autoincrement=False),
+    Column("item", Text, nullable=False),
+    Column("answer", JsonText),
+    Column("category", Integer),
+    Column("at", Instant, nullable=False),
+    Column("salt", Text),
+    Column("answer_sha256", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    _of("offers", "tenant", "session", "position", to=("tenant", "session", "position")),
+)
+
+session_events = _table(
+    "session_events",
+    _key("tenant"),
+    _key("session"),
+    Column("seq", Integer, primary_key=True, nullable=False, autoincrement=False),
+    Column("type", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("data", JsonText, nullable=False),
+    _of("sessions", "tenant", "session", to=("tenant", "id")),
+)
+
+decisions = _table(
+    "decisions",
+    _key("tenant"),
+    _key("id"),
+    Column("session", Text, nullable=False),
+    Column("learner", Text, nullable=False),
+    Column("course", Text, nullable=False),
+    Column("form", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("provisional", Flag, nullable=False),
+    Column("practice", Flag, nullable=False),
+    Column("passed", Flag, nullable=False),
+    # course_form, or sandbox for a state that was forced; only the former replays.
+    Column("source", Text, nullable=False),
+    # The canonical bytes under the hash, and what the status answers show beside them.
+    Column("record", Text, nullable=False),
+    Column("record_sha256", Text, nullable=False),
+    Column("report", JsonText, nullable=False),
+    Column("programme", Text, nullable=False),
+    Column("chain_seq", Whole, nullable=False),
+    Column("chain_sha256", Text, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("superseded_at", Instant),
+    Column("superseded_by", Text),
+    Column("supersedes", Text),
+    Column("cause", Text, nullable=False),
+    Column("reason", Text),
+    _of("sessions", "tenant", "session", to=("tenant", "id")),
+    UniqueConstraint("tenant", "programme", "chain_seq"),
+    Index(None, "tenant", "learner", "course"),
+    # One current outcome per session.
+    Index(
+        "uq_decisions_one_current",
+        "tenant",
+        "session",
+        unique=True,
+        sqlite_where=text("superseded_at IS NULL"),
+        postgresql_where=text("superseded_at IS NULL"),
+    ),
+)
+
+chain_heads = _table(
+    "chain_heads",
+    _key("tenant"),
+    _key("programme"),
+    Column("seq", Whole, nullable=False),
+    Column("sha256", Text, nullable=False),
+    _of("tenants", "tenant", to=("id",)),
+)
+
+facts = _table(
+    "facts",
+    _key("tenant"),
+    _key("id"),
+    Column("source", Text, nullable=False),
+    Column("t", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("void_at", Text),
+    Column("void_recorded_at", Instant),
+    Column("void_reason", Text),
+    Column("sandbox", Flag, nullable=False),
+    Column("data", JsonText, nullable=False),
+    _of("learners", "tenant", "subject", to=("tenant", "id")),
+    Index(None, "tenant", "subject"),
+)
+
+changes = _table(
+    "changes",
+    _key("tenant"),
+    Column("sequence", Whole, primary_key=True, nullable=False, autoincrement=False),
+    Column("type", Text, nullable=False),
+    Column("learner", Text, nullable=False),
+    Column("course", Text),
+    Column("badge", Text),
+    Column("previous", Text),
+    Column("current", Text),
+    Column("cause", Text, nullable=False),
+    Column("reason_id", Text),
+    Column("at", Instant, nullable=False),
+    Column("sandbox", Flag, nullable=False),
+    # What the resource answered at that sequence.
+    Column("data", JsonText, nullable=False),
+    _of("tenants", "tenant", to=("id",)),
+    Index(None, "tenant", "learner", "sequence"),
+)
+
+eligibility_states = _table(
+    "eligibility_states",
+    _key("tenant"),
+    _key("learner"),
+    _key("badge"),
+    Column("status", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("sequence", Whole, nullable=False),
+    Column("sandbox", Flag, nullable=False),
+    _of("learners", "tenant", "learner", to=("tenant", "id")),
+    Index(None, "tenant", "badge", "status", "learner"),
+)
+
+idempotency = _table(
+    "idempotency",
+    _key("tenant"),
+    _key("actor"),
+    _key("route"),
+    _key("key"),
+    Column("body_sha256", Text, nullable=False),
+    # What the request made, so that its repetition answers about the same thing.
+    Column("result", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index(None, "at"),
+)
