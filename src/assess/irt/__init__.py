@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from assess.irt.accuracy import ClassificationAccuracy, lee, rudner
+from assess.irt.adaptive import AdaptiveTest, Constraint, StopRule
 from assess.irt.models import (
     ItemParameters,
     ParameterSet,
@@ -19,24 +21,33 @@ from assess.irt.models import (
 )
 from assess.irt.scoring import Prior, score, score_one, summed_score_table
 from assess.irt.simulate import simulate
+from assess.irt.traces import replay, simulate_adaptive
 
 if TYPE_CHECKING:
     from assess.irt.calibration import Calibration, CalibrationOptions, calibrate
 
 __all__ = [
+    "AdaptiveTest",
     "Calibration",
     "CalibrationOptions",
+    "ClassificationAccuracy",
+    "Constraint",
     "ItemParameters",
     "ParameterSet",
     "Prior",
+    "StopRule",
     "calibrate",
     "category_probabilities",
     "expected_score",
     "information",
+    "lee",
     "log_category_probabilities",
+    "replay",
+    "rudner",
     "score",
     "score_one",
     "simulate",
+    "simulate_adaptive",
     "summed_score_table",
     "test_characteristic",
 ]

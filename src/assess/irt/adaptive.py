@@ -42,6 +42,8 @@ BoolArray = NDArray[np.bool_]
 REASONS = ("length", "precision", "certainty", "exhausted")
 _LENGTH, _PRECISION, _CERTAINTY, _EXHAUSTED = range(4)
 _GRID_STEP = 0.05
+# The floor of `assess.scale.upper_tail`, so that stopping and deciding see one probability.
+_LOG_FLOOR = math.log(1e-300)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ class Constraint:
             raise InvalidParameters(f"constraint {self.label!r}: numbers >= 0, one per unit")
         if not 0.0 <= self.minimum <= self.maximum:
             raise InvalidParameters(
-                f"constraint {self.label!r}: {self.minimum}..{self.maximum} is no range; 0 <= minimum <= maximum"
+                f"constraint {self.label!r}: {self.minimum}..{self.maximum} is no range, 0 <= low <= high"
             )
         coefficients.setflags(write=False)
         object.__setattr__(self, "coefficients", coefficients)
@@ -161,6 +163,10 @@ class State:
     counts: FloatArray
     n_units: IntArray
 
+    def take(self, rows: BoolArray) -> State:
+        """Some of the examinees."""
+        return State(self.log_weights[rows], self.available[rows], self.counts[rows], self.n_units[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class AdaptiveTest:
@@ -247,9 +253,14 @@ class AdaptiveTest:
         if units:
             # Summed in the order of the units, so that the order of the answers leaves no trace.
             scored = [pair for pair in units if pair[1] >= 0]
-            rows = self._log_table[[unit for unit, _ in scored], [category for _, category in scored]]
-            state.log_weights[0] += np.add.reduce(rows, axis=0)
-            self._mark(state, np.zeros(len(units), dtype=np.int64), np.array([unit for unit, _ in units]))
+            own = self._log_table[[unit for unit, _ in scored], [category for _, category in scored]]
+            state.log_weights[0] += np.add.reduce(own, axis=0)
+            given = [unit for unit, _ in units]
+            state.n_units[0] = len(given)
+            state.counts[0] = np.add.reduce(self._coefficients[:, given], axis=1)
+            state.available[0, given] = False
+            if self._enemies is not None:
+                state.available[0] &= ~self._enemies[given].any(axis=0)
         state.available[0, list(excluded)] = False
         theta, se, p_above = self.estimate(state)
         code = int(self.stopped(state, se, p_above)[0])
@@ -294,7 +305,7 @@ class AdaptiveTest:
         weights /= np.add.reduce(weights, axis=1)[:, None]
         theta = np.add.reduce(weights * self.nodes, axis=1)
         variance = np.add.reduce(weights * (self.nodes - theta[:, None]) ** 2, axis=1)
-        return theta, np.sqrt(variance), self._tail.above(np.maximum(state.log_weights - peak, -690.0))
+        return theta, np.sqrt(variance), self._tail.above(np.maximum(state.log_weights - peak, _LOG_FLOOR))
 
     def stopped(self, state: State, se: FloatArray, p_above: FloatArray) -> IntArray:
         """Index into `REASONS` per examinee, -1 to go on."""
@@ -353,6 +364,10 @@ class AdaptiveTest:
         return np.array(rows).reshape(len(rows), len(self.parameters))
 
     @cached_property
+    def _member(self) -> BoolArray:
+        return np.asarray(self._coefficients > 0.0)
+
+    @cached_property
     def _minima(self) -> FloatArray:
         return np.array([constraint.minimum for constraint in self.constraints])
 
@@ -388,50 +403,43 @@ class AdaptiveTest:
         return _Tail(self.nodes, self.cut)
 
     def _mark(self, state: State, rows: IntArray, units: IntArray) -> None:
+        """One unit was given to each of different examinees."""
         state.available[rows, units] = False
-        np.add.at(state.n_units, rows, 1)
-        if len(self.constraints):
-            np.add.at(state.counts, rows, self._coefficients[:, units].T)
+        state.n_units[rows] += 1
+        state.counts[rows] += self._coefficients[:, units].T
         if self._enemies is not None:
-            for row, unit in zip(rows.tolist(), units.tolist(), strict=True):
-                state.available[row] &= ~self._enemies[unit]
+            state.available[rows] &= ~self._enemies[units]
 
     def _content_factor(self, state: State) -> FloatArray | float:
         """Product of f over the constraints of each unit, (N, J)."""
-        factor: FloatArray | float = 1.0
-        for k, constraint in enumerate(self.constraints):
-            given = state.counts[:, k]
-            low, high = constraint.minimum, constraint.maximum
-            need = 1.0 + (low - given) / low if low > 0.0 else np.zeros(len(given))
-            room = (high - given) / high if 0.0 < high < math.inf else np.ones(len(given))
-            f = np.where(given < low, need, room)[:, None]
-            factor = factor * np.where(self._coefficients[k] > 0.0, f, 1.0)
-        return factor
+        if not self.constraints:
+            return 1.0
+        low, high = self._minima, self._maxima
+        need = 2.0 - state.counts / np.where(low > 0.0, low, 1.0)
+        room = 1.0 - state.counts / np.where(high > 0.0, high, 1.0)
+        f = np.where(state.counts < low, need, room)
+        return np.asarray(np.where(self._member, f[:, :, None], 1.0).prod(axis=1))
 
     def _admissible(self, state: State) -> BoolArray:
         """Units that exceed no maximum and leave room for every open minimum, (N, J)."""
-        allowed = state.available.copy()
-        for k, maximum in enumerate(self._maxima.tolist()):
-            if maximum < math.inf:
-                allowed &= state.counts[:, k, None] + self._coefficients[k] <= maximum
-        if not self._families:
-            return allowed
+        if not self.constraints:
+            return state.available
+        after = state.counts[:, :, None] + self._coefficients
+        allowed = state.available & np.all(after <= self._maxima[:, None], axis=1)
+        largest = np.where(allowed[:, None, :], self._coefficients, 0.0).max(axis=2)
+        still_open = np.maximum(self._minima[:, None] - after, 0.0)
+        needed = np.ceil(still_open / np.maximum(largest, 1e-9)[:, :, None])
         places = (self.stop.max_units - state.n_units - 1)[:, None]
         feasible = allowed.copy()
         for family in self._families:
-            needed = np.zeros(allowed.shape)
-            for k in family.tolist():
-                largest = np.where(allowed, self._coefficients[k], 0.0).max(axis=1)
-                open_ = self._minima[k] - state.counts[:, k, None] - self._coefficients[k]
-                needed += np.ceil(np.maximum(open_, 0.0) / np.maximum(largest, 1e-9)[:, None])
-            feasible &= needed <= places
-        # Where the minima cannot all be met any more, those that can still are.
+            feasible &= np.add.reduce(needed[:, family], axis=1) <= places
+        # Where the minima cannot all be met any more, units that serve an open one come first.
         stuck = ~feasible.any(axis=1)
         if stuck.any():
-            needy = (self._minima > state.counts)[:, :, None] & (self._coefficients > 0.0)
+            needy = (self._minima > state.counts)[:, :, None] & self._member
             helpful = allowed & needy.any(axis=1)
             feasible[stuck] = np.where(helpful.any(axis=1, keepdims=True), helpful, allowed)[stuck]
-        return feasible
+        return np.asarray(feasible)
 
 
 class _Tail:
@@ -446,30 +454,34 @@ class _Tail:
         x, weight = 0.5 * (x + 1.0), 0.5 * weight
         start = min(max(position - cell, 0.0), 1.0)
         cells = np.arange(n_cells)
-        self.first = np.clip(cells - 1, 0, n_cells - 3)
-        self.whole = self._basis((cells - self.first)[:, None] + x)
-        self.part = self._basis(((cells - self.first)[cell] + start + (1.0 - start) * x)[None])
+        first = np.clip(cells - 1, 0, n_cells - 3)
+        self.neighbours = first + np.arange(4)[:, None]
+        self.whole = self._basis((cells - first)[:, None] + x)
+        self.part = self._basis(((cells - first)[cell] + start + (1.0 - start) * x)[None])
         self.weight, self.cell, self.share = weight, cell, 1.0 - start
 
     @staticmethod
-    def _basis(x: FloatArray) -> tuple[FloatArray, ...]:
-        """Lagrange polynomials on 0, 1, 2, 3 at x."""
-        return (
-            -(x - 1.0) * (x - 2.0) * (x - 3.0) / 6.0,
-            x * (x - 2.0) * (x - 3.0) / 2.0,
-            -x * (x - 1.0) * (x - 3.0) / 2.0,
-            x * (x - 1.0) * (x - 2.0) / 6.0,
+    def _basis(x: FloatArray) -> FloatArray:
+        """Lagrange polynomials on 0, 1, 2, 3 at x, (4, cells, 5)."""
+        return np.stack(
+            [
+                -(x - 1.0) * (x - 2.0) * (x - 3.0) / 6.0,
+                x * (x - 2.0) * (x - 3.0) / 2.0,
+                -x * (x - 1.0) * (x - 3.0) / 2.0,
+                x * (x - 1.0) * (x - 2.0) / 6.0,
+            ]
         )
 
     def above(self, log_density: FloatArray) -> FloatArray:
         """Share of each row's mass at and above the cut, (N,)."""
         if self.certain is not None:
             return np.full(len(log_density), self.certain)
-        whole = self._mass(log_density, self.first, self.whole)
-        part = self.share * self._mass(log_density, self.first[[self.cell]], self.part)[:, 0]
+        whole = self._mass(log_density[:, self.neighbours], self.whole)
+        part = self.share * self._mass(log_density[:, self.neighbours[:, [self.cell]]], self.part)[:, 0]
         above = part + np.add.reduce(whole[:, self.cell + 1 :], axis=1)
         return np.asarray(np.clip(above / np.add.reduce(whole, axis=1), 0.0, 1.0))
 
-    def _mass(self, log_density: FloatArray, first: IntArray, basis: tuple[FloatArray, ...]) -> FloatArray:
-        value = sum((log_density[:, first + i, None] * b for i, b in enumerate(basis)), np.zeros(()))
-        return np.asarray(np.add.reduce(np.exp(value) * self.weight, axis=2))
+    def _mass(self, values: FloatArray, basis: FloatArray) -> FloatArray:
+        """Integral of exp(local cubic) over each cell, in cell units, (N, cells)."""
+        cubic = np.add.reduce(values[:, :, :, None] * basis, axis=1)
+        return np.asarray(np.add.reduce(np.exp(cubic) * self.weight, axis=2))

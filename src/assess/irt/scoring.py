@@ -47,6 +47,7 @@ __all__ = [
     "default_nodes",
     "moments",
     "posterior",
+    "resolved",
     "score",
     "score_one",
     "summed_score_distribution",
@@ -284,6 +285,12 @@ def summed_score_distribution(parameters: ItemParameters, nodes: FloatArray) -> 
 
 
 # --- inside -----------------------------------------------------------------
+
+
+def resolved(parameters: Source, prior: Prior | None) -> tuple[ItemParameters, Prior]:
+    """The bare parameters, and the prior to use with them."""
+    items, chosen, _ = _source(parameters, prior)
+    return items, chosen
 
 
 def _source(parameters: Source, prior: Prior | None) -> tuple[ItemParameters, Prior, str]:
