@@ -173,9 +173,9 @@ def test_a_record_replays_in_another_process_with_other_threads() -> None:
 
 
 def test_a_record_holds_what_the_decision_rests_on_and_no_raw_answer() -> None:
-    state = submit(respond(begin(RAW), "b"))
+    state = submit(respond(begin(CALIBRATED), "b"))
     record = json.loads(outcome(state, decided_at=LATER).record_bytes)
-    assert record["release"] == RAW.sha256
+    assert record["release"] == CALIBRATED.sha256
     assert record["session"] == "ses_1"
     assert record["units"][0]["items"][0]["answer_sha256"] == state.responses[0].answer_sha256
     assert '"answer"' not in json.dumps(record)

@@ -110,7 +110,9 @@ def test_a_parameter_set_that_lacks_a_unit_is_refused() -> None:
 
 def test_categories_that_differ_between_item_and_parameters_are_refused() -> None:
     document = synthetic.document()
-    document["items"]["x-001.v1"] = synthetic.item(1, credit={"b": 2, "a": 1}, key=None)
+    graded = synthetic.item(1, credit={"b": 2, "a": 1})
+    del graded["key"]
+    document["items"]["x-001.v1"] = graded
     with pytest.raises(ActivationRefused, match=r"x-001\.v1 has 3 categories, its parameters 2"):
         Release.from_document(document)
 

@@ -332,5 +332,15 @@ def _write_text(text: ItemText) -> dict[str, Any]:
 
 
 def needs_rater(item: Item) -> bool:
-    """Whether only a person can score the item."""
+    """Whether only a person can score the item.
+
+    Examples
+    --------
+    >>> item = Item.from_mapping({
+    ...     "id": "x-2", "version": 1, "state": "draft", "interaction": "extended_text", "n_categories": 4,
+    ...     "process": "analyse", "texts": {"en": {"stem": "Describe a lesson."}},
+    ...     "alignments": [{"framework": "unesco-ict-cft", "version": "2", "code": "TL.3.a"}]}, "here")
+    >>> needs_rater(item)
+    True
+    """
     return isinstance(item.interaction, ExtendedText)

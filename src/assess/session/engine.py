@@ -63,6 +63,12 @@ def start(
         Unit references that this learner must not meet (adaptive forms; a fixed form has no choice).
     with_pilot : bool
         False for a learner whose accommodation leaves unscored items out.
+
+    Examples
+    --------
+    >>> record = start(release, session="ses_1", learner="lrn_1", seed="0f" * 16, now=noon)
+    >>> record.language, record.time_limit_seconds, record.try_number
+    ('en', 1800, 1)
     """
     form = release.form
     chosen = language if language in form.languages else form.languages[0]
@@ -130,6 +136,13 @@ def answer(
     ------
     SessionRefusal
         Which of its kinds says why; nothing is to be stored.
+
+    Examples
+    --------
+    >>> state = with_offer(fold(release, record, (), ()), "x-001.v1", noon)
+    >>> given = answer(state, position=1, item="x-001", revision=1, raw="b", now=noon, salt="00" * 16)
+    >>> given.category, given.revision
+    (1, 1)
     """
     if state.void:
         raise SessionVoid("this session was declared void")
@@ -174,19 +187,40 @@ def answer(
 
 
 def with_response(state: SessionState, response: Response) -> SessionState:
-    """The state after a response that `answer` returned."""
+    """The state after a response that `answer` returned; the same one twice changes nothing.
+
+    Examples
+    --------
+    >>> state = with_offer(fold(release, record, (), ()), "x-001.v1", noon)
+    >>> given = answer(state, position=1, item="x-001", revision=1, raw="b", now=noon, salt="00" * 16)
+    >>> len(with_response(with_response(state, given), given).responses)
+    1
+    """
     if response in state.responses:
         return state
     return replace(state, responses=(*state.responses, response))
 
 
 def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
-    """The state after the next item was offered."""
+    """The state after the next item was offered.
+
+    Examples
+    --------
+    >>> with_offer(fold(release, record, (), ()), "x-001.v1", noon).position
+    1
+    """
     return replace(state, offers=(*state.offers, Offer(state.position + 1, item, now)))
 
 
 def with_ending(state: SessionState, ending: Ending) -> SessionState:
-    """The state after the session ended."""
+    """The state after the session ended.
+
+    Examples
+    --------
+    >>> state = with_ending(fold(release, record, (), ()), Ending("submitted", noon))
+    >>> step(state, noon).ending.how
+    'submitted'
+    """
     return replace(state, ending=ending)
 
 
@@ -196,6 +230,11 @@ def step(state: SessionState, now: datetime) -> Step:
     A fixed form runs through its items; an adaptive one asks the selection
     kernel between units. Time that ran out ends the session at its deadline,
     whenever that is noticed.
+
+    Examples
+    --------
+    >>> step(fold(release, record, (), ()), noon).offer
+    'x-001.v1'
     """
     if state.ending is not None:
         return Step(ending=state.ending)
@@ -260,17 +299,22 @@ def _adaptive_step(state: SessionState, pilot: dict[int, str], now: datetime) ->
 def is_complete(state: SessionState) -> bool:
     """Whether enough was administered for a decision.
 
-    A session that was handed in before every item of a fixed form was offered,
-    or before the minimum length and blueprint of an adaptive one, is
-    incomplete and never passed. A fixed form whose time ran out is complete:
-    what was not reached scores 0.
+    A session that was handed in before every item of a fixed form was answered
+    or left blank on purpose, or that ended before the minimum length and
+    blueprint of an adaptive one, is incomplete and never passed. A fixed form
+    whose time ran out is complete: what was not reached scores 0.
+
+    Examples
+    --------
+    >>> state = fold(release, record, (), ())
+    >>> [is_complete(with_ending(state, Ending(how, noon))) for how in ("submitted", "timed_out")]
+    [False, True]
     """
     release = state.release
     if release.form.kind == "fixed":
         if state.ending is not None and state.ending.how == "timed_out":
             return True
-        offered = {offer.item for offer in state.offers}
-        return all(item.reference in offered for unit in release.units for item in unit.items)
+        return len(state.unit_categories()) == len(release.units)
     rules = release.form.adaptive
     assert rules is not None
     done = [release.units[unit] for unit, _ in state.unit_categories()]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from assess.errors import NotFinished
 from assess.irt.scoring import Prior, score_one
@@ -81,6 +81,13 @@ def outcome(state: SessionState, *, decided_at: datetime, engine: str | None = N
     ------
     NotFinished
         The session has not ended.
+
+    Examples
+    --------
+    >>> state = with_ending(fold(release, record, (), ()), Ending("timed_out", noon))
+    >>> decided = outcome(state, decided_at=noon)
+    >>> decided.decision.status, decided.reported.value, decided.reported.cut
+    ('not_passed', 0, 7.2)
     """
     if state.ending is None:
         raise NotFinished(f"session {state.start.session} has not ended")
@@ -139,7 +146,8 @@ def _score(state: SessionState, categories: Mapping[int, int]) -> Score:
     release = state.release
     prior = Prior(state.start.prior_mean, state.start.prior_sd)
     responses = {release.units[unit].reference: category for unit, category in categories.items()}
-    score = score_one(responses, release.parameters, method=release.form.scoring, prior=prior)
+    method: Literal["EAP", "WL"] = "WL" if release.form.scoring == "WL" else "EAP"
+    score = score_one(responses, release.parameters, method=method, prior=prior)
     return replace(score, scale_id=release.scale.id, parameter_set=release.parameter_set.id)
 
 

@@ -266,7 +266,14 @@ class Release:
 
 
 def count_items(items: Iterable[Item], requirement: Requirement) -> int:
-    """How many items meet a requirement, by primary alignment, process or interaction."""
+    """How many items meet a requirement, by primary alignment, process or interaction.
+
+    Examples
+    --------
+    >>> from assess.items import Requirement
+    >>> count_items(release.items.values(), Requirement("applied", 3, process="apply"))
+    12
+    """
     if requirement.code:
         wanted = Alignment(requirement.framework, requirement.version, requirement.code, primary=True)
         return sum(wanted in item.alignments for item in items)
@@ -276,7 +283,17 @@ def count_items(items: Iterable[Item], requirement: Requirement) -> int:
 
 
 def read_cut(fields: Fields) -> tuple[CutScore, dict[str, float]]:
-    """A cut file or stored cut, with the judged ratings it rests on."""
+    """A cut file or stored cut, with the judged ratings it rests on.
+
+    Examples
+    --------
+    >>> from assess.items.reading import Fields
+    >>> from assess.session.release import read_cut
+    >>> cut, ratings = read_cut(Fields({"id": "c", "version": 1, "level": "KA", "theta": 0.2, "scale": "s/1",
+    ...                                 "method": "judged", "status": "provisional"}, "cuts/c.v1.yaml"))
+    >>> cut.id, cut.theta
+    ('c.v1', 0.2)
+    """
     version = fields.integer("version", minimum=1)
     cut = CutScore(
         id=f"{fields.text('id')}.v{version}",
@@ -301,7 +318,15 @@ def read_cut(fields: Fields) -> tuple[CutScore, dict[str, float]]:
 
 
 def read_scale(fields: Fields) -> Scale:
-    """A scale definition."""
+    """A scale definition.
+
+    Examples
+    --------
+    >>> from assess.items.reading import Fields
+    >>> from assess.session.release import read_scale
+    >>> read_scale(Fields({"id": "s/1", "reference_group": "all"}, "here")).mean
+    500.0
+    """
     scale = Scale(
         id=fields.text("id"),
         reference_group=fields.text("reference_group"),
@@ -315,7 +340,15 @@ def read_scale(fields: Fields) -> Scale:
 
 
 def read_parameter_set(fields: Fields) -> ParameterSet:
-    """A parameter file or stored parameter set."""
+    """A parameter file or stored parameter set.
+
+    Examples
+    --------
+    >>> from assess.items.reading import Fields
+    >>> from assess.session.release import read_parameter_set
+    >>> read_parameter_set(Fields(release.document["parameter_set"], "here")).id
+    'x-parameters.v1'
+    """
     version = fields.integer("version", minimum=1)
     parameter_set = ParameterSet(
         id=f"{fields.text('id')}.v{version}",

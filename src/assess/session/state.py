@@ -247,6 +247,12 @@ def fold(
     ------
     InvalidContent
         A record names another release, a gap in the positions, or an item that the release does not hold.
+
+    Examples
+    --------
+    >>> state = fold(release, record, [Offer(1, "x-001.v1", noon)], ())
+    >>> state.position, state.awaiting.item, state.seconds_left(noon)
+    (1, 'x-001.v1', 1800)
     """
     if start.release != release.sha256:
         raise InvalidContent(
