@@ -313,7 +313,7 @@ class RuleParser:
     def _known(self, name: str, kind: str, names: frozenset[str] | None, path: str) -> None:
         if names is None or name in names:
             return
-        near = difflib.get_close_matches(name, sorted(names), n=3)
+        near = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"declare it under {kind}s"
         if kind == "badge" and not near:
             hint = "declare it under badges, or under external_badges"
