@@ -341,7 +341,7 @@ def _check_orientation(
             turned = any(label in known for label in index)
             hint = "the row labels are items: transpose the matrix" if turned else "drop or rename the column"
             raise InvalidResponses(f"column {foreign[0]!r} is not an item; {hint}")
-    elif shape[1] > shape[0] and not allow_wide:
+    elif shape[1] > shape[0] > 0 and not allow_wide:
         raise InvalidResponses(
             f"{shape[0]} persons x {shape[1]} items: more items than persons looks transposed; "
             "put persons on rows, name the known items, or say allow_wide=True"
@@ -376,7 +376,7 @@ def _refuse_negative(values: NDArray[Any], columns: Sequence[str], rows: NDArray
     if bad.any():
         i, j = (int(x[0]) for x in np.nonzero(bad))
         raise InvalidResponses(
-            f"item {columns[j]!r}, person {rows[i]!r}: category {values[i, j]:g} is negative; leave the "
+            f"item {columns[j]!r}, person {rows.tolist()[i]!r}: category {values[i, j]:g} is negative; leave the "
             "cell empty, or say missing_codes=True for -1 not administered, -2 omitted, -3 not reached"
         )
 

@@ -7,6 +7,7 @@ and the mirt forms are translated to and from them.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ Record = dict[str, str | int | float]
 
 _UNIT_SLOPE = ("Rasch", "PCM", "RSM")
 _FROM_MIRT = "these look like mirt's slope-intercept columns; read them with ItemParameters.from_mirt"
+_MIRT_ONLY = re.compile(r"g|u|itemtype|ak\d+|d\d+")
 _MIRT_TYPES = {
     "Rasch": "Rasch",
     "2PL": "2PL",
@@ -190,7 +192,7 @@ def from_frame(frame: pd.DataFrame) -> ItemParameters:
     rows = _rows(frame)
     for row in rows:
         place = f"item {row.get('item')!r}"
-        foreign = [key for key in row if key in ("g", "u") or (key != "d" and key.startswith(("ak", "d")))]
+        foreign = [key for key in row if _MIRT_ONLY.fullmatch(key)]
         if ("a1" in row and "d" in row) or foreign:
             raise InvalidParameters(f"{place}: has a1 with d, or {foreign or 'd'}; {_FROM_MIRT}")
         upper = row.get("d")

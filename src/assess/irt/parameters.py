@@ -373,7 +373,7 @@ def _category_matrix(values: ArrayLike | None, n_items: int, name: str) -> Float
 
 def _centred(matrix: FloatArray) -> FloatArray:
     """Rows with sum zero; rows that have it already keep their digits."""
-    known = ~np.isnan(matrix)
+    known = np.isfinite(matrix)
     mean = np.where(known, matrix, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     return matrix - np.where(np.abs(mean) > 1e-12, mean, 0.0)[:, None]
 
