@@ -13,6 +13,7 @@ from assess.publishing.banks import (
     programme_document,
     release_document,
 )
+from assess.publishing.calibrated import Publication, current_scale, publish_calibration
 from assess.publishing.checking import Finding, check, seal
 from assess.publishing.judged import judged_parameters, judged_ratings
 from assess.publishing.responses import ResponseFile, open_responses, read_key, read_responses
@@ -21,10 +22,12 @@ __all__ = [
     "Finding",
     "ItemBank",
     "Programme",
+    "Publication",
     "ResponseFile",
     "StoredCut",
     "bank_folders",
     "check",
+    "current_scale",
     "find_programmes",
     "judged_parameters",
     "judged_ratings",
@@ -32,6 +35,7 @@ __all__ = [
     "load_programme",
     "open_responses",
     "programme_document",
+    "publish_calibration",
     "read_key",
     "read_responses",
     "release_document",

@@ -1,0 +1,361 @@
+"""Publish a calibration: new files of a bank, and nothing changed for any learner.
+
+The first calibration founds the course's scale: its reference group has mean 0
+and standard deviation 1 from then on, and the cut is derived anew from what
+was judged. Everything is put together and resolved in memory first; only what
+would pass activation is written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assess.errors import AssessError, InvalidContent, PublishRefused
+from assess.irt.calibration import Calibration
+from assess.irt.models import ItemParameters, ParameterSet
+from assess.items import DecisionRule, Form, split_reference
+from assess.items.reading import Fields
+from assess.publishing.banks import ItemBank, StoredCut, release_document
+from assess.publishing.files import LOCK_NAME, add_to_lock, write_yaml
+from assess.scale import Scale
+from assess.session.release import Release, read_cut
+from assess.simulation import rule_effect
+from assess.standard_setting import cut_from_ratings
+from assess.standards import frameworks
+
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was written, and what was left out and why."""
+
+    parameter_set: ParameterSet
+    cuts: tuple[StoredCut, ...]
+    forms: tuple[Form, ...]
+    files: tuple[str, ...]
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    effects: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        forms = ", ".join(form.reference for form in self.forms)
+        return f"<Publication {self.parameter_set.id} on {self.parameter_set.scale.id}: {forms}>"
+
+
+def current_scale(bank: ItemBank) -> Scale | None:
+    """The scale that a calibration founded; None while all parameters are judged."""
+    scales = [found.scale for found in bank.parameter_sets.values() if found.status == "calibrated"]
+    return scales[-1] if scales else None
+
+
+def publish_calibration(
+    bank: ItemBank,
+    calibration: Calibration,
+    *,
+    set_id: str,
+    reference_group: str,
+    reason: str,
+    by: str,
+    now: datetime,
+    scale_id: str = "",
+) -> Publication:
+    """Write parameter set, cuts and forms that rest on a calibration.
+
+    Parameters
+    ----------
+    bank : ItemBank
+    calibration : Calibration
+        Its items are units of the bank.
+    set_id : str
+        Of the new parameter set, for example ``"twt-3-2026-11"``; version 1.
+    reference_group : str
+        Who has mean 0 and standard deviation 1, in words; used when a scale is founded.
+    reason, by : str
+        Why it is published, and who read it.
+    now : datetime
+        When.
+    scale_id : str
+        The scale that the calibration lives on, when it was linked to one or
+        fixed anchors; empty when it stands on its own sample.
+
+    Raises
+    ------
+    PublishRefused
+        Not converged, parameters that the data do not hold, an unaligned or
+        unknown item, another scale, an id that is taken, no form that could
+        use it, or no reason.
+    CutNotFound
+        The judged ratings lead to no cut on these parameters.
+    """
+    _require_sound(bank, calibration, set_id, reason, by)
+    scale = _scale(bank, reference_group, scale_id)
+    set_aside = _set_aside(bank, calibration)
+    kept = [unit for unit in calibration.parameters.item_ids if unit not in set_aside]
+    if not kept:
+        raise PublishRefused(f"no unit can be published; the first: {next(iter(set_aside.items()))}")
+    parameters = calibration.parameters.take(kept)
+    if not scale_id:
+        parameters = standardised(parameters, calibration.population.mean, calibration.population.sd)
+    parameter_set = ParameterSet(
+        id=f"{set_id}.v1",
+        course=bank.course,
+        scale=scale,
+        parameters=_rounded(parameters),
+        status="calibrated",
+        provenance=_provenance(calibration, reference_group, reason, by, now),
+    )
+    old_forms = [form for form in bank.latest_forms().values() if set(form.units) <= set(kept)]
+    cuts = {form.cut: _rederived(bank, form.cut, parameter_set) for form in old_forms}
+    forms = [_next_version(bank, form, parameter_set.id, cuts[form.cut].cut.id) for form in old_forms]
+    for form in bank.latest_forms().values():
+        missing = [unit for unit in form.units if unit not in kept]
+        if missing:
+            set_aside[form.reference] = f"no new version: {missing[0]} is not calibrated"
+    if not forms:
+        raise PublishRefused(f"no form of {bank.course} has all its units calibrated: {_first(set_aside)}")
+    extended = replace(
+        bank,
+        parameter_sets={**bank.parameter_sets, parameter_set.id: parameter_set},
+        cuts={**bank.cuts, **{stored.cut.id: stored for stored in cuts.values()}},
+        forms={**bank.forms, **{form.reference: form for form in forms}},
+    )
+    releases = [Release.from_document(release_document(extended, form.reference)) for form in forms]
+    files = _write(bank, parameter_set, [stored.document for stored in cuts.values()], forms)
+    return Publication(
+        parameter_set=parameter_set,
+        cuts=tuple(cuts.values()),
+        forms=tuple(forms),
+        files=files,
+        set_aside=set_aside,
+        effects={
+            release.form.reference: rule_effect(release, np.random.default_rng(1), n=2_000).summary()
+            for release in releases
+            if release.form.kind == "fixed" and release.form.rule.kind == "probability"
+        },
+    )
+
+
+def standardised(parameters: ItemParameters, mean: float, sd: float) -> ItemParameters:
+    r"""Parameters on the scale on which a population of this mean and SD has mean 0 and SD 1.
+
+    .. math:: a' = a\,s,\qquad b' = (b - m)/s,\qquad c'_k = c_k + a_k m
+
+    A model whose slope is fixed to one (Rasch, PCM, RSM) becomes the same
+    curve with its slope written down (1PL, GPCM).
+
+    Examples
+    --------
+    >>> items = ItemParameters(["i1"], "Rasch", [1.0], [[1.5]])
+    >>> standardised(items, 0.5, 2.0).to_records()
+    [{'item': 'i1', 'model': '1PL', 'n_categories': 2, 'a': 2.0, 'b': 0.5}]
+    """
+    if mean == 0.0 and sd == 1.0:
+        return parameters
+    free = {"Rasch": "1PL", "PCM": "GPCM", "RSM": "GPCM"}
+    return ItemParameters(
+        parameters.item_ids,
+        [free.get(model, model) for model in parameters.models],
+        parameters.slopes * sd,
+        (parameters.steps - mean) / sd,
+        parameters.lower,
+        parameters.upper,
+        parameters.category_slopes * sd,
+        parameters.category_intercepts + parameters.category_slopes * mean,
+    )
+
+
+# --- refusals --------------------------------------------------------------
+
+
+def _require_sound(bank: ItemBank, calibration: Calibration, set_id: str, reason: str, by: str) -> None:
+    if not reason.strip() or not by.strip():
+        raise PublishRefused("say who publishes and why: both are stored with the parameters")
+    if not calibration.converged:
+        raise PublishRefused(
+            f"the calibration did not converge in {calibration.n_iterations} iterations; "
+            "its numbers are no estimates"
+        )
+    if calibration.unbounded:
+        raise PublishRefused(
+            f"the data do not hold the parameters of {', '.join(calibration.unbounded[:3])}; "
+            "calibrate without these items, or with more responses"
+        )
+    try:
+        split_reference(f"{set_id}.v1")
+    except InvalidContent:
+        raise PublishRefused(
+            f"{set_id!r} is not an id; use lower-case letters, digits and single hyphens"
+        ) from None
+    taken = [name for name in bank.parameter_sets if name.rsplit(".v", 1)[0] == set_id]
+    if taken:
+        raise PublishRefused(f"the id {set_id!r} is taken by {taken[0]}; choose another with --id")
+    for unit in calibration.parameters.item_ids:
+        try:
+            items = bank.unit_items(unit)
+            for item in items:
+                for alignment in item.alignments:
+                    frameworks.resolve(alignment)
+        except InvalidContent as fault:
+            raise PublishRefused(f"{unit}: {fault}") from None
+
+
+def _scale(bank: ItemBank, reference_group: str, scale_id: str) -> Scale:
+    present = current_scale(bank)
+    if present is None:
+        if scale_id:
+            raise PublishRefused(f"{bank.course} has no scale yet, so nothing can live on {scale_id!r}")
+        if not reference_group.strip():
+            raise PublishRefused("the first calibration founds the scale: name its reference group")
+        return Scale(f"{bank.course}/1", reference_group)
+    if scale_id != present.id:
+        said = repr(scale_id) if scale_id else "a scale of its own"
+        raise PublishRefused(
+            f"{bank.course} is reported on {present.id!r}, and the calibration lives on {said}; "
+            "calibrate again with the published parameters as anchors"
+        )
+    return present
+
+
+def _set_aside(bank: ItemBank, calibration: Calibration) -> dict[str, str]:
+    """Units whose parameters do not cover all their categories, with the reason."""
+    found: dict[str, str] = {}
+    for j, unit in enumerate(calibration.parameters.item_ids):
+        wanted = 1 + sum(item.n_categories - 1 for item in bank.unit_items(unit))
+        estimated = int(calibration.parameters.n_categories[j])
+        if wanted != estimated:
+            found[unit] = f"has {wanted} categories, of which {estimated} were observed"
+    return found
+
+
+def _first(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in list(reasons.items())[:2]) or "there is none"
+
+
+# --- the parts ---------------------------------------------------------------
+
+
+def _rounded(parameters: ItemParameters) -> ItemParameters:
+    """Six digits: a file that people review, far below any standard error."""
+    records = [
+        {key: round(value, _DIGITS) if isinstance(value, float) else value for key, value in record.items()}
+        for record in parameters.to_records()
+    ]
+    return ItemParameters.from_records(records)
+
+
+def _provenance(
+    calibration: Calibration, reference_group: str, reason: str, by: str, now: datetime
+) -> dict[str, Any]:
+    fit = {
+        "model": calibration.model,
+        "n_persons": calibration.n_persons,
+        "log_likelihood": round(calibration.log_likelihood, 3),
+        "n_parameters": calibration.n_parameters,
+        "converged": calibration.converged,
+    }
+    errors = {
+        item: {name: round(value, 4) for name, value in found.items() if math.isfinite(value)}
+        for item, found in calibration.errors.items()
+    }
+    return {
+        "reference_group": reference_group,
+        "published_by": by,
+        "published_at": now.isoformat(timespec="seconds"),
+        "reason": reason,
+        **fit,
+        **_plain(calibration.provenance),
+        "standard_errors": errors,
+    }
+
+
+def _plain(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values only, without empty ones: what a content file and a release may hold."""
+    plain: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            plain[str(key)] = _plain(value)
+        elif isinstance(value, list | tuple):
+            plain[str(key)] = [str(x) if not isinstance(x, int | float | str) else x for x in value]
+        elif isinstance(value, float) and not math.isfinite(value):
+            continue
+        elif value is not None:
+            plain[str(key)] = value if isinstance(value, bool | int | float | str) else str(value)
+    return plain
+
+
+def _rederived(bank: ItemBank, cut_id: str, parameter_set: ParameterSet) -> StoredCut:
+    """The next version of a cut, from the same ratings on the new parameters."""
+    stored = bank.cuts[cut_id]
+    by_unit: dict[str, float] = {}
+    for unit in parameter_set.parameters.item_ids:
+        items = [item.reference for item in bank.unit_items(unit)]
+        if all(reference in stored.ratings for reference in items):
+            by_unit[unit] = math.fsum(stored.ratings[reference] for reference in items)
+    if not by_unit:
+        raise PublishRefused(
+            f"cut {cut_id} has no ratings of the calibrated units; a panel has to judge them"
+        )
+    estimate = cut_from_ratings(by_unit, parameter_set.parameters)
+    name = cut_id.rsplit(".v", 1)[0]
+    newest = max(int(known.rsplit(".v", 1)[1]) for known in bank.cuts if known.rsplit(".v", 1)[0] == name)
+    document = {
+        **{key: value for key, value in stored.document.items() if key not in ("se", "notes")},
+        "version": newest + 1,
+        "theta": round(estimate.theta, _DIGITS),
+        "scale": parameter_set.scale.id,
+        "notes": (
+            f"Derived from the ratings of {cut_id} on {parameter_set.id}: "
+            f"expected score {estimate.raw:.3f} on {estimate.n_units} units."
+        ),
+    }
+    cut, ratings = read_cut(Fields(document, f"{name}.v{newest + 1}"))
+    return StoredCut(cut, ratings, document)
+
+
+def _next_version(bank: ItemBank, form: Form, parameter_set: str, cut: str) -> Form:
+    newest = max(known.version for known in bank.forms.values() if known.id == form.id)
+    rule = (
+        form.rule
+        if form.rule.kind == "probability"
+        else DecisionRule(p_pass=form.rule.p_pass, p_fail=form.rule.p_fail)
+    )
+    return replace(form, version=newest + 1, parameter_set=parameter_set, cut=cut, rule=rule)
+
+
+def _write(
+    bank: ItemBank, parameter_set: ParameterSet, cuts: Sequence[Mapping[str, Any]], forms: Sequence[Form]
+) -> tuple[str, ...]:
+    """Write all files or none, and seal them."""
+    set_id, version = parameter_set.id.rsplit(".v", 1)
+    scale = parameter_set.scale
+    planned: dict[str, Mapping[str, Any]] = {
+        f"parameters/{parameter_set.id}.yaml": {
+            "id": set_id,
+            "version": int(version),
+            "course": bank.course,
+            "status": parameter_set.status,
+            "scale": {name: getattr(scale, name) for name in scale.__slots__},
+            "provenance": dict(parameter_set.provenance),
+            "items": parameter_set.parameters.to_records(),
+        }
+    }
+    planned |= {f"cuts/{document['id']}.v{document['version']}.yaml": document for document in cuts}
+    planned |= {f"forms/{form.reference}.yaml": form.to_mapping() for form in forms}
+    written: list[Path] = []
+    try:
+        for name, mapping in planned.items():
+            write_yaml(bank.folder / name, mapping, comment="Written by `assess publish`.")
+            written.append(bank.folder / name)
+        add_to_lock(bank.folder, planned, f"{bank.programme}/{bank.course}/{LOCK_NAME}")
+    except (AssessError, OSError) as fault:
+        for path in written:
+            path.unlink()
+        raise PublishRefused(f"nothing was published: {fault}") from fault
+    return tuple(planned)
