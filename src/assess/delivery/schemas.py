@@ -25,7 +25,7 @@ class Reply(msgspec.Struct, frozen=True):
     """What a client gets."""
 
 
-class Page(Reply, Generic[T]):
+class Page(Reply, Generic[T], frozen=True):
     """A list, with the cursor of what follows."""
 
     items: list[T]
@@ -35,7 +35,7 @@ class Page(Reply, Generic[T]):
 # --- delivery ----------------------------------------------------------------
 
 
-class BeginSession(Body):
+class BeginSession(Body, frozen=True):
     """`POST /v1/sessions`: a course (its form is chosen for it) or a form by id."""
 
     learner: str
@@ -44,7 +44,7 @@ class BeginSession(Body):
     locale: str | None = None
 
 
-class PostResponse(Body):
+class PostResponse(Body, frozen=True):
     """`POST /v1/sessions/{id}/responses`; `answer` null leaves the item blank."""
 
     position: int
@@ -53,14 +53,14 @@ class PostResponse(Body):
     answer: str | list[str] | dict[str, str] | None
 
 
-class Choice(Reply):
+class Choice(Reply, frozen=True):
     """An option or target: a language-free id and its text."""
 
     id: str
     html: str
 
 
-class ShownItem(Reply):
+class ShownItem(Reply, frozen=True):
     """An item as a learner may see it: no key, no parameter, no rationale.
 
     `targets` is for matching only: what each option is matched to.
@@ -76,7 +76,7 @@ class ShownItem(Reply):
     language: str
 
 
-class Current(Reply):
+class Current(Reply, frozen=True):
     """One offered position.
 
     `revision` is the number to send next. `answer` is what stands there now
@@ -91,7 +91,7 @@ class Current(Reply):
     answer: RawAnswer | None = None
 
 
-class SessionBegun(Reply):
+class SessionBegun(Reply, frozen=True):
     """Reply to `POST /v1/sessions`."""
 
     session: str
@@ -103,7 +103,7 @@ class SessionBegun(Reply):
     current: Current | None
 
 
-class Progress(Reply):
+class Progress(Reply, frozen=True):
     """How far a session is; `n_items` is null where the length depends on the answers."""
 
     answered: int
@@ -111,13 +111,13 @@ class Progress(Reply):
     n_items: int | None
 
 
-class Accommodations(Reply):
+class Accommodations(Reply, frozen=True):
     """What was granted: extra seconds so far."""
 
     extra_seconds: int
 
 
-class SessionView(Reply):
+class SessionView(Reply, frozen=True):
     """`GET /v1/sessions/{id}`; `state` is in_progress, finished or void."""
 
     session: str
@@ -137,7 +137,7 @@ class SessionView(Reply):
     sandbox: bool
 
 
-class Receipt(Reply):
+class Receipt(Reply, frozen=True):
     """A signed statement that an answer is stored."""
 
     session: str
@@ -149,7 +149,7 @@ class Receipt(Reply):
     signature: str
 
 
-class Responded(Reply):
+class Responded(Reply, frozen=True):
     """Reply to a response; `current` null and not finished means: look back or submit."""
 
     receipt: Receipt
@@ -157,13 +157,13 @@ class Responded(Reply):
     finished: bool
 
 
-class Finished(Reply):
+class Finished(Reply, frozen=True):
     """Reply to `submit`."""
 
     finished: bool = True
 
 
-class ReceiptToVerify(Body):
+class ReceiptToVerify(Body, frozen=True):
     """A receipt as a client sends it back."""
 
     session: str
@@ -175,19 +175,19 @@ class ReceiptToVerify(Body):
     signature: str
 
 
-class VerifyReceipt(Body):
+class VerifyReceipt(Body, frozen=True):
     """`POST /v1/receipts/verify`."""
 
     receipt: ReceiptToVerify
 
 
-class Verified(Reply):
+class Verified(Reply, frozen=True):
     """Whether the receipt was signed by this server and nothing in it was changed."""
 
     valid: bool
 
 
-class PositionView(Reply):
+class PositionView(Reply, frozen=True):
     """One offered position in the overview before handing in."""
 
     position: int
@@ -195,7 +195,7 @@ class PositionView(Reply):
     state: Literal["answered", "blank", "open"]
 
 
-class NextStep(Reply):
+class NextStep(Reply, frozen=True):
     """What the learner can do next about a course."""
 
     action: Literal["none", "start", "resume", "extend", "retake", "wait", "contact"]
@@ -204,7 +204,7 @@ class NextStep(Reply):
     tries_left: int | None
 
 
-class ResultDecision(Reply):
+class ResultDecision(Reply, frozen=True):
     """A decision as the learner sees it; the probability only of a pass."""
 
     id: str
@@ -215,7 +215,7 @@ class ResultDecision(Reply):
     p_at_or_above_cut: float | None
 
 
-class ResultScore(Reply):
+class ResultScore(Reply, frozen=True):
     """The score on the reported scale with its 90 % range; never theta."""
 
     value: float
@@ -226,7 +226,7 @@ class ResultScore(Reply):
     cut: float
 
 
-class ObjectiveResult(Reply):
+class ObjectiveResult(Reply, frozen=True):
     """Items right of items seen; `text` says the objective in the learner's language."""
 
     code: str
@@ -235,7 +235,7 @@ class ObjectiveResult(Reply):
     text: str
 
 
-class Rationale(Reply):
+class Rationale(Reply, frozen=True):
     """One item looked back on, where the form's feedback policy is `rationales`."""
 
     position: int
@@ -245,7 +245,7 @@ class Rationale(Reply):
     rationales: list[Choice]
 
 
-class Result(Reply):
+class Result(Reply, frozen=True):
     """`GET /v1/sessions/{id}/result`; `rationales` is null unless the form's policy gives them."""
 
     session: str
@@ -259,14 +259,14 @@ class Result(Reply):
 # --- pass status ---------------------------------------------------------------
 
 
-class CourseName(Reply):
+class CourseName(Reply, frozen=True):
     """A course by id and title."""
 
     id: str
     title: str
 
 
-class DecisionScore(Reply):
+class DecisionScore(Reply, frozen=True):
     """The score behind a decision, for a badge system."""
 
     value: float
@@ -277,7 +277,7 @@ class DecisionScore(Reply):
     scale: str
 
 
-class DecisionCut(Reply):
+class DecisionCut(Reply, frozen=True):
     """The cut on the score's scale."""
 
     value: float
@@ -285,7 +285,7 @@ class DecisionCut(Reply):
     status: str
 
 
-class FormAccuracy(Reply):
+class FormAccuracy(Reply, frozen=True):
     """The form's classification accuracy for the rule in force, over a stated population."""
 
     accuracy: float
@@ -294,7 +294,7 @@ class FormAccuracy(Reply):
     basis: str
 
 
-class AlignedTo(Reply):
+class AlignedTo(Reply, frozen=True):
     """A coded part of a framework."""
 
     framework: str
@@ -302,7 +302,7 @@ class AlignedTo(Reply):
     code: str
 
 
-class StatusDecision(Reply):
+class StatusDecision(Reply, frozen=True):
     """The decision that speaks for a course."""
 
     id: str
@@ -332,14 +332,14 @@ class StatusDecision(Reply):
     url: str
 
 
-class Pending(Reply):
+class Pending(Reply, frozen=True):
     """Why a decision cannot be used yet."""
 
     reason: Literal["awaiting_calibration", "awaiting_standard", "awaiting_rater", "under_review"]
     since: datetime
 
 
-class CourseStatus(Reply):
+class CourseStatus(Reply, frozen=True):
     """`GET /v1/learners/{learner}/courses/{course}/status`."""
 
     schema: str
@@ -359,14 +359,14 @@ class CourseStatus(Reply):
 # --- eligibility -----------------------------------------------------------------
 
 
-class Subject(Reply):
+class Subject(Reply, frozen=True):
     """Whom an eligibility is about."""
 
     type: str
     id: str
 
 
-class BadgeName(Reply):
+class BadgeName(Reply, frozen=True):
     """A badge, the version of its rule, and where its criteria are to be read."""
 
     id: str
@@ -374,14 +374,14 @@ class BadgeName(Reply):
     criteria_url: str
 
 
-class BadgeProgress(Reply):
+class BadgeProgress(Reply, frozen=True):
     """Parts of the rule that are met, of all."""
 
     met: int
     of: int
 
 
-class Reason(Reply):
+class Reason(Reply, frozen=True):
     """One predicate of the rule with its value."""
 
     path: str
@@ -391,7 +391,7 @@ class Reason(Reply):
     evidence: list[str]
 
 
-class Missing(Reply):
+class Missing(Reply, frozen=True):
     """What would make the rule true, who can do it, and from when."""
 
     path: str
@@ -401,17 +401,17 @@ class Missing(Reply):
     not_before: datetime | None
 
 
-class Evidence(Reply, omit_defaults=True):
-    """A decision, fact or award that the eligibility rests on."""
+class Evidence(Reply, frozen=True, omit_defaults=True):
+    """A decision, or a fact by its type, that the eligibility rests on."""
 
     type: str
     id: str
     course: str | None = None
+    badge: str | None = None
     record_sha256: str | None = None
-    fact_type: str | None = None
 
 
-class Award(Reply):
+class Award(Reply, frozen=True):
     """What the issuer did with it, as far as we were told."""
 
     state: Literal["none", "claimable", "claimed", "suspended", "withdrawn"]
@@ -419,7 +419,7 @@ class Award(Reply):
     claim_url: str | None
 
 
-class BadgeEligibility(Reply):
+class BadgeEligibility(Reply, frozen=True):
     """`GET /v1/learners/{learner}/badges/{badge}`."""
 
     schema: str
@@ -441,7 +441,7 @@ class BadgeEligibility(Reply):
     statement: str | None
 
 
-class Criterion(Reply):
+class Criterion(Reply, frozen=True):
     """What was published, in our paraphrase, with its source, and how we read it."""
 
     text: str
@@ -449,7 +449,7 @@ class Criterion(Reply):
     reading: str
 
 
-class BadgeInfo(Reply):
+class BadgeInfo(Reply, frozen=True):
     """`GET /v1/badges/{badge}`."""
 
     id: str
@@ -466,7 +466,7 @@ class BadgeInfo(Reply):
     valid_until: str | None
 
 
-class BadgeSubject(Reply):
+class BadgeSubject(Reply, frozen=True):
     """One subject of a badge in a list by status."""
 
     subject: Subject
@@ -475,13 +475,13 @@ class BadgeSubject(Reply):
     sequence: int
 
 
-class BadgeQuery(Body):
+class BadgeQuery(Body, frozen=True):
     """`POST /v1/badges/{badge}/query`: up to 1,000 learner ids."""
 
     subjects: list[str]
 
 
-class QueryAnswer(Reply):
+class QueryAnswer(Reply, frozen=True):
     """One id of a batch: its eligibility, or its own error."""
 
     id: str
@@ -489,7 +489,7 @@ class QueryAnswer(Reply):
     error: dict[str, Any] | None
 
 
-class ChangeData(Reply):
+class ChangeData(Reply, frozen=True):
     """What changed for whom, and why."""
 
     sequence: int
@@ -504,7 +504,7 @@ class ChangeData(Reply):
     snapshot: dict[str, Any]
 
 
-class Change(Reply):
+class Change(Reply, frozen=True):
     """One entry of `GET /v1/changes`, in the shape of a webhook."""
 
     type: str
@@ -515,7 +515,7 @@ class Change(Reply):
 # --- facts, learners, management -----------------------------------------------------
 
 
-class FactReply(Reply):
+class FactReply(Reply, frozen=True):
     """A fact as it is stored."""
 
     id: str
@@ -529,28 +529,28 @@ class FactReply(Reply):
     data: dict[str, Any]
 
 
-class VoidFact(Body):
+class VoidFact(Body, frozen=True):
     """`POST /v1/facts/{id}/void`."""
 
     at: str
     reason: str
 
 
-class ExternalId(Body):
+class ExternalId(Body, frozen=True):
     """Who a learner is elsewhere."""
 
     issuer: str
     subject: str
 
 
-class PutLearner(Body):
+class PutLearner(Body, frozen=True):
     """`PUT /v1/learners/{id}`; the external ids replace those known."""
 
     external_ids: list[ExternalId] = []
     locale: str | None = None
 
 
-class LearnerReply(Reply):
+class LearnerReply(Reply, frozen=True):
     """A learner: a pseudonymous id with external ids."""
 
     id: str
@@ -560,7 +560,7 @@ class LearnerReply(Reply):
     created_at: datetime
 
 
-class Activate(Body):
+class Activate(Body, frozen=True):
     """`POST /v1/activations`: a stored release by its hash."""
 
     release: str
@@ -568,7 +568,7 @@ class Activate(Body):
     reason: str = ""
 
 
-class Activated(Reply):
+class Activated(Reply, frozen=True):
     """An activation as it is stored."""
 
     sequence: int
@@ -594,7 +594,7 @@ SANDBOX_STATES = (
 )
 
 
-class ForceState(Body):
+class ForceState(Body, frozen=True):
     """`PUT /v1/sandbox/learners/{id}/courses/{course}`."""
 
     state: Literal[
@@ -605,7 +605,7 @@ class ForceState(Body):
 # --- errors ---------------------------------------------------------------------------
 
 
-class FieldProblem(Reply):
+class FieldProblem(Reply, frozen=True):
     """One field that was wrong."""
 
     path: str
@@ -613,7 +613,7 @@ class FieldProblem(Reply):
     message: str
 
 
-class Problem(Reply):
+class Problem(Reply, frozen=True, omit_defaults=True):
     """A problem document (RFC 9457); `not_before` comes with the codes of the retake policy."""
 
     type: str

@@ -57,9 +57,8 @@ class Scope:
             With the rights that would do.
         """
         if not self.rights & set(rights):
-            raise Forbidden(
-                f"this needs the scope {' or '.join(rights)}; the key has {', '.join(sorted(self.rights)) or 'none'}"
-            )
+            has = ", ".join(sorted(self.rights)) or "none"
+            raise Forbidden(f"this needs the scope {' or '.join(rights)}; the key has {has}")
 
     def require_session(self, session: str) -> None:
         """Refuse unless the scope reaches a session: its own learner's, or any with the right to deliver.

@@ -53,7 +53,7 @@ class Flag(TypeDecorator[bool]):
 
 
 class JsonText(TypeDecorator[Any]):
-    """Plain JSON as text. Numbers that are not finite are refused here, as PostgreSQL and readers would later."""
+    """Plain JSON as text; numbers that are not finite are refused here, as readers would later."""
 
     impl = Text
     cache_ok = True

@@ -34,13 +34,13 @@ def upgrade(connection: Connection) -> None:
         return
     driver = connection.connection.dbapi_connection
     assert driver is not None
-    driver.execute("PRAGMA foreign_keys = OFF")  # type: ignore[attr-defined]
+    driver.execute("PRAGMA foreign_keys = OFF")
     try:
         command.upgrade(configuration(connection), "head")
-        broken = driver.execute("PRAGMA foreign_key_check").fetchall()  # type: ignore[attr-defined]
+        broken = driver.execute("PRAGMA foreign_key_check").fetchall()
         if broken:
             raise StorageUnavailable(
                 f"after the migration {len(broken)} rows refer to nothing, first in {broken[0][0]}"
             )
     finally:
-        driver.execute("PRAGMA foreign_keys = ON")  # type: ignore[attr-defined]
+        driver.execute("PRAGMA foreign_keys = ON")

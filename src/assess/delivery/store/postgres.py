@@ -35,7 +35,7 @@ class PostgresStore:
             isolation_level="REPEATABLE READ",
             connect_args={"options": "-c synchronous_commit=on"},
         )
-        # A write waits for locks that others hold; a snapshot taken before would make each such wait a conflict.
+        # A write waits for locks that others hold; a snapshot from before would make each wait a conflict.
         self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
         with self._writing.connect() as connection:
@@ -48,7 +48,7 @@ class PostgresStore:
                 connection.commit()
 
     async def read(
-        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+        self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run one of `store.reading`'s functions on a consistent snapshot."""
 

@@ -226,7 +226,7 @@ def decisions(
 
 @dataclass(frozen=True, slots=True)
 class LearnerRecords:
-    """All that a learner's standing rests on: every decision ever made, session, fact and change of a badge."""
+    """All that a learner's standing rests on: every session, decision, fact and change there ever was."""
 
     learner: Learner
     sessions: tuple[Session, ...]
@@ -305,7 +305,7 @@ def course_categories(
     sandbox: bool = False,
     sessions: Collection[str] | None = None,
 ) -> list[StoredCategory]:
-    """Offers of the ended, valid sessions of a course with the category that counts; none where nothing was answered."""
+    """Offers of a course's ended, valid sessions, each with the category that counts, if there is one."""
     s, o, r = tables.sessions, tables.offers, tables.responses
     newest = (
         select(r.c.tenant, r.c.session, r.c.position, func.max(r.c.revision).label("revision"))

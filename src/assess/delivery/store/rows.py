@@ -7,9 +7,8 @@ makes all of it durable or nothing of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import Row as SqlRow
@@ -20,11 +19,6 @@ from assess.delivery.store import tables
 R = TypeVar("R", bound="Stored")
 
 
-@cache
-def _names(row_class: type[Stored]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(row_class))
-
-
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A row whose fields are the columns of its table."""
@@ -33,13 +27,15 @@ class Stored:
 
     def values(self) -> dict[str, Any]:
         """Column values, for an insert."""
-        return {name: getattr(self, name) for name in _names(type(self))}
+        names: tuple[str, ...] = self.__slots__
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def read(cls: type[R], row: SqlRow[Any]) -> R:
         """The record of a row that was selected with all columns of the table."""
+        names: tuple[str, ...] = cls.__slots__
         mapping = row._mapping
-        return cls(**{name: mapping[name] for name in _names(cls)})
+        return cls(**{name: mapping[name] for name in names})
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class SqliteStore:
         self._closed = False
 
     async def read(
-        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+        self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run one of `store.reading`'s functions on a consistent snapshot."""
 

@@ -7,6 +7,8 @@ appended to; what ends them is a column with a time.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     Column,
     ForeignKeyConstraint,
@@ -36,7 +38,7 @@ def _key(name: str) -> Column[str]:
     return Column(name, Text, primary_key=True, nullable=False)
 
 
-def _table(name: str, *parts: Column[object] | ForeignKeyConstraint | Index | UniqueConstraint) -> Table:
+def _table(name: str, *parts: Column[Any] | ForeignKeyConstraint | Index | UniqueConstraint) -> Table:
     return Table(name, metadata, *parts, sqlite_strict=True)
 
 

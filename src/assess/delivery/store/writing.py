@@ -47,7 +47,7 @@ def apply(connection: Connection, writes: Writes) -> Committed:
             connection.execute(_insert(connection, row.table).on_conflict_do_nothing(), row.values())
         activation = _activate(connection, writes.activations)
         last = _number_changes(connection, writes.tenant, writes.changes)
-        # The head of a chain is the row that all finishing sessions share: it is locked last, and held shortest.
+        # The head of a chain is the row that all ending sessions share: it is locked last, and held shortest.
         _chain(connection, writes.decisions)
     except IntegrityError as fault:
         if _is_duplicate(fault):

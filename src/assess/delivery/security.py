@@ -1,0 +1,63 @@
+"""Secrets and ids: how they are made, hashed and recognised."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+
+LIVE_PREFIX = "ask_live_"
+TEST_PREFIX = "ask_test_"
+TOKEN_PREFIX = "lrt_"  # noqa: S105 - a learner token; only its hash is stored
+
+
+def new_id(prefix: str) -> str:
+    """A random id: 100 bits in lower-case letters and digits.
+
+    Examples
+    --------
+    >>> new_id("ses").startswith("ses_"), len(new_id("ses"))
+    (True, 24)
+    """
+    return f"{prefix}_{_base32(secrets.token_bytes(13))[:20]}"
+
+
+def new_api_key(*, sandbox: bool) -> str:
+    """A new API key: 200 random bits after a prefix that says what it reaches."""
+    return (TEST_PREFIX if sandbox else LIVE_PREFIX) + _base32(secrets.token_bytes(25))
+
+
+def new_token() -> str:
+    """A learner token that nobody can derive."""
+    return TOKEN_PREFIX + _base32(secrets.token_bytes(25))
+
+
+def derived_token(token_key: bytes, *parts: str) -> str:
+    """A learner token that the same request gives again.
+
+    The key comes from the API key that the client presents, so a repeated
+    request gets its token back although only the token's hash was stored.
+    """
+    digest = hmac.new(token_key, "\n".join(parts).encode(), hashlib.sha256).digest()
+    return TOKEN_PREFIX + _base32(digest[:25])
+
+
+def token_key(api_key: str) -> bytes:
+    """The secret from which the tokens of one API key are derived."""
+    return hmac.new(api_key.encode(), b"assess learner tokens", hashlib.sha256).digest()
+
+
+def digest(secret: str) -> str:
+    """The stored form of a secret. Its 200 random bits make a slow hash needless.
+
+    Examples
+    --------
+    >>> digest("ask_live_x")[:8]
+    '87bec70a'
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _base32(data: bytes) -> str:
+    return base64.b32encode(data).decode().rstrip("=").lower()

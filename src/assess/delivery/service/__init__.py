@@ -1,0 +1,43 @@
+"""Use cases: plain functions, each reading, computing, and committing once.
+
+The first argument is `Services`, the second the `Scope` of whoever asks. What
+they return are the wire types of `delivery.schemas`; the JSON routes and the
+pages call the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from assess.delivery.receipts import PURPOSE, ReceiptSigner, new_signing_key
+from assess.delivery.rendering import Renderer
+from assess.delivery.security import new_id
+from assess.delivery.service.catalogue import Catalogue
+from assess.delivery.service.context import SCOPES, Scope, Services
+from assess.delivery.settings import Settings, utc_now
+from assess.delivery.store import Store, Writes, open_store, reading
+
+
+async def open_services(
+    settings: Settings, *, clock: Callable[[], datetime] = utc_now, store: Store | None = None
+) -> Services:
+    """All that the use cases need, over an open store; close it with ``services.store.close()``."""
+    opened = open_store(settings) if store is None else store
+    keys = await opened.read(reading.signing_keys, PURPOSE)
+    if not any(key.retired_at is None for key in keys):
+        # Two processes that start together make two keys, and both verify for good.
+        key = new_signing_key(new_id("rk"), clock())
+        await opened.commit(Writes(settings.tenant, inserts=(key,)))
+        keys = await opened.read(reading.signing_keys, PURPOSE)
+    return Services(
+        store=opened,
+        catalogue=Catalogue(opened, settings.refresh_seconds),
+        receipts=ReceiptSigner(keys),
+        renderer=Renderer(),
+        settings=settings,
+        clock=clock,
+    )
+
+
+__all__ = ["SCOPES", "Catalogue", "Scope", "Services", "open_services"]

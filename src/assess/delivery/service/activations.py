@@ -1,0 +1,161 @@
+"""Activation: the act that makes a release live."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from assess.delivery import schemas
+from assess.delivery.service.catalogue import PROGRAMME_SCHEMA, Programme
+from assess.delivery.service.context import Scope, Services
+from assess.delivery.store import Writes, reading
+from assess.delivery.store.rows import Activation, StoredRelease, Tenant, Update
+from assess.errors import ActivationRefused, NotFound, StaleSession
+from assess.session import Release
+from assess.standards.records import canonical_json, sha256
+
+
+async def activate(
+    services: Services,
+    scope: Scope,
+    *,
+    document: Mapping[str, Any],
+    reason: str,
+    approved_by: str | None = None,
+    evidence: Any = None,
+) -> schemas.Activated:
+    """Store a release or programme document and make it live.
+
+    Parameters
+    ----------
+    document : mapping
+        ``assess.release/1`` (a form resolved with all it pins) or ``assess.programme/1``.
+    approved_by : str, optional
+        Another person, where the tenant demands two.
+
+    Raises
+    ------
+    InvalidContent, ScaleMismatch, InvalidRule
+        The document cannot be what it says; with the place.
+    ActivationRefused
+        It must not go live, or nobody else approved it.
+    """
+    scope.require("manage")
+    text = canonical_json(document, floats=True)
+    digest = sha256(text)
+    kind, name, _ = _read(document, digest)
+    stored = StoredRelease(digest, kind, name, text.decode(), services.clock())
+    return await _activate(services, scope, stored, reason, approved_by, evidence)
+
+
+async def activate_stored(
+    services: Services, scope: Scope, *, release: str, reason: str, approved_by: str | None = None
+) -> schemas.Activated:
+    """`POST /v1/activations`: make a stored release live; also the way back to an earlier one."""
+    scope.require("manage")
+    stored = await services.store.read(reading.release, release)
+    if stored is None:
+        raise NotFound("form", release)
+    return await _activate(services, scope, stored, reason, approved_by, None)
+
+
+async def _activate(
+    services: Services,
+    scope: Scope,
+    stored: StoredRelease,
+    reason: str,
+    approved_by: str | None,
+    evidence: Any,
+) -> schemas.Activated:
+    tenant = await services.store.read(reading.tenant, scope.tenant)
+    if tenant is None:
+        raise NotFound("tenant", scope.tenant)
+    if tenant.two_person and (not approved_by or approved_by == scope.actor):
+        raise ActivationRefused(f"{stored.name}: another person than {scope.actor} must approve it")
+    if not reason.strip():
+        raise ActivationRefused(f"{stored.name}: an activation needs a reason")
+    _, _, course = _read(json.loads(stored.document), stored.sha256)
+    now = services.clock()
+    activation = Activation(
+        tenant=scope.tenant,
+        seq=0,
+        kind=stored.kind,
+        name=stored.name,
+        course=course,
+        release=stored.sha256,
+        by=scope.actor,
+        approved_by=approved_by,
+        reason=reason,
+        evidence=evidence,
+        at=now,
+    )
+    writes = Writes(scope.tenant, keep=(stored,), activations=(activation,))
+    try:
+        committed = await services.store.commit(writes)
+    except StaleSession:
+        committed = await services.store.commit(writes)
+    services.catalogue.forget(scope.tenant)
+    assert committed.activation is not None
+    return _reply(activation, committed.activation, now)
+
+
+def _read(document: Mapping[str, Any], digest: str) -> tuple[str, str, str | None]:
+    """Kind, name and course of a document that passes every check."""
+    if document.get("schema") == PROGRAMME_SCHEMA:
+        return "programme", Programme.from_document(document).id, None
+    release = Release.from_document(document, digest)
+    return "form", release.form.id, release.course.id
+
+
+def _reply(activation: Activation, seq: int, at: datetime) -> schemas.Activated:
+    return schemas.Activated(
+        sequence=seq,
+        name=activation.name,
+        kind=activation.kind,
+        course=activation.course,
+        release=activation.release,
+        by=activation.by,
+        approved_by=activation.approved_by,
+        reason=activation.reason,
+        at=at,
+    )
+
+
+async def set_tenant(
+    services: Services,
+    scope: Scope,
+    *,
+    title: str | None = None,
+    accept_provisional: bool | None = None,
+    demo: bool | None = None,
+    two_person: bool | None = None,
+) -> None:
+    """Make or change the scope's tenant; what is left out stays."""
+    scope.require("manage")
+    given = {
+        name: value
+        for name, value in (
+            ("title", title),
+            ("accept_provisional", accept_provisional),
+            ("demo", demo),
+            ("two_person", two_person),
+        )
+        if value is not None
+    }
+    known = await services.store.read(reading.tenant, scope.tenant)
+    if known is None:
+        row = Tenant(
+            id=scope.tenant,
+            title=title or "",
+            accept_provisional=bool(accept_provisional),
+            demo=bool(demo),
+            two_person=bool(two_person),
+            change_sequence=0,
+            created_at=services.clock(),
+        )
+        await services.store.commit(Writes(scope.tenant, inserts=(row,)))
+    elif given:
+        await services.store.commit(Writes(scope.tenant, (Update(Tenant, {"id": scope.tenant}, given),)))
+    services.catalogue.forget(scope.tenant)

@@ -1,0 +1,272 @@
+"""What is live: programmes, their courses and badges, and the release of each form.
+
+Read from the database alone. Every process asks again after at most
+`refresh_seconds`, so an activation reaches all of them without a restart.
+Releases never change under their hash, so they are kept once read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from assess.delivery.store import Store, reading
+from assess.delivery.store.rows import Activation, StoredRelease, Tenant
+from assess.errors import NotFound
+from assess.session import Release
+from assess.standards.eligibility import BadgeRules, load_rules
+
+PROGRAMME_SCHEMA = "assess.programme/1"
+_KEPT_RELEASES = 64
+
+
+def pick(texts: Mapping[str, str], language: str | None) -> str:
+    """The text in a language, its base language, English, or the first there is.
+
+    Examples
+    --------
+    >>> pick({"en": "Pedagogy", "fr": "Pédagogie"}, "fr-CA"), pick({"en": "Pedagogy"}, "ar")
+    ('Pédagogie', 'Pedagogy')
+    """
+    for candidate in (language, (language or "").split("-")[0], "en"):
+        if candidate and candidate in texts:
+            return texts[candidate]
+    return next(iter(texts.values()), "")
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeCourse:
+    """A course as its programme declares it.
+
+    `forms` are the form ids that may be offered, `default_form` the one that
+    is taken when only the course is named.
+    """
+
+    id: str
+    programme: str
+    title: Mapping[str, str]
+    assessed: str
+    forms: tuple[str, ...]
+    default_form: str | None
+    minutes: int | None
+    objectives: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Programme:
+    """An active programme with its checked badge rules."""
+
+    id: str
+    document: Mapping[str, Any]
+    title: Mapping[str, str]
+    courses: Mapping[str, ProgrammeCourse]
+    rules: BadgeRules
+    accept_provisional: bool
+    on_loss: str
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Programme:
+        """Read a stored programme document.
+
+        Raises
+        ------
+        InvalidRule
+            Courses or badges that cannot be; with the path.
+        """
+        entries = document["courses"]
+        if not isinstance(entries, Mapping):
+            entries = {entry["id"]: entry for entry in entries}
+        courses = {
+            course: ProgrammeCourse(
+                id=course,
+                programme=document["id"],
+                title=_texts(entry.get("title", course)),
+                assessed=entry.get("assessed", "external"),
+                forms=tuple(entry.get("forms", ())),
+                default_form=entry.get("default_form"),
+                minutes=entry.get("minutes"),
+                objectives=tuple(entry.get("objectives", ())),
+            )
+            for course, entry in entries.items()
+        }
+        rules = load_rules({key: value for key, value in document.items() if key != "on_loss"})
+        return cls(
+            id=document["id"],
+            document=document,
+            title=_texts(document["title"]),
+            courses=courses,
+            rules=rules,
+            accept_provisional=bool(document.get("accept_provisional", False)),
+            on_loss=document.get("on_loss", "suspend"),
+        )
+
+    def badge_document(self, badge: str) -> Mapping[str, Any]:
+        """A badge as the programme's file states it."""
+        badges = self.document["badges"]
+        if isinstance(badges, Mapping):
+            return badges[badge] or {}
+        return next(entry for entry in badges if entry["id"] == badge)
+
+
+def _texts(value: Any) -> Mapping[str, str]:
+    return value if isinstance(value, Mapping) else {"en": str(value)}
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """What is live for one tenant, read at one moment."""
+
+    tenant: Tenant
+    programmes: Mapping[str, Programme]
+    forms: dict[str, Release]
+    activations: tuple[Activation, ...] = ()
+
+    def course(self, id: str) -> ProgrammeCourse:
+        """A course of any programme; NotFound otherwise."""
+        for programme in self.programmes.values():
+            if id in programme.courses:
+                return programme.courses[id]
+        for release in self.forms.values():
+            if release.course.id == id:
+                return _undeclared(release)
+        raise NotFound("course", id)
+
+    def courses(self) -> list[ProgrammeCourse]:
+        """All courses in the order of their programmes."""
+        return [course for programme in self.programmes.values() for course in programme.courses.values()]
+
+    def programme_of_badge(self, badge: str) -> Programme:
+        """The programme that declares a badge; NotFound otherwise."""
+        for programme in self.programmes.values():
+            if badge in programme.rules.badges:
+                return programme
+        raise NotFound("badge", badge)
+
+    def accepts_provisional(self, programme: str) -> bool:
+        """Whether provisional decisions count: by the tenant, or by the programme."""
+        found = self.programmes.get(programme)
+        return self.tenant.accept_provisional or (found is not None and found.accept_provisional)
+
+    def form(self, id: str) -> Release:
+        """The active release of a form; NotFound otherwise."""
+        if id not in self.forms:
+            raise NotFound("form", id)
+        return self.forms[id]
+
+    def course_forms(self, course: str) -> list[Release]:
+        """The active releases of a course, the one taken by default first.
+
+        Default is the form that the programme names, else the one activated
+        last among those that are no practice, else any.
+        """
+        entry = self.course(course)
+        newest_first = [r for r in reversed(self.forms.values()) if r.course.id == course]
+
+        def rank(release: Release) -> tuple[bool, bool]:
+            return (release.form.id != entry.default_form, release.practice)
+
+        return sorted(newest_first, key=rank)
+
+
+def _undeclared(release: Release) -> ProgrammeCourse:
+    return ProgrammeCourse(
+        release.course.id, release.course.programme, release.course.title, "here", (), None, None, ()
+    )
+
+
+@dataclass
+class _Known:
+    shelf: Shelf
+    read_at: float
+
+
+@dataclass
+class Catalogue:
+    """What is live, for every tenant, never older than `refresh_seconds`."""
+
+    store: Store
+    refresh_seconds: float
+    _shelves: dict[str, _Known] = field(default_factory=dict)
+    _releases: OrderedDict[str, Release] = field(default_factory=OrderedDict)
+    _programmes: dict[str, Programme] = field(default_factory=dict)
+
+    async def shelf(self, tenant: str) -> Shelf:
+        """What is live for a tenant."""
+        known = self._shelves.get(tenant)
+        if known is not None and time.monotonic() - known.read_at < self.refresh_seconds:
+            return known.shelf
+        read_at = time.monotonic()
+        row = await self.store.read(reading.tenant, tenant)
+        if row is None:
+            raise NotFound("tenant", tenant)
+        activations = tuple(await self.store.read(reading.activations, tenant))
+        if known is not None and known.shelf.activations == activations and known.shelf.tenant == row:
+            known.read_at = read_at
+            return known.shelf
+        forms, programmes = {}, {}
+        for activation in activations:
+            if activation.kind == "programme":
+                programmes[activation.name] = await self._programme(activation.release)
+            else:
+                forms[activation.name] = await self.release(activation.release)
+        shelf = Shelf(row, programmes, forms, activations)
+        self._shelves[tenant] = _Known(shelf, read_at)
+        return shelf
+
+    def forget(self, tenant: str) -> None:
+        """Ask the database next time: something was just activated here."""
+        self._shelves.pop(tenant, None)
+
+    async def release(self, sha256: str) -> Release:
+        """A release by its hash, active or not; sessions pin theirs for good."""
+        release = self._releases.get(sha256)
+        if release is None:
+            stored = await self._stored(sha256)
+            release = await asyncio.to_thread(Release.from_document, json.loads(stored.document), sha256)
+            self._releases[sha256] = release
+            if len(self._releases) > _KEPT_RELEASES:
+                self._releases.popitem(last=False)
+        else:
+            self._releases.move_to_end(sha256)
+        return release
+
+    async def _programme(self, sha256: str) -> Programme:
+        if sha256 not in self._programmes:
+            stored = await self._stored(sha256)
+            self._programmes[sha256] = Programme.from_document(json.loads(stored.document))
+        return self._programmes[sha256]
+
+    async def _stored(self, sha256: str) -> StoredRelease:
+        stored = await self.store.read(reading.release, sha256)
+        if stored is None:
+            raise NotFound("release", sha256)
+        return stored
+
+    # --- what pages ask ------------------------------------------------------
+
+    async def active_release(self, tenant: str, name: str) -> Release:
+        """The active release of a form id, or the default one of a course."""
+        shelf = await self.shelf(tenant)
+        if name in shelf.forms:
+            return shelf.forms[name]
+        forms = shelf.course_forms(name)
+        if not forms:
+            raise NotFound("form", name)
+        return forms[0]
+
+    async def courses(self, tenant: str) -> list[ProgrammeCourse]:
+        """All courses of the tenant's programmes."""
+        return (await self.shelf(tenant)).courses()
+
+    async def course(self, tenant: str, id: str) -> ProgrammeCourse:
+        """One course."""
+        return (await self.shelf(tenant)).course(id)
+
+    async def programmes(self, tenant: str) -> list[Programme]:
+        """The tenant's active programmes."""
+        return list((await self.shelf(tenant)).programmes.values())

@@ -1,0 +1,136 @@
+"""The changes feed: what a commit changes for a learner, told in the same commit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from assess.delivery import schemas
+from assess.delivery.service.catalogue import Shelf
+from assess.delivery.service.context import Scope, Services
+from assess.delivery.service.eligibility import badge_at, evaluated, personal_badges
+from assess.delivery.service.standing import Moment, Spoken, spoken
+from assess.delivery.service.status import status_at
+from assess.delivery.store import reading
+from assess.delivery.store.reading import LearnerRecords
+from assess.delivery.store.rows import ChangeRow
+
+
+def events(
+    before: LearnerRecords,
+    after: LearnerRecords,
+    shelf: Shelf,
+    *,
+    now: datetime,
+    cause: str,
+    reason_id: str | None,
+    course: str | None = None,
+) -> tuple[ChangeRow, ...]:
+    """What differs for a learner between two sets of records, as rows of the feed.
+
+    Parameters
+    ----------
+    before, after : LearnerRecords
+        As they are, and as the commit will make them.
+    cause : str
+        session, rescore, void, appeal, fact, rule_change, expiry, merge or release.
+    course : str, optional
+        The course whose decision may have changed.
+    """
+    moment = Moment.at(now)
+    rows: list[ChangeRow] = []
+
+    def add(kind: str, *, previous: str | None, current: str | None, badge: str | None = None) -> None:
+        rows.append(
+            ChangeRow(
+                tenant=after.learner.tenant,
+                sequence=0,
+                type=kind,
+                learner=after.learner.id,
+                course=course if badge is None else None,
+                badge=badge,
+                previous=previous,
+                current=current,
+                cause=cause,
+                reason_id=reason_id,
+                at=now,
+                sandbox=after.learner.sandbox,
+                data={},
+            )
+        )
+
+    if course is not None:
+        old, new = spoken(before, course, now), spoken(after, course, now)
+        kind = _decision_event(old, new)
+        if kind is not None:
+            add(kind, previous=None if old is None else old.word, current=None if new is None else new.word)
+    for _, badge in personal_badges(shelf):
+        was = evaluated(before, shelf, badge, moment).status
+        is_now = evaluated(after, shelf, badge, moment).status
+        if was != is_now:
+            add(_eligibility_event(was, is_now), previous=was, current=is_now, badge=badge)
+    told = replace(after, changes=(*after.changes, *rows))
+    return tuple(replace(row, data=_snapshot(row, told, shelf, moment)) for row in rows)
+
+
+def _decision_event(old: Spoken | None, new: Spoken | None) -> str | None:
+    if new is None:
+        return None if old is None else "decision.withdrawn"
+    if old is None:
+        return "decision.withdrawn" if new.void else "decision.made"
+    if (old.decision.id, old.void) == (new.decision.id, new.void):
+        return None
+    return "decision.withdrawn" if new.void else "decision.changed"
+
+
+def _eligibility_event(was: str, is_now: str) -> str:
+    if is_now == "eligible":
+        return "eligibility.gained"
+    return "eligibility.lost" if was == "eligible" else "eligibility.changed"
+
+
+def _snapshot(row: ChangeRow, records: LearnerRecords, shelf: Shelf, moment: Moment) -> dict[str, object]:
+    body: object
+    if row.badge is not None:
+        body = badge_at(records, shelf, row.badge, moment)
+    else:
+        assert row.course is not None
+        body = status_at(records, shelf, row.course, moment)
+    plain: dict[str, object] = schemas.plain(body)
+    return plain
+
+
+async def feed(
+    services: Services, scope: Scope, *, after: int = 0, limit: int = 100
+) -> schemas.Page[schemas.Change]:
+    """`GET /v1/changes`: what happened after a sequence number, in its order."""
+    scope.require("read-status")
+    rows = await services.store.read(
+        reading.changes, scope.tenant, after=after, limit=limit + 1, sandbox=scope.sandbox
+    )
+    items = [_change(row) for row in rows[:limit]]
+    return schemas.Page(items=items, next=str(rows[limit - 1].sequence) if len(rows) > limit else None)
+
+
+def _change(row: ChangeRow) -> schemas.Change:
+    if row.badge is not None:
+        resource = f"/v1/learners/{row.learner}/badges/{row.badge}"
+    else:
+        resource = f"/v1/learners/{row.learner}/courses/{row.course}/status"
+    return schemas.Change(
+        type=row.type,
+        timestamp=row.at,
+        data=schemas.ChangeData(
+            sequence=row.sequence,
+            subject=schemas.Subject(type="person", id=row.learner),
+            course=row.course,
+            badge=row.badge,
+            previous=row.previous,
+            current=row.current,
+            cause=row.cause,
+            reason_id=row.reason_id,
+            resource=resource,
+            # The number was not known yet when the snapshot was taken.
+            snapshot={**row.data, "sequence": row.sequence} if row.data else {},
+        ),
+    )

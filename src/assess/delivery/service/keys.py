@@ -1,0 +1,120 @@
+"""API keys: made once, shown once, stored as a hash; and who a bearer token is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assess.delivery.security import (
+    LIVE_PREFIX,
+    TEST_PREFIX,
+    TOKEN_PREFIX,
+    digest,
+    new_api_key,
+    new_id,
+    token_key,
+)
+from assess.delivery.service.context import SCOPES, Scope, Services
+from assess.delivery.store import Writes, reading
+from assess.delivery.store.rows import ApiKey, Update
+from assess.errors import InvalidFact, NotFound, Unauthenticated
+
+
+async def create(
+    services: Services,
+    scope: Scope,
+    *,
+    name: str,
+    scopes: Sequence[str],
+    sandbox: bool = False,
+    sources: Sequence[str] | None = None,
+) -> tuple[ApiKey, str]:
+    """A new API key of the scope's tenant: its row, and the secret that is never shown again.
+
+    Parameters
+    ----------
+    scopes : sequence of str
+        Of deliver, read-status, attest, manage.
+    sandbox : bool
+        A test key: it sees sandbox data and nothing else.
+    sources : sequence of str, optional
+        The sources of facts that it may speak for; any when left out.
+    """
+    scope.require("manage")
+    unknown = [right for right in scopes if right not in SCOPES]
+    if unknown or not scopes:
+        raise InvalidFact(
+            f"{unknown or 'nothing'} is no scope; take some of {', '.join(SCOPES)}", path="scopes"
+        )
+    secret = new_api_key(sandbox=sandbox)
+    row = ApiKey(
+        tenant=scope.tenant,
+        id=new_id("key"),
+        name=name,
+        secret_sha256=digest(secret),
+        scopes=sorted(set(scopes)),
+        sources=None if sources is None else sorted(set(sources)),
+        sandbox=sandbox,
+        created_at=services.clock(),
+    )
+    await services.store.commit(Writes(scope.tenant, inserts=(row,)))
+    return row, secret
+
+
+async def revoke(services: Services, scope: Scope, id: str) -> None:
+    """End a key; what it did stays."""
+    scope.require("manage")
+    known = await services.store.read(reading.api_key_by_id, scope.tenant, id)
+    if known is None:
+        raise NotFound("key", id)
+    if known.revoked_at is None:
+        update = Update(ApiKey, {"tenant": scope.tenant, "id": id}, {"revoked_at": services.clock()})
+        await services.store.commit(Writes(scope.tenant, (update,)))
+
+
+async def listing(services: Services, scope: Scope) -> list[ApiKey]:
+    """The keys of the scope's tenant, without their secrets."""
+    scope.require("manage")
+    return await services.store.read(reading.api_keys, scope.tenant)
+
+
+async def authenticate(services: Services, bearer: str | None) -> Scope:
+    """Who presents a bearer token: an API key, or a learner with the token of a session.
+
+    Raises
+    ------
+    Unauthenticated
+        Missing, unknown, revoked.
+    """
+    if not bearer:
+        raise Unauthenticated("send `Authorization: Bearer <key or token>`", code="credentials_missing")
+    if bearer.startswith((LIVE_PREFIX, TEST_PREFIX)):
+        key = await services.store.read(reading.api_key, digest(bearer))
+        if key is None:
+            raise Unauthenticated("no such API key")
+        if key.revoked_at is not None:
+            raise Unauthenticated("this API key was revoked", code="credentials_expired")
+        return Scope(
+            tenant=key.tenant,
+            actor=key.id,
+            rights=frozenset(key.scopes),
+            sandbox=key.sandbox,
+            sources=None if key.sources is None else frozenset(key.sources),
+            token_key=token_key(bearer),
+        )
+    session = None
+    if bearer.startswith(TOKEN_PREFIX):
+        session = await services.store.read(reading.session_by_token, digest(bearer))
+    if session is None:
+        raise Unauthenticated("this token opens nothing; a session that was resumed elsewhere has a new one")
+    return Scope(
+        tenant=session.tenant,
+        actor=f"learner:{session.learner}",
+        learner=session.learner,
+        session=session.id,
+        sandbox=session.sandbox,
+    )
+
+
+def local(tenant: str, actor: str, *, sandbox: bool = False) -> Scope:
+    """The scope of somebody at this machine's command line: every right."""
+    return Scope(tenant, actor, frozenset(SCOPES), sandbox=sandbox)

@@ -1,0 +1,154 @@
+"""Learners: pseudonymous ids, who they are elsewhere, and what they agreed to."""
+
+from __future__ import annotations
+
+import contextlib
+
+from assess.delivery import schemas
+from assess.delivery.security import new_id
+from assess.delivery.service.context import Scope, Services
+from assess.delivery.store import Writes, reading
+from assess.delivery.store.reading import LearnerRecords
+from assess.delivery.store.rows import Consent, Delete, Learner, LearnerExternalId, Stored, Update
+from assess.errors import Forbidden, InvalidFact, NotFound, StaleSession
+
+
+async def records(services: Services, scope: Scope, learner: str) -> LearnerRecords:
+    """All that a learner's standing rests on; NotFound also for a learner of another tenant or sandbox."""
+    found = await services.store.read(reading.learner_records, scope.tenant, learner)
+    if found is None or found.learner.sandbox != scope.sandbox:
+        raise NotFound("learner", learner)
+    return found
+
+
+def require_reader(scope: Scope, learner: str) -> None:
+    """Refuse unless the scope reads status, or is this learner's own page."""
+    if scope.learner == learner and scope.session is None:
+        return
+    scope.require("read-status")
+
+
+async def upsert(
+    services: Services,
+    scope: Scope,
+    *,
+    id: str,
+    external_ids: list[schemas.ExternalId],
+    locale: str | None = None,
+) -> tuple[schemas.LearnerReply, bool]:
+    """`PUT /v1/learners/{id}`: the learner, and whether it is new.
+
+    Raises
+    ------
+    Forbidden
+        The id belongs to the other of live data and sandbox.
+    InvalidFact
+        An external id belongs to another learner, or is listed twice.
+    """
+    scope.require("deliver", "manage")
+    try:
+        return await _upsert(services, scope, id, external_ids, locale)
+    except StaleSession:
+        return await _upsert(services, scope, id, external_ids, locale)
+
+
+async def _upsert(
+    services: Services, scope: Scope, id: str, external_ids: list[schemas.ExternalId], locale: str | None
+) -> tuple[schemas.LearnerReply, bool]:
+    now = services.clock()
+    known = await services.store.read(reading.learner, scope.tenant, id)
+    if known is not None and known.sandbox != scope.sandbox:
+        kind = "the sandbox" if known.sandbox else "live data"
+        raise Forbidden(f"learner {id!r} belongs to {kind}; this key does not reach it", code="sandbox_only")
+    pairs = [(e.issuer, e.subject) for e in external_ids]
+    for index, (issuer, subject) in enumerate(pairs):
+        other = await services.store.read(reading.external_id, scope.tenant, issuer, subject)
+        if (other is not None and other.learner != id) or pairs.index((issuer, subject)) != index:
+            whose = (
+                "is listed twice" if other is None or other.learner == id else "belongs to another learner"
+            )
+            raise InvalidFact(f"{issuer} {subject!r} {whose}", path=f"external_ids[{index}]")
+    rows: list[Stored] = []
+    updates: tuple[Update, ...] = ()
+    deletes: tuple[Delete, ...] = ()
+    key = {"tenant": scope.tenant, "id": id}
+    if known is None:
+        learner = Learner(scope.tenant, id, locale, scope.sandbox, version=1, created_at=now)
+        rows.append(learner)
+    else:
+        learner = known
+        updates = (Update(Learner, key, {"locale": locale}),)
+        deletes = (Delete(LearnerExternalId, {"tenant": scope.tenant, "learner": id}),)
+    rows += [LearnerExternalId(scope.tenant, issuer, subject, id) for issuer, subject in pairs]
+    await services.store.commit(Writes(scope.tenant, updates, deletes, tuple(rows)))
+    ordered = [schemas.ExternalId(issuer=i, subject=s) for i, s in sorted(pairs)]
+    return _reply(learner, ordered, locale), known is None
+
+
+async def get(services: Services, scope: Scope, id: str) -> schemas.LearnerReply:
+    """A learner by id."""
+    found = await services.store.read(reading.learner, scope.tenant, id)
+    if found is None or found.sandbox != scope.sandbox:
+        raise NotFound("learner", id)
+    ids = await services.store.read(reading.external_ids, scope.tenant, id)
+    return _reply(found, [schemas.ExternalId(issuer=e.issuer, subject=e.subject) for e in ids], found.locale)
+
+
+async def find(
+    services: Services, scope: Scope, *, issuer: str, subject: str
+) -> schemas.Page[schemas.LearnerReply]:
+    """`GET /v1/learners?issuer=&subject=`: a list of one or none."""
+    scope.require("deliver", "read-status", "manage")
+    known = await services.store.read(reading.external_id, scope.tenant, issuer, subject)
+    items: list[schemas.LearnerReply] = []
+    if known is not None:
+        with contextlib.suppress(NotFound):  # of the other of live data and sandbox
+            items.append(await get(services, scope, known.learner))
+    return schemas.Page(items=items, next=None)
+
+
+async def enrol_guest(services: Services, tenant: str, locale: str | None = None) -> Scope:
+    """A new sandbox learner for a visitor of a demonstration; the scope in which the visitor acts.
+
+    Raises
+    ------
+    Forbidden
+        The tenant is no demonstration: somebody must say who the learner is.
+    """
+    shelf = await services.catalogue.shelf(tenant)
+    if not shelf.tenant.demo:
+        raise Forbidden("learners are sent here by their organisation", code="role_not_allowed")
+    learner = Learner(tenant, new_id("lrn"), locale, sandbox=True, version=1, created_at=services.clock())
+    await services.store.commit(Writes(tenant, inserts=(learner,)))
+    return own_scope(tenant, learner.id, sandbox=True)
+
+
+def own_scope(tenant: str, learner: str, *, sandbox: bool) -> Scope:
+    """The scope of a learner who acts for himself on the pages, before a session."""
+    return Scope(tenant, f"learner:{learner}", frozenset({"deliver"}), learner=learner, sandbox=sandbox)
+
+
+async def consent(services: Services, scope: Scope, *, form: str, version: str, language: str) -> None:
+    """Record what the scope's learner agreed to, once per version and language."""
+    if scope.learner is None:
+        raise Forbidden("only a learner can consent", code="role_not_allowed")
+    row = Consent(scope.tenant, scope.learner, form, version, language, services.clock())
+    await services.store.commit(Writes(scope.tenant, keep=(row,)))
+
+
+async def has_consented(services: Services, scope: Scope, *, form: str, version: str) -> bool:
+    """Whether the scope's learner agreed to this version of the form's conditions."""
+    if scope.learner is None:
+        return False
+    found = await services.store.read(reading.consent, scope.tenant, scope.learner, form, version)
+    return found is not None
+
+
+def _reply(learner: Learner, ids: list[schemas.ExternalId], locale: str | None) -> schemas.LearnerReply:
+    return schemas.LearnerReply(
+        id=learner.id,
+        external_ids=ids,
+        locale=locale,
+        sandbox=learner.sandbox,
+        created_at=learner.created_at,
+    )
