@@ -375,8 +375,9 @@ def _refuse_negative(values: NDArray[Any], columns: Sequence[str], rows: NDArray
         bad = values < 0
     if bad.any():
         i, j = (int(x[0]) for x in np.nonzero(bad))
+        person = rows.tolist()[i]
         raise InvalidResponses(
-            f"item {columns[j]!r}, person {rows.tolist()[i]!r}: category {values[i, j]:g} is negative; leave the "
+            f"item {columns[j]!r}, person {person!r}: category {values[i, j]:g} is negative; leave the "
             "cell empty, or say missing_codes=True for -1 not administered, -2 omitted, -3 not reached"
         )
 

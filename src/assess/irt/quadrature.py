@@ -97,7 +97,7 @@ def eap(
 ) -> tuple[FloatArray, FloatArray]:
     """Posterior mean and standard deviation of each person, (N,) and (N,)."""
     weights = items.linear_weights
-    if len(categories) >= _MANY and weights is not None and (categories >= 0).all():
+    if len(categories) >= _MANY and weights is not None and np.ptp(weights) > 0.0 and (categories >= 0).all():
         return _eap_by_statistic(categories, items, weights, prior, nodes)
     table = log_category_probabilities(items, nodes)
     theta, error = np.empty(len(categories)), np.empty(len(categories))

@@ -4,12 +4,13 @@ Standard errors: EAP the posterior standard deviation; MAP
 :math:`(I + 1/\sigma^2)^{-1/2}`; ML and WL :math:`I^{-1/2}`, with the expected
 information at the estimate unless the observed one is asked for.
 
-Within EAP, MAP and global ML, theta never rises when one answer on a monotone
-item is changed for a worse one: the worse answer multiplies the posterior by a
-factor that falls with theta. WL has no such property. Warm's correction
-J/(2I) looks at the items and not at the answers, and under 3PL it can pull
-harder than a single answer does; a worse answer then moves the root from one
-solution of the estimating equation to another.
+Within EAP, MAP and global ML, theta never rises after a wrong answer on a
+monotone item, be it a further answer or a changed one: it multiplies the
+posterior by a function that falls with theta. WL has no such property for a
+further answer. Warm's correction J/(2I) belongs to the items given, so another
+item changes it whatever the answer: a wrong answer lowers l' by a P, and raises
+J/(2I) by about a**3 P / (2I) where the item is hard for the learner, which is
+more as long as I < a**2 / 2, early in a test.
 
 References
 ----------
