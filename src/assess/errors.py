@@ -7,6 +7,8 @@ status and a stable code in one table.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class AssessError(Exception):
     """Root of all errors raised on purpose by this package."""
@@ -122,10 +124,14 @@ class NotFinished(SessionRefusal):
 
 
 class RetakeTooEarly(SessionRefusal):
-    """The waiting time of the retake policy has not passed."""
+    """The waiting time of the retake policy has not passed; `not_before` says when it will have."""
+
+    def __init__(self, message: str, *, not_before: datetime | None = None) -> None:
+        super().__init__(message)
+        self.not_before = not_before
 
 
-class TriesExhausted(SessionRefusal):
+class TriesExhausted(RetakeTooEarly):
     """The retake policy allows no further try in this period."""
 
 
@@ -133,7 +139,20 @@ class AlreadyPassed(SessionRefusal):
     """The course is passed; it is not taken again except for renewal."""
 
 
+class FormNotActive(SessionRefusal):
+    """The course has no form that is live."""
+
+
 # --- shell -----------------------------------------------------------------
+
+
+class InvalidRequest(AssessError):
+    """A request whose parts do not fit together or cannot be read; `path` names the field."""
+
+    def __init__(self, message: str, *, path: str = "", code: str = "field_invalid") -> None:
+        super().__init__(message)
+        self.path = path
+        self.code = code
 
 
 class NotFound(AssessError):
