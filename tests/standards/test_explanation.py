@@ -219,13 +219,14 @@ def test_the_reasons_alone_give_the_status_by_plain_logic(rule, facts):
 
 
 def test_the_alternative_with_least_to_do_is_named():
+    judgement = {"judgement": {"q": "q", "by": ["r"]}}
     rule = {"any_of": [
         {"all_of": [{"pass": {"course": "c1"}}, {"pass": {"course": "c2"}}]},
-        {"all_of": [{"pass": {"course": "c3"}}, {"judgement": {"q": "q", "by": ["r"]}}, {"pass": {"course": "c4"}}]},
+        {"all_of": [{"pass": {"course": c}} for c in ("c3", "c4")] + [judgement]},
     ]}  # fmt: skip
     assert [gap.path for gap in ask(rule, []).missing] == ["any_of[0].all_of[0]", "any_of[0].all_of[1]"]
     facts = [{"t": "decision", "at": "2026-01-01", "course": c, "outcome": "pass"} for c in ("c3", "c4")]
-    assert [gap.path for gap in ask(rule, facts).missing] == ["any_of[1].all_of[1]"]
+    assert [gap.path for gap in ask(rule, facts).missing] == ["any_of[1].all_of[2]"]
 
 
 def test_what_another_brings_along_is_not_named():

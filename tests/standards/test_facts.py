@@ -165,3 +165,38 @@ def test_a_fact_without_subject_is_about_the_subject():
     book = FactBook([{"t": "x", "at": "2013-01-01"}, {"t": "x", "at": "2013-01-01", "s": "p2"}], subject="p1")
     assert [fact.subject for fact in book.of("p1", "x")] == ["p1"]
     assert [fact.subject for fact in book.of("p2", "x")] == ["p2"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("ab"), st.integers(1, 9), st.integers(0, 5), st.integers(0, 5), st.integers(-3, 9)
+        ),
+        max_size=8,
+    )
+)
+def test_the_running_total_of_a_ledger_is_the_plain_sum_of_every_day(rows):
+    facts = [
+        {
+            "t": "points",
+            "at": f"2026-01-{at:02}",
+            "ledger": "l",
+            "key": key,
+            "value": points,
+            **({"void_at": f"2026-01-{at + void:02}"} if void else {}),
+            **({"until": f"2026-01-{at + until:02}"} if until else {}),
+        }
+        for key, at, void, until, points in rows
+    ]
+    book = FactBook(facts, subject="p1")
+    for day in range(1, 20):
+        current = {}
+        in_force = [
+            (fact["at"], -fact["value"], fact["key"])
+            for fact in facts
+            if fact["at"] <= f"2026-01-{day:02}" <= fact.get("until", "9")
+            and f"2026-01-{day:02}" < fact.get("void_at", "9")
+        ]
+        for _, less, key in sorted(in_force):
+            current[key] = -less
+        assert book.total("p1", "l", instant(f"2026-01-{day:02}", UTC, end=True)) == sum(current.values())

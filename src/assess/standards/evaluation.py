@@ -23,6 +23,7 @@ from assess.standards.facts import (
     Fact,
     FactBook,
     add_years,
+    exact,
     first_instant,
     last_instant,
 )
@@ -135,6 +136,8 @@ def value(rule: Rule, question: Question) -> Truth:
         case AtLeast():
             values = sorted((value(inner, question) for inner in dict.fromkeys(rule.rules)), reverse=True)
             return values[rule.n - 1]
+        case Points():  # without its evidence, which a long ledger is slow to gather
+            return truth(points(rule, question) >= exact(rule.at_least))
         case Predicate():
             return find(rule, question).value
 
@@ -298,28 +301,24 @@ def _judgement(predicate: Judgement, question: Question) -> Finding:
     return Finding(truth(yes), "fact_present" if yes else "fact_missing", (latest,))
 
 
-def points(predicate: Points, question: Question) -> tuple[Fraction, tuple[Fact, ...]]:
-    """The exact sum over distinct keys, the latest value of each, with its facts."""
-    current = {
-        fact.tokens["key"]: fact
-        for fact in question.in_force("points")
-        if fact.properties["ledger"] == predicate.ledger
-    }
-    return sum((decimal(f.properties["value"]) for f in current.values()), Fraction()), tuple(
-        current.values()
-    )
+def points(predicate: Points, question: Question) -> Fraction:
+    """The exact sum over distinct keys, the latest value of each."""
+    if question.moment == question.now:
+        return question.book.total(question.subject, predicate.ledger, question.moment)
+    return sum((exact(fact.properties["value"]) for fact in _entries(predicate, question)), Fraction())
 
 
-def decimal(number: float) -> Fraction:
-    """The number that was written: ten times 0.1 point is one point."""
-    return Fraction(repr(number))
+def _entries(predicate: Points, question: Question) -> list[Fact]:
+    """The latest entry of each key of a ledger."""
+    entries = [fact for fact in question.in_force("points") if fact.properties["ledger"] == predicate.ledger]
+    return list({fact.tokens["key"]: fact for fact in entries}.values())
 
 
 def _points(predicate: Points, question: Question) -> Finding:
-    total, facts = points(predicate, question)
-    if total >= decimal(predicate.at_least):
-        return Finding(Truth.TRUE, "fact_present", facts)
-    return Finding(Truth.FALSE, "points_short", facts)
+    enough = points(predicate, question) >= exact(predicate.at_least)
+    return Finding(
+        truth(enough), "fact_present" if enough else "points_short", tuple(_entries(predicate, question))
+    )
 
 
 def _members(predicate: Members, question: Question) -> Finding:

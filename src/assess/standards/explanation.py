@@ -15,8 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from assess.standards.evaluation import Finding, Question, Truth, matching, points, value
-from assess.standards.evaluation import decimal as exact
-from assess.standards.facts import Fact, add_years, supposed
+from assess.standards.facts import Fact, add_years, exact, supposed
 from assess.standards.grammar import (
     AllOf,
     AnyOf,
@@ -130,7 +129,7 @@ def _facts_for(predicate: Predicate, question: Question, numbers: Iterator[int])
         case Judgement():
             yield fact("judgement", "yes", q=predicate.q, role=predicate.by[0])
         case Points():
-            short = exact(predicate.at_least) - points(predicate, question)[0]
+            short = exact(predicate.at_least) - points(predicate, question)
             key = f"supposed:{next(numbers)}"
             yield fact("points", ledger=predicate.ledger, key=key, value=_Exact(short))
         case Members():

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
+from itertools import accumulate
 from typing import Any
 
 from assess.errors import InvalidFact
@@ -141,6 +144,11 @@ class Fact:
     def in_force(self, moment: datetime, now: datetime) -> bool:
         """Counts, and has not ended by the moment."""
         return self.counts(moment, now) and self.until >= moment
+
+    @property
+    def end(self) -> datetime:
+        """The first instant at which it is not in force any more."""
+        return min(self.void_at, LAST if self.until == LAST else self.until + _TICK)
 
     def text(self, name: str) -> str:
         """A property that must be text, such as a course."""
@@ -269,6 +277,7 @@ class FactBook:
         known_at = LAST if as_known_at is None else instant(as_known_at, time_zone, end=True)
         self.subject = subject
         self.time_zone = time_zone
+        self._ledgers: dict[tuple[str, str], tuple[list[datetime], list[Fraction]]] = {}
         by_id: dict[str, Fact] = {}
         for position, raw in enumerate(facts):
             if not isinstance(raw, Mapping):
@@ -298,6 +307,17 @@ class FactBook:
         book._shelves = _shelve(self._shelves, facts)
         return book
 
+    def total(self, subject: str, ledger: str, moment: datetime) -> Fraction:
+        """The exact points of a ledger at a moment: the latest value of each distinct key in force."""
+        key = (subject, ledger)
+        if key not in self._ledgers:
+            self._ledgers[key] = _running_total(
+                fact for fact in self.of(subject, "points") if fact.properties["ledger"] == ledger
+            )
+        times, totals = self._ledgers[key]
+        position = bisect_right(times, moment)
+        return totals[position - 1] if position else Fraction()
+
     @cached_property
     def facts(self) -> tuple[Fact, ...]:
         """All facts, in no meaningful order."""
@@ -315,6 +335,33 @@ def _shelve(known: _Shelves, more: Iterable[Fact]) -> _Shelves:
     for key, facts in new.items():
         shelves[key] = tuple(sorted((*shelves.get(key, ()), *facts), key=lambda fact: fact.order))
     return shelves
+
+
+def exact(number: float) -> Fraction:
+    """The number that was written: ten times 0.1 point is one point."""
+    return Fraction(repr(number))
+
+
+def _running_total(facts: Iterable[Fact]) -> tuple[list[datetime], list[Fraction]]:
+    """Instants at which a ledger changes, and its total from each of them on.
+
+    Asking a ledger of a thousand entries since when it is full would else add
+    up a million of them.
+    """
+    by_key: dict[str, list[Fact]] = {}
+    for fact in facts:
+        by_key.setdefault(fact.tokens["key"], []).append(fact)
+    changes: dict[datetime, Fraction] = {}
+    for entries in by_key.values():
+        turns = {fact.at for fact in entries} | {fact.end for fact in entries}
+        before = Fraction()
+        for turn in sorted(turns - {LAST}):
+            current = [fact for fact in entries if fact.in_force(turn, turn)]
+            now = exact(current[-1].properties["value"]) if current else Fraction()
+            changes[turn] = changes.get(turn, Fraction()) + now - before
+            before = now
+    times = sorted(changes)
+    return times, list(accumulate(changes[time] for time in times))
 
 
 def supposed(subject: str, type_: str, at: datetime, number: int, word: str = "", **properties: Any) -> Fact:

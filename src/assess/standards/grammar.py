@@ -35,6 +35,10 @@ RESERVED = ("t", "s", "at", "until", "void_at", "recorded_at", "void_recorded_at
 """Fields that every fact may have; they are not properties that a rule can ask for."""
 
 
+# Made once: `json.dumps` with options makes an encoder for every call.
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
+
+
 def token(value: object) -> str:
     """A JSON value as text, so that equal values, and only they, are equal.
 
@@ -47,7 +51,7 @@ def token(value: object) -> str:
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return _encode(value)
 
 
 def label(value: object) -> str:
