@@ -10,8 +10,8 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _session_examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
-    """`release`, `noon` and `record` (a start record), for the examples of `assess.session` only."""
-    if not request.node.name.startswith("assess.session"):
+    """`release`, `noon` and `record` (a start record), for the examples of sessions and simulation."""
+    if not request.node.name.startswith(("assess.session", "assess.simulation")):
         return
     from assess import session
     from tests import synthetic

@@ -249,6 +249,14 @@ def administer(
         Id and 128 secret bits (32 hexadecimal digits) of the session.
     now : datetime
         When the session starts.
+
+    Examples
+    --------
+    >>> units = {unit.reference: unit.items for unit in release.units}
+    >>> cohort = Cohort(units, release.parameters, seed=1)
+    >>> state = administer(release, cohort, 0, session="ses_1", seed="0f" * 16, now=noon)
+    >>> state.ending.how, len(state.responses) == len(release.units)
+    ('completed', True)
     """
     teacher = cohort.teacher(number)
     record = start(release, session=session, learner=f"simulated-{number}", seed=seed, now=now)
@@ -326,6 +334,13 @@ def rule_effect(
     ------
     InvalidParameters
         The form is adaptive, or decides by another rule.
+
+    Examples
+    --------
+    >>> rule_effect(release, np.random.default_rng(1))
+    Traceback (most recent call last):
+        ...
+    assess.errors.InvalidParameters: x-fixed.v1 is fixed with rule raw; the effect is computed for ...
     """
     if release.form.kind != "fixed" or release.form.rule.kind != "probability":
         raise InvalidParameters(
