@@ -26,11 +26,8 @@ def decision(course, at="2026-01-01", outcome="passed", **more):
 
 
 def ask(rule, facts, as_of="2026-06-01", subject="p1", **more):
-    badge = {
-        key: more.pop(key)
-        for key in ("starts_on", "retired_on", "valid_until", "subject_type")
-        if key in more
-    }
+    names = ("starts_on", "retired_on", "valid_until", "subject_type")
+    badge: dict = {key: more.pop(key) for key in names if key in more}
     badge["subject"] = badge.pop("subject_type", "person")
     rules = load_rules({"badges": {"B": {"rule": rule, **badge}}, "time_zone": more.pop("time_zone", "UTC")})
     return evaluate(rules, facts, badge="B", subject=subject, as_of=as_of, **more)

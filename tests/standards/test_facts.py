@@ -136,7 +136,7 @@ def test_a_fact_that_lacks_what_its_type_carries_is_refused_by_field(fact, path,
 
 def test_what_is_no_mapping_is_no_fact():
     with pytest.raises(InvalidFact, match=r"facts\[1\]"):
-        FactBook([{"t": "x", "at": "2013-01-01"}, "x"], subject="p1")
+        FactBook([{"t": "x", "at": "2013-01-01"}, "x"], subject="p1")  # type: ignore[list-item]
 
 
 def test_one_id_with_two_contents_is_a_conflict():

@@ -347,8 +347,8 @@ def test_a_circle_through_members_is_seen():
 
 
 def test_a_long_chain_and_a_diamond_are_no_circle():
-    chain = {f"B{n}": {"rule": {"held": {"badge": f"B{n + 1}"}}} for n in range(3000)}
-    diamond = {"TOP": {"rule": {"all_of": [{"held": {"badge": "B1"}}, {"held": {"badge": "B2"}}]}}}
+    chain: dict = {f"B{n}": {"rule": {"held": {"badge": f"B{n + 1}"}}} for n in range(3000)}
+    diamond: dict = {"TOP": {"rule": {"all_of": [{"held": {"badge": "B1"}}, {"held": {"badge": "B2"}}]}}}
     assert len(load_rules({"badges": chain | diamond}).badges) == 3001
 
 

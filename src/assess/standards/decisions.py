@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from assess.errors import InvalidContent, InvalidFact, InvalidParameters
 from assess.items import DecisionRule
@@ -193,7 +193,7 @@ class Decision:
     def passed(self) -> bool:
         return self.status == "passed"
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> dict[str, Any]:
         """The decision for `canonical_json`: numbers as decimal strings.
 
         Examples
@@ -202,7 +202,7 @@ class Decision:
         >>> decide_raw(15, cut).record()["raw"], decide_raw(15, cut).record()["p_at_or_above_cut"]
         ('15', None)
         """
-        record: dict[str, object] = {
+        record: dict[str, Any] = {
             name: getattr(self, name)
             for name in ("status", "level", "cut_id", "rule", "provisional", "probability_basis")
         }
