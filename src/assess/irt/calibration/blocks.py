@@ -1,0 +1,251 @@
+"""Responses arranged for the likelihood: blocks of persons who answered the same items.
+
+Persons of one group with the same pattern of missing responses form a block
+of its own when they are many (complete data, booklets); the rest of the group
+forms an irregular block. Within a complete block of canonical items the
+likelihood needs only a weighted sum of the responses (`ScoreBlock`); every
+other block is coded by indicators (`IndicatorBlock`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assess.irt.calibration.layout import Layout
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+CodeArray = NDArray[np.int8]
+
+MISSING = -1
+SMALLEST_BOOKLET = 100
+SINGLE_PRECISION_FROM = 4_000
+INDICATOR_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class ScoreBlock:
+    """Persons who all answered the same canonical items.
+
+    Parameters
+    ----------
+    rows : array (n,)
+        Row numbers of the persons in the data.
+    items : array (J_b,)
+        Item numbers.
+    categories : array (n, J_b)
+        Category numbers as floats, the sufficient statistic of the slopes.
+    counts : array (M_b,)
+        Weighted counts of every category of every item, in column order.
+    weights : array (n,) or None
+    """
+
+    group: int
+    rows: IntArray
+    items: IntArray
+    categories: NDArray[np.floating]
+    counts: FloatArray
+    columns: IntArray
+    weights: FloatArray | None
+
+    @property
+    def n_persons(self) -> int:
+        """Persons in the block."""
+        return int(self.rows.size)
+
+    def codes(self) -> CodeArray:
+        """Category numbers (n, J_b)."""
+        return self.categories.astype(np.int8)
+
+
+@dataclass(frozen=True)
+class IndicatorBlock:
+    """Persons coded by indicators of the categories they chose.
+
+    With `complete` the lowest category of each item needs no column: its
+    log-probability is part of a constant. `indicators` is None when the coded
+    matrix would be too large to keep; it is then made anew chunk by chunk.
+    """
+
+    group: int
+    rows: IntArray
+    items: IntArray
+    responses: CodeArray
+    columns: IntArray
+    base_columns: IntArray
+    column_item: IntArray
+    column_category: IntArray
+    weights: FloatArray | None
+    complete: bool
+    precision: type[np.float32] | type[np.float64]
+    indicators: NDArray[np.floating] | None
+
+    @property
+    def n_persons(self) -> int:
+        """Persons in the block."""
+        return int(self.rows.size)
+
+    def coded(self, chosen: slice) -> NDArray[np.floating]:
+        """Indicators (n, M_b) of some persons."""
+        if self.indicators is not None:
+            return self.indicators[chosen]
+        return _indicators(self.responses[chosen], self.column_item, self.column_category, self.precision)
+
+    def codes(self) -> CodeArray:
+        """Category numbers (n, J_b), -1 where missing."""
+        return self.responses
+
+
+Block = ScoreBlock | IndicatorBlock
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a calibration is fitted to, checked and recoded.
+
+    Parameters
+    ----------
+    categories : int8 array (N, J)
+        From 0 without gaps; -1 is missing.
+    group : int array (N,)
+        Group numbers.
+    weights : array (N,) or None
+    """
+
+    categories: CodeArray
+    group: IntArray
+    weights: FloatArray | None = None
+
+    @property
+    def n_persons(self) -> int:
+        """Rows."""
+        return int(self.categories.shape[0])
+
+    def take(self, rows: IntArray) -> Sample:
+        """Some of the persons."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Sample(self.categories[rows], self.group[rows], weights)
+
+
+def _indicators(
+    codes: CodeArray, column_item: IntArray, column_category: IntArray, precision: type[np.floating]
+) -> NDArray[np.floating]:
+    return np.asarray(codes[:, column_item] == column_category.astype(np.int8), dtype=precision)
+
+
+def _patterns(sample: Sample) -> Iterator[tuple[int, IntArray, NDArray[np.bool_] | None]]:
+    """(group, rows, answered items or None for a mixture of patterns)."""
+    given = sample.categories >= 0
+    if given.all():
+        answered = np.ones(sample.categories.shape[1], dtype=bool)
+        if not sample.group.any():
+            yield 0, np.arange(sample.n_persons), answered
+            return
+        for g in np.unique(sample.group).tolist():
+            yield g, np.flatnonzero(sample.group == g), answered
+        return
+    packed = np.packbits(given, axis=1)
+    keyed = np.ascontiguousarray(
+        np.column_stack([packed, sample.group.astype("<u4").view(np.uint8).reshape(-1, 4)])
+    )
+    _, first, inverse, counts = np.unique(
+        keyed.view(np.dtype((np.void, keyed.shape[1]))).ravel(),
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
+    )
+    inverse = inverse.ravel()
+    large = counts >= min(SMALLEST_BOOKLET, max(1, sample.n_persons // 20))
+    order = np.argsort(inverse, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    for pattern in np.flatnonzero(large).tolist():
+        rows = np.sort(order[starts[pattern] : starts[pattern + 1]])
+        yield int(sample.group[first[pattern]]), rows, given[first[pattern]]
+    rest = ~large[inverse]
+    for g in np.unique(sample.group[rest]).tolist():
+        yield g, np.flatnonzero(rest & (sample.group == g)), None
+
+
+def build_blocks(sample: Sample, layout: Layout, *, precise: bool = False) -> tuple[Block, ...]:
+    """Arrange a sample; `precise` forbids single precision."""
+    canonical = np.zeros(layout.n_items, dtype=bool)
+    for batch in layout.batches:
+        if batch.canonical:
+            canonical[batch.rows] = True
+    single = sample.n_persons >= SINGLE_PRECISION_FROM and not precise
+    precision: type[np.float32] | type[np.float64] = np.float32 if single else np.float64
+    return tuple(
+        _score_block(sample, layout, g, rows, np.flatnonzero(answered), precision)
+        if answered is not None and canonical[answered].all()
+        else _indicator_block(sample, layout, g, rows, answered, precision)
+        for g, rows, answered in _patterns(sample)
+        if answered is None or answered.any()
+    )
+
+
+def _columns_of(layout: Layout, items: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Columns of these items, with each column's position in `items` and its category."""
+    sizes = np.diff(layout.column_offsets)[items]
+    position = np.repeat(np.arange(items.size), sizes)
+    category = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return layout.column_offsets[items][position] + category, position, category
+
+
+def _score_block(
+    sample: Sample, layout: Layout, g: int, rows: IntArray, items: IntArray, precision: type[np.floating]
+) -> ScoreBlock:
+    whole = rows.size == sample.n_persons
+    codes = sample.categories if whole else sample.categories[rows]
+    codes = codes if items.size == codes.shape[1] else codes[:, items]
+    weights = None if sample.weights is None else sample.weights[rows]
+    columns, position, category = _columns_of(layout, items)
+    counts = np.empty(columns.size)
+    for place, (j, k) in enumerate(zip(position.tolist(), category.tolist(), strict=True)):
+        chosen = codes[:, j] == k
+        counts[place] = np.count_nonzero(chosen) if weights is None else weights[chosen].sum()
+    return ScoreBlock(g, rows, items, codes.astype(precision), counts, columns, weights)
+
+
+def _indicator_block(
+    sample: Sample,
+    layout: Layout,
+    g: int,
+    rows: IntArray,
+    answered: NDArray[np.bool_] | None,
+    precision: type[np.float32] | type[np.float64],
+) -> IndicatorBlock:
+    items = np.arange(layout.n_items) if answered is None else np.flatnonzero(answered)
+    codes = sample.categories[np.ix_(rows, items)] if items.size < layout.n_items else sample.categories[rows]
+    # persons of like score together: their posteriors then share a few nodes
+    # when the information matrix is summed
+    given = codes >= 0
+    share = codes / (np.diff(layout.column_offsets)[items] - 1)
+    score = np.where(given, share, 0.0).sum(axis=1) / np.maximum(given.sum(axis=1), 1)
+    order = np.argsort(score, kind="stable")
+    rows, codes = rows[order], np.ascontiguousarray(codes[order])
+    columns, position, category = _columns_of(layout, items)
+    complete = answered is not None
+    kept = category > 0 if complete else np.ones(category.size, dtype=bool)
+    weights = None if sample.weights is None else sample.weights[rows]
+    size = rows.size * int(kept.sum()) * np.dtype(precision).itemsize
+    indicators = None
+    if size <= INDICATOR_BYTES:
+        indicators = _indicators(codes, position[kept], category[kept], precision)
+    return IndicatorBlock(
+        g,
+        rows,
+        items,
+        codes,
+        columns[kept],
+        columns[category == 0],
+        position[kept],
+        category[kept],
+        weights,
+        complete,
+        precision,
+        indicators,
+    )

@@ -1,0 +1,308 @@
+"""`calibrate`: from responses to a Calibration, by one engine or the other."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import assess
+from assess.errors import CalibrationError, ConvergenceWarning
+from assess.irt.calibration.covariance import Covariance, covariance
+from assess.irt.calibration.fit import Fit, fit, point_fit, tolerance
+from assess.irt.calibration.layout import Layout, to_natural, to_parameters
+from assess.irt.calibration.options import CalibrationOptions, Prior, Priors
+from assess.irt.calibration.prepare import Prepared, data_hash, prepare, require_persons
+from assess.irt.calibration.priors import check_priors
+from assess.irt.calibration.result import Calibration, Population
+from assess.irt.calibration.workers import Workers
+from assess.irt.models import ItemParameters
+from assess.progress import Progress, silent
+from assess.responses import ResponseMatrix, as_matrix
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray = NDArray[np.float64]
+
+STEEPEST = 15.0
+# how far below the maximum a solution of girth may lie, in units of log-likelihood
+GIRTH_TOLERANCE = 0.1
+
+
+def calibrate(
+    responses: pd.DataFrame | ResponseMatrix,
+    model: str | Mapping[str, str] = "2PL",
+    *,
+    engine: Literal["own", "girth"] = "own",
+    groups: ArrayLike | None = None,
+    anchors: ItemParameters | Calibration | pd.DataFrame | None = None,
+    priors: Priors | None = None,
+    weights: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+    options: CalibrationOptions | None = None,
+    progress: Progress | None = None,
+) -> Calibration:
+    r"""Estimate item parameters by marginal maximum likelihood.
+
+    .. math:: \max_\xi \sum_i w_i \log \int g(\theta) \prod_j P_{j x_{ij}}(\theta; \xi)\, d\theta
+              + \log \mathrm{prior}(\xi)
+
+    Parameters
+    ----------
+    responses : DataFrame (N, J) or ResponseMatrix
+        Persons on rows, categories from 0, empty = missing (at random or by design).
+    model : str or mapping
+        Rasch 1PL 2PL 3PL 4PL GRM PCM GPCM RSM NRM, or item id to one of them.
+    engine : "own" or "girth"
+        girth takes complete data of one group for 1PL, 2PL, GRM and PCM (as GPCM).
+    groups : array (N,), optional
+        Labels. The reference group has mean 0 (and SD 1 unless slopes are
+        fixed); means and SDs of the others are estimated.
+    anchors : ItemParameters, Calibration or DataFrame, optional
+        Items held at these values, model included. The population's mean and
+        SD are then estimated.
+    priors : mapping, optional
+        Parameter name (a, b, c, d, intercept, logit_c, logit_d) to a prior, or
+        item id to such a mapping. 3PL and 4PL need one on each asymptote.
+    weights : array (N,), optional
+        Frequencies, or sampling weights (`options.weights`).
+    clusters : array (N,), optional
+        Labels of persons that are not independent (classes, repeated sessions);
+        standard errors become the cluster sandwich.
+    options : CalibrationOptions, optional
+    progress : callable, optional
+        ``(done, total, message) -> None``; may raise to cancel.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    InvalidResponses, CalibrationError
+        Naming the item that cannot be calibrated and what would be right.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The optimiser did not reach the maximum, or an item has none.
+    DataWarning
+        Unused categories were closed up, or items set aside.
+
+    Notes
+    -----
+    Peak memory beyond the responses is about N J (K - 1) bytes times four in
+    single precision (eight below 4,000 persons), capped at 512 MB, plus
+    8 P^2 bytes for P parameters a few times over.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from assess.responses import ResponseMatrix
+    >>> rng = np.random.default_rng(1)
+    >>> theta = rng.standard_normal(500)
+    >>> chance = 1.0 / (1.0 + np.exp(-(theta[:, None] - np.array([-1.0, 0.0, 1.0]))))
+    >>> calibrate(ResponseMatrix((rng.random(chance.shape) < chance).astype(int)), "Rasch").converged
+    True
+
+    References
+    ----------
+    Bock & Aitkin (1981), *Psychometrika* 46, 443-459, doi:10.1007/BF02293801.
+    """
+    options = options or CalibrationOptions()
+    if engine not in ("own", "girth"):
+        raise CalibrationError(f"engine is {engine!r}; say 'own' or 'girth'")
+    fixed = _anchors(anchors)
+    known = list(fixed.item_ids) if fixed is not None else []
+    matrix = as_matrix(responses, allow_wide=options.allow_wide or bool(known))
+    codes = matrix.recode(options.omitted, options.not_reached)
+    require_persons(matrix, codes)
+    prepared = prepare(matrix, codes, model, groups=groups, anchors=fixed, weights=weights, options=options)
+    priors = priors or {}
+    check_priors(prepared.layout, priors)
+    provenance = {
+        "engine": engine,
+        "data_sha256": data_hash(matrix, codes),
+        "options": options.to_dict(),
+        "priors": _priors_record(priors),
+        "versions": _versions(engine),
+    }
+    if engine == "girth" and (priors or fixed is not None or groups is not None or weights is not None):
+        raise CalibrationError("engine 'girth' takes no groups, anchors, priors or weights; use engine='own'")
+    cluster = None
+    if clusters is not None:
+        labels = np.asarray(clusters)
+        if labels.shape != (matrix.n_persons,):
+            raise CalibrationError(f"clusters have shape {labels.shape}; give one label for each person")
+        cluster = np.unique(labels, return_inverse=True)[1].ravel().astype(np.int64)
+    with Workers(options.n_threads) as workers:
+        if engine == "girth":
+            prepared, fitted = _with_girth(prepared, options, workers)
+            enough = GIRTH_TOLERANCE
+        else:
+            fitted = fit(prepared.sample, prepared.layout, priors, options, workers, progress or silent)
+            enough = tolerance(fitted.objective, options, matrix.n_persons)
+        kind = options.standard_errors
+        if kind is not None and (
+            cluster is not None or (weights is not None and options.weights == "sampling")
+        ):
+            kind = "sandwich"
+        errors = None
+        if kind is not None:
+            sampling = options.weights == "sampling"
+            errors = covariance(fitted, kind, prepared.sample.weights, cluster, sampling=sampling)
+    return _result(prepared, fitted, errors, enough, {**provenance, "standard_errors": kind})
+
+
+def _anchors(anchors: ItemParameters | Calibration | pd.DataFrame | None) -> ItemParameters | None:
+    if anchors is None or isinstance(anchors, ItemParameters):
+        return anchors
+    if isinstance(anchors, Calibration):
+        return anchors.parameters
+    return ItemParameters.from_frame(anchors)
+
+
+def _priors_record(priors: Priors) -> dict[str, Any]:
+    return {
+        name: prior.to_dict()
+        if isinstance(prior, Prior)
+        else {key: own.to_dict() for key, own in prior.items()}
+        for name, prior in priors.items()
+    }
+
+
+@cache
+def _version(name: str) -> str:
+    from importlib.metadata import version
+
+    return version(name)
+
+
+def _versions(engine: str) -> dict[str, str]:
+    names = ["numpy", "scipy", *(["girth"] if engine == "girth" else [])]
+    return {"assess": assess.__version__, **{name: _version(name) for name in names}}
+
+
+def _result(
+    prepared: Prepared,
+    fitted: Fit,
+    errors: Covariance | None,
+    enough: float,
+    provenance: Mapping[str, Any],
+) -> Calibration:
+    layout, optimum = prepared.layout, fitted.optimum
+    eta = fitted.eta
+    expectation = optimum.point.expectation
+    decrement = optimum.decrement if errors is None else min(errors.decrement, optimum.decrement)
+    unbounded = _unbounded(layout, eta)
+    converged = optimum.converged and not unbounded and decrement <= 10.0 * enough
+    if not converged:
+        what = (
+            f"the data do not hold the slopes of {', '.join(unbounded[:5])}: leave out, or give a prior on a"
+            if unbounded
+            else f"stopped about {decrement:.2g} below the maximum after {fitted.n_iterations} iterations"
+        )
+        warnings.warn(f"calibration did not converge: {what}", ConvergenceWarning, stacklevel=3)
+    values = {item.id: eta[layout.offsets[j] : layout.offsets[j + 1]] for j, item in enumerate(layout.items)}
+    n_persons = float(expectation.group_mass.sum())
+    population = layout.population(eta)
+    se = np.full(population.shape, np.nan) if errors is None else errors.population
+    reversed_items = [
+        item.id
+        for item in layout.items
+        if item.model != "NRM" and item.fixed is None and values[item.id][0] < 0.0
+    ]
+    notes = list(prepared.notes)
+    if reversed_items:
+        notes.append(f"negative slope, check the key: {', '.join(reversed_items)}")
+    lost = [] if errors is None else [i for i, own in errors.errors.items() if _lost(layout, i, own)]
+    if lost:
+        notes.append(f"no standard error, the information is empty there: {', '.join(lost[:5])}")
+    return Calibration(
+        parameters=to_parameters(layout.items, values),
+        errors={} if errors is None else errors.errors,
+        model=prepared.model,
+        log_likelihood=expectation.log_likelihood,
+        log_prior=optimum.point.value - expectation.log_likelihood,
+        n_parameters=layout.restriction.n_free,
+        n_persons=round(n_persons),
+        converged=converged,
+        n_iterations=fitted.n_iterations,
+        newton_decrement=decrement,
+        gradient_norm=float(np.max(np.abs(optimum.point.gradient), initial=0.0)),
+        condition=float("nan") if errors is None else errors.condition,
+        population=Population(
+            layout.groups,
+            tuple(population[:, 0].tolist()),
+            tuple(np.exp(population[:, 1]).tolist()),
+            tuple(se[:, 0].tolist()),
+            tuple(se[:, 1].tolist()),
+        ),
+        vcov_names=() if errors is None else errors.names,
+        vcov_matrix=None if errors is None else errors.reported,
+        unbounded=unbounded,
+        notes=tuple(notes),
+        collapsed=prepared.collapsed,
+        provenance={
+            **provenance,
+            "excluded": list(prepared.excluded),
+            "n_nodes": int(expectation.state.theta.size),
+        },
+    )
+
+
+def _unbounded(layout: Layout, eta: FloatArray) -> tuple[str, ...]:
+    """Items whose slope ran away: in units of the population's spread no item is that steep."""
+    sd = float(np.exp(layout.population(eta)[:, 1]).max())
+    out = []
+    for j, item in enumerate(layout.items):
+        n_slopes = item.n_categories - 1 if item.model == "NRM" else 1
+        own = eta[layout.offsets[j] : layout.offsets[j] + n_slopes]
+        if (
+            item.fixed is None
+            and item.model not in ("Rasch", "PCM", "RSM")
+            and np.abs(own).max() * sd > STEEPEST
+        ):
+            out.append(item.id)
+    return tuple(out)
+
+
+def _lost(layout: Layout, item: str, errors: Mapping[str, float]) -> bool:
+    fixed = next(spec.fixed is not None for spec in layout.items if spec.id == item)
+    return not fixed and all(np.isnan(value) for name, value in errors.items() if name.startswith("b"))
+
+
+def _with_girth(prepared: Prepared, options: CalibrationOptions, workers: Workers) -> tuple[Prepared, Fit]:
+    """Girth's solution, as a point of our own likelihood: judged and given errors by it."""
+    from assess.irt._girth import estimate
+
+    layout = prepared.layout
+    models = sorted({item.model for item in layout.items})
+    if len(models) > 1:
+        raise CalibrationError(
+            f"engine 'girth' takes one model for all items, not {', '.join(models)}; use engine='own'"
+        )
+    model = models[0]
+    notes: tuple[str, ...] = (
+        "estimated by girth, which reports no convergence; judged by the derivatives of our likelihood there",
+    )
+    if model == "PCM":
+        # its partial credit model has a slope per item, which is what we call GPCM
+        model = "GPCM"
+        notes = (*notes, "girth's partial credit model estimates a slope for every item: reported as GPCM")
+        items = tuple(replace(item, model=model) for item in layout.items)
+        layout = replace(layout, items=items, free_sd=(False,))
+    slopes, steps = estimate(prepared.sample.categories, model)
+    parameters = ItemParameters([item.id for item in layout.items], model, slopes, steps)
+    eta = np.zeros(layout.n_natural)
+    for j, item in enumerate(layout.items):
+        eta[layout.offsets[j] : layout.offsets[j + 1]] = to_natural(parameters, j, item.n_categories)
+    return replace(prepared, layout=layout, model=model, notes=(*prepared.notes, *notes)), point_fit(
+        prepared.sample, layout, eta, options, workers
+    )
