@@ -36,7 +36,7 @@ def test_a_one_to_one_badge_stays_one_line_of_yaml(tmp_path):
     path.write_text(
         "id: twt\ntitle: {en: Teaching with Technology}\n"
         "time_zone: Africa/Nairobi\naccept_provisional: true\n"
-        "policies: {retake: anything}\n"
+        "policies: {retake: anything}\non_loss: suspend\n"
         "courses:\n  - {id: c1, title: One, assessed: here}\n"
         "badges:\n  B: {rule: {pass: {course: c1}}, retired_on: 2013-01-01}\n",
         encoding="utf-8",
@@ -92,7 +92,7 @@ def test_every_badge_of_the_five_programmes_can_be_said():
     ("rule", "sentence"),
     [
         (PASS, "Pass the course c1."),
-        ({"all_of": [PASS, {"pass": {"course": "c2"}}]}, "Pass all two courses: c1, c2."),
+        ({"all_of": [PASS, {"pass": {"course": "c2"}}]}, "Pass both courses: c1, c2."),
         ({"all_of": [PASS]}, "Pass the course c1."),
         ({"any_of": [PASS, {"pass": {"course": "c2"}}]}, "Pass at least one of the two courses: c1, c2."),
         (
@@ -321,7 +321,7 @@ def test_a_file_that_cannot_be_meant_is_refused(tmp_path, name, content, message
 @pytest.mark.parametrize("length", range(1, 21))
 def test_badges_that_feed_each_other_are_named(length):
     names = [f"B{n:02}" for n in range(length)]
-    badges = {name: {"rule": {"all_of": [PASS, {"any_of": [{"held": {"badge": after}}]}]}}
+    badges: dict = {name: {"rule": {"all_of": [PASS, {"any_of": [{"held": {"badge": after}}]}]}}
               for name, after in zip(names, names[1:] + names[:1], strict=True)}  # fmt: skip
     badges["A"] = {"rule": {"held": {"badge": names[0]}}}
     with pytest.raises(RuleCycle) as refused:

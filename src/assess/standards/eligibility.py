@@ -125,7 +125,7 @@ def rule_sentence(rules: BadgeRules, badge: str) -> str:
     >>> rules = load_rules({"badges": {"B": {"rule": {"all_of": [
     ...     {"pass": {"course": "c1"}}, {"pass": {"course": "c2"}}]}}}})
     >>> rule_sentence(rules, "B")
-    'Pass all two courses: c1, c2.'
+    'Pass both courses: c1, c2.'
     """
     return rule_in_words(_badge(rules, badge))
 

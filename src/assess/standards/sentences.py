@@ -119,7 +119,9 @@ def _group(group: AllOf | AnyOf | AtLeast) -> str:
     every = n == len(rules)
     courses = [inner.course for inner in rules if isinstance(inner, Pass)]
     if len(courses) == len(rules):
-        share = f"all {_number(n)}" if every else f"at least {_number(n)} of the {_number(len(rules))}"
+        share = f"at least {_number(n)} of the {_number(len(rules))}"
+        if every:
+            share = "both" if n == 2 else f"all {_number(n)}"
         return f"pass {share} courses: {', '.join(courses)}"
     parts = [_phrase(inner) if isinstance(inner, Predicate) else f"({_phrase(inner)})" for inner in rules]
     if every or n == 1:
