@@ -17,6 +17,8 @@ from assess.irt.parameters import FloatArray, ItemParameters
 
 _CHUNK = 2048
 _MANY = 5000
+# The floor of `assess.scale.upper_tail`, so that stopping and deciding see one probability.
+_LOG_FLOOR = math.log(1e-300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,3 +169,49 @@ def _hermite(value: FloatArray, slope: FloatArray) -> FloatArray:
 def chunks(n_persons: int, size: int = _CHUNK) -> Iterator[slice]:
     """Slices that cover all persons."""
     return (slice(start, min(start + size, n_persons)) for start in range(0, n_persons, size))
+
+
+class TailMass:
+    """Mass of posteriors above one cut: the vectorised twin of `assess.scale.upper_tail`."""
+
+    def __init__(self, nodes: FloatArray, cut: float) -> None:
+        n_cells = len(nodes) - 1
+        position = (cut - float(nodes[0])) / float(nodes[1] - nodes[0])
+        self.certain = 1.0 if position <= 0.0 else 0.0 if position >= n_cells else None
+        cell = min(max(int(position), 0), n_cells - 1)
+        x, weight = np.polynomial.legendre.leggauss(5)
+        x, weight = 0.5 * (x + 1.0), 0.5 * weight
+        start = min(max(position - cell, 0.0), 1.0)
+        cells = np.arange(n_cells)
+        first = np.clip(cells - 1, 0, n_cells - 3)
+        self.neighbours = first + np.arange(4)[:, None]
+        self.whole = self._basis((cells - first)[:, None] + x)
+        self.part = self._basis(((cells - first)[cell] + start + (1.0 - start) * x)[None])
+        self.weight, self.cell, self.share = weight, cell, 1.0 - start
+
+    @staticmethod
+    def _basis(x: FloatArray) -> FloatArray:
+        """Lagrange polynomials on 0, 1, 2, 3 at x, (4, cells, 5)."""
+        return np.stack(
+            [
+                -(x - 1.0) * (x - 2.0) * (x - 3.0) / 6.0,
+                x * (x - 2.0) * (x - 3.0) / 2.0,
+                -x * (x - 1.0) * (x - 3.0) / 2.0,
+                x * (x - 1.0) * (x - 2.0) / 6.0,
+            ]
+        )
+
+    def above(self, log_density: FloatArray) -> FloatArray:
+        """Share of each row's mass at and above the cut, (N,); a row's greatest value is zero."""
+        if self.certain is not None:
+            return np.full(len(log_density), self.certain)
+        log_density = np.maximum(log_density, _LOG_FLOOR)
+        whole = self._mass(log_density[:, self.neighbours], self.whole)
+        part = self.share * self._mass(log_density[:, self.neighbours[:, [self.cell]]], self.part)[:, 0]
+        above = part + np.add.reduce(whole[:, self.cell + 1 :], axis=1)
+        return np.asarray(np.clip(above / np.add.reduce(whole, axis=1), 0.0, 1.0))
+
+    def _mass(self, values: FloatArray, basis: FloatArray) -> FloatArray:
+        """Integral of exp(local cubic) over each cell, in cell units, (N, cells)."""
+        cubic = np.add.reduce(values[:, :, :, None] * basis, axis=1)
+        return np.asarray(np.add.reduce(np.exp(cubic) * self.weight, axis=2))
