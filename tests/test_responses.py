@@ -237,7 +237,7 @@ def test_what_users_hand_in_becomes_a_matrix():
     assert as_matrix(matrix) is matrix
     assert as_matrix(frame()).n_persons == 3
     with pytest.raises(InvalidResponses, match="got list"):
-        as_matrix([[0, 1]])
+        as_matrix([[0, 1]])  # type: ignore[arg-type]
 
 
 def test_a_representation_is_one_line():

@@ -40,7 +40,7 @@ def content(n_units=30, minimum=3.0, maximum=math.inf, n_areas=3):
 
 def run(test, answers, u=0.0, excluded=frozenset()):
     """Units given to somebody who answers answers[unit], and why it ended."""
-    given_so_far = []
+    given_so_far: list[tuple[int, int]] = []
     while True:
         selection = test.next_unit(given_so_far, u=u, excluded=excluded)
         if selection.unit is None:
@@ -224,7 +224,7 @@ def test_the_batched_run_equals_the_single_steps():
     chance = np.random.default_rng(8).random((25, 15, 2))
     assert len(set(result.reasons)) > 1
     for i in range(len(theta)):
-        done = []
+        done: list[tuple[int, int]] = []
         for step in range(16):
             selection = test.next_unit(done, u=chance[i, min(step, 14), 0])
             if selection.unit is None:

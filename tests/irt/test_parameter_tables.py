@@ -64,7 +64,7 @@ def test_a_frame_has_the_columns_that_others_rely_on():
         *("model", "n_categories", "a", "b", "c", "d", "b1", "b2", "tau1", "tau2", "a1", "a2", "c1", "c2")
     ]
     assert frame.loc["i3", "tau2"] == pytest.approx(0.3)
-    assert frame.loc["i4", ["c1", "c2"]].tolist() == [0.5, -0.5]
+    assert (frame.loc["i4", "c1"], frame.loc["i4", "c2"]) == (0.5, -0.5)
 
 
 def test_a_nominal_item_with_equal_ends_cannot_be_written_for_mirt():

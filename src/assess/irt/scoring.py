@@ -56,7 +56,7 @@ __all__ = [
 ]
 
 Method = Literal["EAP", "MAP", "ML", "WL", "EAPsum"]
-METHODS: tuple[str, ...] = get_args(Method)
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 class _Population(Protocol):
