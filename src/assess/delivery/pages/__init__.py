@@ -1,0 +1,13 @@
+"""The pages of learners: server-rendered, complete without a script, by keyboard and at any zoom."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from assess.delivery.pages import catalogue_pages, practice_pages, session_pages
+
+router = APIRouter(include_in_schema=False)
+for part in (catalogue_pages, practice_pages, session_pages):
+    router.include_router(part.router)
+
+__all__ = ["router"]

@@ -1,0 +1,294 @@
+"""Routes outside a session: courses, the page before the clock, badges, a learner's progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from assess.delivery.pages import start_page
+from assess.delivery.pages.answers import Fault
+from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, progress_view, rule_words
+from assess.delivery.pages.door import Known, PageRoute, known_learner, services_of, visit_of, zone_of
+from assess.delivery.pages.language import CODES, Language, language
+from assess.delivery.pages.shell import LEARNER_COOKIE, SESSION_COOKIE, Visit
+from assess.delivery.pages.wording import minutes_in_words
+from assess.delivery.schemas import BadgeInfo, CourseStatus
+from assess.delivery.service import eligibility, learners, sessions, status
+from assess.delivery.service.catalogue import ProgrammeCourse, Shelf
+from assess.delivery.service.context import Scope, Services
+from assess.errors import AlreadyPassed, Forbidden, NotFound, RetakeTooEarly, TriesExhausted
+from assess.session import Release
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CourseCard:
+    """A course in the index."""
+
+    id: str
+    title: tuple[str, str]
+    open: bool
+    facts: list[str]
+    state: str
+    state_words: str
+
+
+async def _shelf(request: Request) -> tuple[Services, Shelf]:
+    services = services_of(request)
+    return services, await services.catalogue.shelf(services.settings.tenant)
+
+
+async def _status(services: Services, known: Known | None, course: str) -> CourseStatus | None:
+    if known is None:
+        return None
+    found, _ = await status.course_status(services, known.scope, learner=known.learner, course=course)
+    return found
+
+
+@router.get("/")
+async def index(request: Request) -> Response:
+    """The courses of the tenant's programmes, with the learner's state where we know the learner."""
+    visit, known = await visit_of(request), await known_learner(request)
+    services, shelf = await _shelf(request)
+    cards = []
+    for course in shelf.courses():
+        forms = shelf.course_forms(course.id)
+        found = await _status(services, known, course.id)
+        state, words = course_state(found, visit.language) if found else ("", "")
+        cards.append(
+            CourseCard(
+                course.id,
+                visit.language.pick(course.title),
+                bool(forms),
+                _card_facts(course, forms, visit.language),
+                state,
+                words,
+            )
+        )
+    titles = [visit.language.pick(programme.title) for programme in shelf.programmes.values()]
+    title = titles[0] if len(titles) == 1 else (visit.language.code, visit.language.gettext("Courses"))
+    return visit.render("index.html", programme_title=title, courses=cards)
+
+
+def _card_facts(course: ProgrammeCourse, forms: list[Release], language: Language) -> list[str]:
+    _ = language.gettext
+    if not forms:
+        return [_("Assessed elsewhere") if course.assessed != "here" else _("Not open yet")]
+    form = forms[0].form
+    facts = [_("Items: %(n)s") % {"n": start_page.items_words(forms[0], language)}]
+    if form.time_limit_minutes is not None:
+        facts.append(minutes_in_words(form.time_limit_minutes, language))
+    return facts
+
+
+# --- before the clock ------------------------------------------------------------
+
+
+@router.get("/courses/{course}")
+async def course_page(request: Request, course: str) -> Response:
+    """All that a learner should know before beginning."""
+    return await _course_page(request, course)
+
+
+async def _course_page(
+    request: Request, course: str, *, faults: tuple[Fault, ...] = (), message: str = "", code: int = 200
+) -> Response:
+    visit, known = await visit_of(request), await known_learner(request)
+    services, shelf = await _shelf(request)
+    entry = shelf.course(course)
+    forms = shelf.course_forms(course)
+    words = visit.language
+    if not forms:
+        return visit.render(
+            "course.html", course_title=words.pick(entry.title), open=False, faults=faults, message=message
+        )
+    release = _chosen(forms, request.query_params.get("form"))
+    found = await _status(services, known, course)
+    objectives = release.course.objectives
+    return visit.render(
+        "course.html",
+        status=code,
+        course_title=words.pick(entry.title),
+        open=True,
+        faults=faults,
+        message=message,
+        facts=start_page.facts(release, words),
+        objectives=[{"code": key, "text": words.pick(texts)} for key, texts in objectives.items()],
+        know=start_page.good_to_know(release, words),
+        decided=start_page.pass_rule(release, words),
+        retakes=start_page.retake_rule(release.form.retake, words),
+        seen_by=start_page.seen_by(release, words, demo=visit.demo),
+        others=[(f"/courses/{course}?form={r.form.id}", _title(r, words)) for r in forms if r is not release],
+        resume=await _open_session(services, known, release),
+        blocked="" if release.practice else _blocked(found, shelf, entry, words),
+        may_begin=visit.demo,
+        action=f"/courses/{course}?form={release.form.id}",
+        consent_version=release.form.consent_version,
+        consent_words=start_page.consent_words(words),
+        form_languages=[language(tag) for tag in release.form.languages if tag in CODES],
+    )
+
+
+def _title(release: Release, words: Language) -> str:
+    return words.pick(release.form.title)[1]
+
+
+def _chosen(forms: list[Release], asked: str | None) -> Release:
+    return next((release for release in forms if release.form.id == asked), forms[0])
+
+
+async def _open_session(services: Services, known: Known | None, release: Release) -> str | None:
+    """Where the learner's own open session on this form is, if the cookie leads there."""
+    if known is None or known.session is None:
+        return None
+    scope = Scope(
+        known.scope.tenant,
+        known.scope.actor,
+        learner=known.learner,
+        session=known.session,
+        sandbox=known.scope.sandbox,
+    )
+    try:
+        view = await sessions.view(services, scope, known.session)
+    except NotFound:
+        return None
+    mine = view.state == "in_progress" and view.form == release.form.reference
+    return f"/s/{view.session}" if mine else None
+
+
+def _blocked(found: CourseStatus | None, shelf: Shelf, course: ProgrammeCourse, words: Language) -> str:
+    """Why the learner may not begin now; empty if they may."""
+    _ = words.gettext
+    if found is None or found.next.action in ("start", "retake", "resume", "extend"):
+        return ""
+    if found.next.action == "none":
+        return _("You have passed this course. You need not take it again.")
+    if found.next.action == "contact":
+        return _("You have used all tries for now. Please contact your organisation.")
+    if found.next.not_before is None:
+        return _("Your last result is not settled yet.")
+    when = words.moment(found.next.not_before, zone_of(shelf, course))
+    return _("You can take the course assessment again from %(when)s.") % {"when": when}
+
+
+@router.post("/courses/{course}")
+async def begin(request: Request, course: str) -> Response:
+    """Note the consent, begin a session, and go to its first item."""
+    visit = await visit_of(request)
+    form = await request.form()
+    visit.check(form)
+    services, shelf = await _shelf(request)
+    forms = shelf.course_forms(course)
+    if not forms:
+        raise NotFound("form", course)
+    release, words = _chosen(forms, request.query_params.get("form")), visit.language
+    _ = words.gettext
+    if not visit.demo:
+        raise Forbidden("learners are sent here by their organisation", code="role_not_allowed")
+    if form.get("consent") != "yes" or form.get("consent_version") != release.form.consent_version:
+        fault = Fault("consent", _("Tick the box if you agree; without it we may not store your answers."))
+        return await _course_page(request, course, faults=(fault,), code=422)
+    known = await known_learner(request)
+    scope = (
+        known.scope if known else await learners.enrol_guest(services, services.settings.tenant, words.code)
+    )
+    assert scope.learner is not None
+    locale = _locale(form, release, words)
+    consent = {"form": release.form.id, "version": release.form.consent_version, "language": words.code}
+    await learners.consent(services, scope, **consent)
+    try:
+        begun = await sessions.begin(
+            services, scope, learner=scope.learner, form=release.form.id, locale=locale
+        )
+    except (AlreadyPassed, RetakeTooEarly, TriesExhausted):
+        message = _("A new session cannot begin now. Below you see when it can.")
+        return await _course_page(request, course, message=message, code=409)
+    return _into(visit, begun.session, begun.token)
+
+
+def _locale(form: FormData, release: Release, words: Language) -> str:
+    asked = form.get("locale")
+    return asked if isinstance(asked, str) and asked in release.form.languages else words.code
+
+
+def _into(visit: Visit, session: str, token: str) -> Response:
+    response = visit.redirect(f"/s/{session}")
+    visit.set_cookie(response, SESSION_COOKIE, token, path=f"/s/{session}")
+    visit.set_cookie(response, LEARNER_COOKIE, token)
+    return response
+
+
+# --- badges ----------------------------------------------------------------------
+
+
+@router.get("/badges")
+async def badges(request: Request) -> Response:
+    """Every badge with its rule in a sentence."""
+    visit = await visit_of(request)
+    services, shelf = await _shelf(request)
+    found = await eligibility.catalogue(services, _public(services), language=visit.language.code)
+    return visit.render("badges.html", badges=[_badge(info, shelf, visit.language) for info in found.items])
+
+
+@router.get("/badges/{badge}")
+async def badge_page(request: Request, badge: str) -> Response:
+    """A badge: its rule beside the criterion as published, its courses and alignments."""
+    visit = await visit_of(request)
+    services, shelf = await _shelf(request)
+    info = await eligibility.badge_info(
+        services, _public(services), badge=badge, language=visit.language.code
+    )
+    by_framework: dict[tuple[str, str], list[str]] = {}
+    for found in info.alignments:
+        by_framework.setdefault((found.framework, found.version), []).append(found.code)
+    return visit.render(
+        "badge.html",
+        badge=_badge(info, shelf, visit.language),
+        facts=badge_facts(info, visit.language),
+        courses=[
+            {
+                "id": course.id,
+                "title": visit.language.pick(shelf.course(course.id).title),
+                "open": bool(shelf.course_forms(course.id)),
+            }
+            for course in info.courses
+        ],
+        alignments=[(name, version, ", ".join(codes)) for (name, version), codes in by_framework.items()],
+    )
+
+
+def _badge(info: BadgeInfo, shelf: Shelf, words: Language) -> BadgeView:
+    rules = shelf.programme_of_badge(info.id).rules
+    document = shelf.programme_of_badge(info.id).badge_document(info.id)
+    title = document.get("title", info.id)
+    named = words.pick(title) if isinstance(title, dict) else ("en", str(title))
+    return BadgeView(info.id, named, rule_words(rules.badges[info.id].rule, info.sentence, words))
+
+
+def _public(services: Services) -> Scope:
+    return Scope(services.settings.tenant, "visitor")
+
+
+@router.get("/me")
+async def me(request: Request) -> Response:
+    """The badges of the learner whom the cookie names, and what is met of each."""
+    visit, known = await visit_of(request), await known_learner(request)
+    if known is None:
+        return visit.render("me.html", known=False, badges=[])
+    services, shelf = await _shelf(request)
+    found, _ = await eligibility.badges(services, known.scope, learner=known.learner)
+    names = {}
+    for answer in found.items:
+        info = await eligibility.badge_info(services, _public(services), badge=answer.badge.id)
+        names[answer.badge.id] = _badge(info, shelf, visit.language).title
+    return visit.render(
+        "me.html",
+        known=True,
+        badges=[
+            progress_view(answer, names[answer.badge.id], shelf, visit.language) for answer in found.items
+        ],
+    )

@@ -1,0 +1,110 @@
+"""Who is at the door: the visit of a request, and the learner behind its cookie or link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+
+from starlette.requests import Request
+
+from assess.delivery.pages.shell import LEARNER_COOKIE, SESSION_COOKIE, Visit, begin_visit, guarded_route
+from assess.delivery.service import keys, learners
+from assess.delivery.service.catalogue import ProgrammeCourse, Shelf
+from assess.delivery.service.context import Scope, Services
+from assess.errors import NotFound, Unauthenticated
+
+
+def services_of(request: Request) -> Services:
+    """What `create_app` built."""
+    services: Services = request.app.state.services
+    return services
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A visit by a known learner: what is live for them, and what they may do."""
+
+    services: Services
+    scope: Scope
+    visit: Visit
+    shelf: Shelf
+
+    def course_title(self, course: str) -> tuple[str, str]:
+        """The title of a course, with the language found."""
+        return self.visit.language.pick(self.shelf.course(course).title)
+
+    def zone(self, course: str) -> tzinfo:
+        """The time zone of the course's programme."""
+        return zone_of(self.shelf, self.shelf.course(course))
+
+
+def zone_of(shelf: Shelf, course: ProgrammeCourse) -> tzinfo:
+    """The time zone of a course's programme; UTC without one."""
+    programme = shelf.programmes.get(course.programme)
+    return UTC if programme is None else programme.rules.time_zone
+
+
+async def visit_of(request: Request) -> Visit:
+    """The visit of a request; forms inside a session are bound to its own cookie."""
+    services = services_of(request)
+    shelf = await services.catalogue.shelf(services.settings.tenant)
+    inside = request.url.path.startswith("/s/") and SESSION_COOKIE in request.cookies
+    cookie = {"secret_cookie": SESSION_COOKIE} if inside else {}
+    return begin_visit(request, tenant_title=shelf.tenant.title, demo=shelf.tenant.demo, **cookie)
+
+
+PageRoute = guarded_route(visit_of)
+
+
+async def open_session(request: Request, session: str) -> Pass:
+    """The pass to one session, by the cookie that its link left.
+
+    Raises
+    ------
+    Unauthenticated, NotFound
+        No cookie, or one that opens another session.
+    """
+    token = request.cookies.get(SESSION_COOKIE)
+    if not token:
+        raise Unauthenticated("no session cookie; open the link of the session", code="credentials_missing")
+    services = services_of(request)
+    scope = await learner_scope(services, token)
+    scope.require_session(session)
+    return Pass(services, scope, await visit_of(request), await services.catalogue.shelf(scope.tenant))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A learner who was here before: their own scope, and the session of their last link."""
+
+    scope: Scope
+    learner: str
+    session: str | None
+
+
+async def known_learner(request: Request) -> Known | None:
+    """The learner of the cookie, as themselves; None for a stranger or an old cookie."""
+    token = request.cookies.get(LEARNER_COOKIE)
+    if not token:
+        return None
+    try:
+        scope = await learner_scope(services_of(request), token)
+    except (Unauthenticated, NotFound):
+        return None
+    assert scope.learner is not None
+    own = learners.own_scope(scope.tenant, scope.learner, sandbox=scope.sandbox)
+    return Known(own, scope.learner, scope.session)
+
+
+async def learner_scope(services: Services, token: str) -> Scope:
+    """The scope of a learner token.
+
+    Raises
+    ------
+    Unauthenticated
+        The token is unknown or has expired.
+    """
+    scope = await keys.authenticate(services, token)
+    if scope.learner is None or scope.tenant != services.settings.tenant:
+        raise Unauthenticated("this is not a learner's token for this site")
+    return scope

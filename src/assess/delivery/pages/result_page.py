@@ -1,0 +1,77 @@
+"""The page of a result: what was decided, how sure that is, and what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from assess.delivery.pages.door import Pass
+from assess.delivery.pages.figure import standing_figure
+from assess.delivery.pages.language import Language
+from assess.delivery.pages.wording import Next, Reported, Told, score_words, standing, tell
+from assess.delivery.schemas import ObjectiveResult, Result, SessionView
+from assess.session import Release
+
+
+def render_result(
+    entry: Pass, view: SessionView, result: Result, release: Release, *, late: bool
+) -> Response:
+    """A result in the reader's language."""
+    language, visit = entry.visit.language, entry.visit
+    _ = language.gettext
+    decision = result.decision
+    score = Reported(
+        value=result.score.value,
+        low=result.score.low,
+        high=result.score.high,
+        cut=result.score.cut,
+        minimum=result.score.min,
+        maximum=result.score.max,
+        raw=release.form.rule.kind == "raw",
+    )
+    told = tell(
+        decision.status,
+        probability=decision.p_at_or_above_cut,
+        provisional=decision.provisional,
+        accepted=entry.shelf.accepts_provisional(release.course.programme),
+        practice=decision.practice,
+        after=Next(result.next.action, result.next.not_before, result.next.tries_left),
+        language=language,
+        zone=entry.zone(view.course),
+    )
+    words = score_words(score, language)
+    figure = None
+    if decision.status != "incomplete":
+        figure = standing_figure(standing(score), words, rtl=language.direction == "rtl")
+    return visit.render(
+        "result.html",
+        told=told,
+        course_title=entry.course_title(view.course),
+        figure=figure,
+        words=words,
+        objectives=[
+            _objective(o, release.course.objectives.get(o.code, {}), language) for o in result.objectives
+        ],
+        actions=_actions(told, view, language),
+        reference=decision.id,
+        message=_("The time was over before your last answer came; it was not counted.") if late else "",
+        finished_words=_("Begun on %(when)s, form %(form)s.")
+        % {"when": language.moment(view.started_at, entry.zone(view.course)), "form": view.form},
+    )
+
+
+def _objective(found: ObjectiveResult, texts: Mapping[str, str], language: Language) -> dict[str, object]:
+    words = language.gettext("%(right)s of %(seen)s") % {
+        "right": language.number(found.right),
+        "seen": language.number(found.seen),
+    }
+    return {"code": found.code, "text": language.pick(texts or {"en": found.text}), "words": words}
+
+
+def _actions(told: Told, view: SessionView, language: Language) -> list[tuple[str, str]]:
+    _ = language.gettext
+    actions = [("/me", _("See my progress")), ("/", _("See the courses"))]
+    if told.tone != "met":
+        actions.append((f"/courses/{view.course}", _("How this course is assessed")))
+    return actions

@@ -1,0 +1,231 @@
+"""What every page shares: templates in three languages, cookies, tokens of forms, and pages for errors."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi.routing import APIRoute
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from assess.delivery.pages.language import CODES, Language, choose, direction_of, language
+from assess.errors import AssessError, Forbidden, NotFound, SessionVoid, StorageUnavailable, Unauthenticated
+
+_DELIVERY = Path(__file__).resolve().parent.parent
+LANGUAGE_COOKIE = "assess_language"
+VISIT_COOKIE = "assess_visit"
+SESSION_COOKIE = "assess_session"
+LEARNER_COOKIE = "assess_learner"
+_YEAR = 365 * 24 * 3600
+
+
+@cache
+def environment(code: str) -> Environment:
+    """The templates with the words of one language."""
+    words = language(code)
+    made = Environment(
+        loader=FileSystemLoader(_DELIVERY / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.install_gettext_callables(words.gettext, words.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.globals |= {
+        "language": words,
+        "languages": [language(other) for other in CODES],
+        "direction_of": direction_of,
+        "static": static_address,
+    }
+    return made
+
+
+@cache
+def static_address(name: str) -> str:
+    """The address of a static file, with a mark that changes when its content does."""
+    mark = hashlib.sha256((_DELIVERY / "static" / name).read_bytes()).hexdigest()[:10]
+    return f"/static/{name}?v={mark}"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request for a page: its language, its tenant's words, and the secret that binds its forms.
+
+    `secret` is a cookie that scripts and other sites cannot read; the token of
+    a form is its keyed hash, so that only a page of ours can hold it.
+    """
+
+    request: Request
+    language: Language
+    tenant_title: str
+    demo: bool
+    secret: str
+    new_cookies: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fragment(self) -> bool:
+        """Whether the script asks for the middle of the page only."""
+        return self.request.headers.get("x-fragment") == "1"
+
+    @property
+    def form_token(self) -> str:
+        """The hidden field of every form of this visit."""
+        return hmac.new(self.secret.encode(), b"assess form", hashlib.sha256).hexdigest()
+
+    def check(self, form: FormData) -> None:
+        """Refuse a form that did not come from one of our pages.
+
+        Raises
+        ------
+        Forbidden
+            Another site sent it, or the page is older than the cookie it was made with.
+        """
+        given = form.get("csrf")
+        foreign = self.request.headers.get("sec-fetch-site") == "cross-site"
+        if foreign or not isinstance(given, str) or not hmac.compare_digest(given, self.form_token):
+            raise Forbidden(
+                "this form did not come from a page of this visit; load the page again", code="form_stale"
+            )
+
+    def render(
+        self, template: str, *, status: int = 200, address: str | None = None, **values: Any
+    ) -> Response:
+        """A page, or its middle for the script."""
+        found = environment(self.language.code).get_template(template)
+        path = self.request.url.path
+        query = dict(self.request.query_params)
+        markup = found.render(
+            layout="fragment.html" if self.fragment else "base.html",
+            tenant_title=self.tenant_title,
+            demo=self.demo,
+            path=path,
+            with_language=lambda code: path + "?" + urlencode({**query, "lang": code}),
+            csrf=self.form_token,
+            **values,
+        )
+        response = HTMLResponse(markup, status_code=status)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Vary"] = "Cookie, Accept-Language, X-Fragment"
+        if self.fragment:
+            response.headers["X-Fragment"] = "1"
+            response.headers["X-Address"] = address or str(self.request.url.path)
+        return self.with_cookies(response)
+
+    def redirect(self, address: str) -> Response:
+        """After a form: see there."""
+        return self.with_cookies(
+            RedirectResponse(address, status_code=303, headers={"Cache-Control": "no-store"})
+        )
+
+    def with_cookies(self, response: Response) -> Response:
+        """The response with the cookies that this visit began."""
+        for name, value in self.new_cookies.items():
+            self.set_cookie(response, name, value, max_age=_YEAR if name == LANGUAGE_COOKIE else None)
+        return response
+
+    def set_cookie(
+        self, response: Response, name: str, value: str, *, path: str = "/", max_age: int | None = None
+    ) -> None:
+        """A cookie that no script reads and no other site sends."""
+        response.set_cookie(
+            name,
+            value,
+            max_age=max_age,
+            path=path,
+            httponly=True,
+            samesite="lax",
+            secure=bool(self.request.app.state.services.settings.secure_cookies),
+        )
+
+
+def begin_visit(
+    request: Request, *, tenant_title: str, demo: bool, secret_cookie: str = VISIT_COOKIE
+) -> Visit:
+    """The visit of a request; a visitor without a secret gets one."""
+    asked = request.query_params.get("lang")
+    kept = request.cookies.get(LANGUAGE_COOKIE)
+    code = choose(asked, kept, request.headers.get("accept-language"))
+    cookies: dict[str, str] = {}
+    if asked in CODES and asked != kept:
+        cookies[LANGUAGE_COOKIE] = code
+    secret = request.cookies.get(secret_cookie, "")
+    if not secret:
+        secret = secrets.token_urlsafe(24)
+        cookies[VISIT_COOKIE] = secret
+    return Visit(request, language(code), tenant_title, demo, secret, cookies)
+
+
+def error_page(visit: Visit, fault: AssessError) -> Response:
+    """What went wrong and what to do, in a learner's words."""
+    _ = visit.language.gettext
+    status, actions = 404, [("/", _("See the courses"))]
+    heading, sentences = (
+        _("This page is not here"),
+        [_("Perhaps the address is mistyped, or the page has moved.")],
+    )
+    if isinstance(fault, NotFound) and fault.kind == "session":
+        heading = _("This assessment is not open here")
+        sentences = [
+            _("Open it with the link that you were given, in the browser in which you began."),
+            _("Every answer that was stored is still there."),
+        ]
+    elif isinstance(fault, Unauthenticated):
+        status, heading = 401, _("We do not know you here yet")
+        sentences = [
+            _("Open the assessment with the link that you were given."),
+            _("Every answer that was stored is still there."),
+        ]
+    elif isinstance(fault, SessionVoid):
+        status, heading = 409, _("This assessment does not count")
+        sentences = [_("It was declared void. Your organisation can tell you why, and how to go on.")]
+    elif isinstance(fault, Forbidden):
+        status, heading = 403, _("This form is too old")
+        sentences = [
+            _("Nothing was changed. Load the page again and send the form once more."),
+            _("Every answer that was stored is still there."),
+        ]
+        actions = [(visit.request.url.path, _("Load the page again"))]
+    elif isinstance(fault, StorageUnavailable):
+        status, heading = 503, _("We cannot store anything at the moment")
+        sentences = [_("Your answer was not stored yet. Wait a minute and send it again.")]
+        actions = [(visit.request.url.path, _("Load the page again"))]
+    response = visit.render(
+        "error.html", status=status, heading=heading, sentences=sentences, actions=actions
+    )
+    if "X-Fragment" in response.headers:
+        del response.headers["X-Fragment"]
+    if status == 503:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+VisitOf = Callable[[Request], Coroutine[Any, Any, Visit]]
+
+
+def guarded_route(visit_of: VisitOf) -> type[APIRoute]:
+    """A route class whose refusals are pages, not problem documents."""
+
+    class PageRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handler = super().get_route_handler()
+
+            async def guarded(request: Request) -> Response:
+                try:
+                    return await handler(request)
+                except (NotFound, Unauthenticated, SessionVoid, Forbidden, StorageUnavailable) as fault:
+                    return error_page(await visit_of(request), fault)
+
+            return guarded
+
+    return PageRoute

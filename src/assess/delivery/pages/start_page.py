@@ -1,0 +1,181 @@
+"""What a learner reads before the clock starts: pure functions from a form to sentences."""
+
+from __future__ import annotations
+
+from assess.delivery.pages.language import Language
+from assess.delivery.pages.wording import minutes_in_words, wait_in_words
+from assess.items import RetakePolicy
+from assess.session import Release
+
+
+def n_scored_items(release: Release) -> int:
+    """Items of a fixed form that count."""
+    return sum(len(unit.items) for unit in release.units)
+
+
+def items_words(release: Release, language: Language) -> str:
+    """How many items a learner meets, the unscored ones included: nobody can tell them apart."""
+    form, number = release.form, language.number
+    if form.adaptive is None:
+        return number(n_scored_items(release) + form.pilot_slots)
+    lengths = sorted(len(unit.items) for unit in release.units)
+    least = sum(lengths[: form.adaptive.min_units]) + form.pilot_slots
+    most = sum(lengths[-form.adaptive.max_units :]) + form.pilot_slots
+    words = language.gettext("%(least)s to %(most)s")
+    return number(least) if least == most else words % {"least": number(least), "most": number(most)}
+
+
+def facts(release: Release, language: Language) -> list[tuple[str, str]]:
+    """The four numbers that a learner looks for first."""
+    _, form = language.gettext, release.form
+    time = (
+        _("No limit")
+        if form.time_limit_minutes is None
+        else minutes_in_words(form.time_limit_minutes, language)
+    )
+    back = _("Yes, until you hand in") if form.review == "allowed" else _("No")
+    tries = language.ngettext("%(n)s in %(days)s days", "%(n)s in %(days)s days", form.retake.max_tries)
+    number = language.number
+    return [
+        (_("Items"), items_words(release, language)),
+        (_("Time"), time),
+        (_("Going back"), back),
+        (_("Tries"), tries % {"n": number(form.retake.max_tries), "days": number(form.retake.period_days)}),
+    ]
+
+
+def good_to_know(release: Release, language: Language) -> list[str]:
+    """The rules of the sitting."""
+    _, form = language.gettext, release.form
+    found = []
+    if form.time_limit_minutes is not None:
+        found.append(
+            _(
+                "The clock starts when you begin. It runs on the server and does not stop when you "
+                "close the page."
+            )
+        )
+    found.append(_("Every answer is stored when you save it. If the line drops, go on where you were."))
+    if form.review == "allowed":
+        found.append(_("You can look back and change answers until you hand in."))
+    else:
+        found.append(_("Once it is saved, an answer cannot be changed, and you cannot go back."))
+    if form.adaptive is not None:
+        found.append(_("Which item comes next depends on your answers, so everyone gets different items."))
+    if form.pilot_slots:
+        found.append(
+            _(
+                "Some items are being tried out and do not count. They are not marked, so give each "
+                "your best answer."
+            )
+        )
+    else:
+        found.append(_("Every item counts."))
+    found.append(
+        _("An item that you leave blank counts as not right; a wrong answer costs no more than that.")
+    )
+    return found
+
+
+def pass_rule(release: Release, language: Language) -> list[str]:
+    """The rule of the decision in words."""
+    _, number, form = language.gettext, language.number, release.form
+    if release.practice:
+        return [
+            _(
+                "This form is for practice. Its items have not been tried out with enough teachers, "
+                "so its result counts for nothing."
+            )
+        ]
+    found = []
+    if form.rule.kind == "raw":
+        rule = _("You meet the standard with %(cut)s or more of %(most)s points.")
+        found.append(rule % {"cut": number(round(release.raw_cut, 1)), "most": number(release.raw_maximum)})
+    else:
+        scale = release.scale
+        place = {
+            "cut": number(scale.report(release.cut.theta)),
+            "least": number(scale.minimum),
+            "most": number(scale.maximum),
+        }
+        found.append(
+            _("Your answers give a score from %(least)s to %(most)s. The standard is %(cut)s.") % place
+        )
+        if form.rule.kind == "probability":
+            rule = _(
+                "You pass when it is at least %(p_pass)s probable that you stand at or above the standard. "
+                "If the probability lies between %(p_fail)s and %(p_pass)s, it is too close to say; "
+                "that is not a fail."
+            )
+            shares = {
+                "p_pass": language.percent(form.rule.p_pass),
+                "p_fail": language.percent(form.rule.p_fail),
+            }
+            found.append(rule % shares)
+        else:
+            found.append(_("You pass when your score is at or above the standard."))
+    if release.provisional:
+        found.append(
+            _("The standard is provisional: it rests on the judgement of experts, not yet on data.")
+            if not release.calibrated
+            else _("The standard is provisional: no panel has adopted it yet.")
+        )
+    return found
+
+
+def retake_rule(policy: RetakePolicy, language: Language) -> list[str]:
+    """When the course may be tried again."""
+    _, ngettext, number = language.gettext, language.ngettext, language.number
+    found = [
+        _("You can try again after %(first)s; between later tries lie %(later)s.")
+        % {
+            "first": wait_in_words(policy.first_wait_hours, language),
+            "later": wait_in_words(24 * policy.wait_days, language),
+        }
+    ]
+    if policy.first_wait_hours == 0 and policy.wait_days == 0:
+        found = [_("You can try again at once.")]
+    limit = ngettext(
+        "There is %(n)s try within %(days)s days.",
+        "There are at most %(n)s tries within %(days)s days.",
+        policy.max_tries,
+    )
+    found.append(limit % {"n": number(policy.max_tries), "days": number(policy.period_days)})
+    found.append(_("A course that you have passed need not be taken again."))
+    return found
+
+
+def seen_by(release: Release, language: Language, *, demo: bool) -> list[str]:
+    """Who gets to know the result."""
+    _ = language.gettext
+    found = [
+        _(
+            "You see it at once. The organisation that gave you the link sees whether you passed, "
+            "your score and the items right by objective."
+        )
+    ]
+    if demo:
+        found = [
+            _(
+                "You see it at once. This is a demonstration: you are a guest without a name, and "
+                "nobody is told."
+            )
+        ]
+    found.append(
+        _(
+            "Badge systems that your organisation has connected can ask whether you passed. Nothing "
+            "is published."
+        )
+    )
+    if release.security == "open":
+        found.append(_("The items of this course are public, with their answers; every decision says so."))
+    return found
+
+
+def consent_words(language: Language) -> str:
+    """What a learner agrees to."""
+    return language.gettext(
+        "I have read this page. I agree that my answers are stored to score this assessment and, "
+        "without my name, "
+        "to improve its items."
+    )
