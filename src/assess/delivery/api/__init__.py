@@ -1,0 +1,9 @@
+"""The JSON routes: read the request, call one use case, write its reply."""
+
+from __future__ import annotations
+
+from assess.delivery.api import badges, delivery, manage, people
+
+ROUTERS = (delivery.router, people.router, badges.router, manage.router)
+
+__all__ = ["ROUTERS"]

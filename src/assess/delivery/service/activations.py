@@ -12,7 +12,7 @@ from assess.delivery.service.catalogue import PROGRAMME_SCHEMA, Programme
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import Activation, StoredRelease, Tenant, Update
-from assess.errors import ActivationRefused, NotFound, StaleSession
+from assess.errors import Forbidden, InvalidRequest, NotFound, StaleSession
 from assess.session import Release
 from assess.standards.records import canonical_json, sha256
 
@@ -40,7 +40,11 @@ async def activate(
     InvalidContent, ScaleMismatch, InvalidRule
         The document cannot be what it says; with the place.
     ActivationRefused
-        It must not go live, or nobody else approved it.
+        It must not go live.
+    Forbidden
+        The tenant demands the approval of a second person.
+    InvalidRequest
+        No reason is given.
     """
     scope.require("manage")
     text = canonical_json(document, floats=True)
@@ -73,9 +77,11 @@ async def _activate(
     if tenant is None:
         raise NotFound("tenant", scope.tenant)
     if tenant.two_person and (not approved_by or approved_by == scope.actor):
-        raise ActivationRefused(f"{stored.name}: another person than {scope.actor} must approve it")
+        raise Forbidden(
+            f"{stored.name}: another person than {scope.actor} must approve it", code="role_not_allowed"
+        )
     if not reason.strip():
-        raise ActivationRefused(f"{stored.name}: an activation needs a reason")
+        raise InvalidRequest("an activation needs a reason", path="reason")
     _, _, course = _read(json.loads(stored.document), stored.sha256)
     now = services.clock()
     activation = Activation(

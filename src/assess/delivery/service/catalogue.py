@@ -94,7 +94,7 @@ class Programme:
             )
             for course, entry in entries.items()
         }
-        rules = load_rules({key: value for key, value in document.items() if key != "on_loss"})
+        rules = load_rules(document)
         return cls(
             id=document["id"],
             document=document,

@@ -13,7 +13,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.standing import Moment, evaluation_facts, next_step, sequence
 from assess.delivery.store import reading
 from assess.delivery.store.reading import LearnerRecords
-from assess.errors import AssessError, InvalidFact, NotFound
+from assess.errors import AssessError, InvalidRequest, NotFound
 from assess.standards.eligibility import Eligibility, evaluate, rule_sentence
 from assess.standards.facts import instant
 from assess.standards.grammar import Pass, predicates
@@ -40,7 +40,7 @@ async def badge(
     ------
     NotFound
         The learner or the badge.
-    InvalidFact
+    InvalidRequest
         A date that cannot be read, or a knowledge of the future.
     """
     learners.require_reader(scope, learner)
@@ -78,7 +78,7 @@ async def query(
     """`POST /v1/badges/{badge}/query`: an answer or an error for each id, in the order asked."""
     scope.require("read-status")
     if len(subjects) > LARGEST_QUERY:
-        raise InvalidFact(f"{len(subjects)} subjects; ask for {LARGEST_QUERY} at most", path="subjects")
+        raise InvalidRequest(f"{len(subjects)} subjects; ask for {LARGEST_QUERY} at most", path="subjects")
     shelf = await services.catalogue.shelf(scope.tenant)
     shelf.programme_of_badge(badge)
     moment = Moment.at(services.clock())

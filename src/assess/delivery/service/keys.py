@@ -16,7 +16,7 @@ from assess.delivery.security import (
 from assess.delivery.service.context import SCOPES, Scope, Services
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import ApiKey, Update
-from assess.errors import InvalidFact, NotFound, Unauthenticated
+from assess.errors import InvalidRequest, NotFound, Unauthenticated
 
 
 async def create(
@@ -42,7 +42,7 @@ async def create(
     scope.require("manage")
     unknown = [right for right in scopes if right not in SCOPES]
     if unknown or not scopes:
-        raise InvalidFact(
+        raise InvalidRequest(
             f"{unknown or 'nothing'} is no scope; take some of {', '.join(SCOPES)}", path="scopes"
         )
     secret = new_api_key(sandbox=sandbox)

@@ -10,7 +10,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Consent, Delete, Learner, LearnerExternalId, Stored, Update
-from assess.errors import Forbidden, InvalidFact, NotFound, StaleSession
+from assess.errors import Forbidden, InvalidRequest, NotFound, StaleSession
 
 
 async def records(services: Services, scope: Scope, learner: str) -> LearnerRecords:
@@ -42,7 +42,7 @@ async def upsert(
     ------
     Forbidden
         The id belongs to the other of live data and sandbox.
-    InvalidFact
+    InvalidRequest
         An external id belongs to another learner, or is listed twice.
     """
     scope.require("deliver", "manage")
@@ -67,7 +67,7 @@ async def _upsert(
             whose = (
                 "is listed twice" if other is None or other.learner == id else "belongs to another learner"
             )
-            raise InvalidFact(f"{issuer} {subject!r} {whose}", path=f"external_ids[{index}]")
+            raise InvalidRequest(f"{issuer} {subject!r} {whose}", path=f"external_ids[{index}]")
     rows: list[Stored] = []
     updates: tuple[Update, ...] = ()
     deletes: tuple[Delete, ...] = ()

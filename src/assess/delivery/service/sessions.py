@@ -26,7 +26,8 @@ from assess.delivery.store.rows import (
 from assess.errors import (
     AlreadyPassed,
     Forbidden,
-    InvalidFact,
+    FormNotActive,
+    InvalidRequest,
     NotFinished,
     NotFound,
     PositionConflict,
@@ -152,13 +153,13 @@ async def begin(
 
     Raises
     ------
-    NotFound, Forbidden, InvalidFact, AlreadyPassed, RetakeTooEarly, TriesExhausted
+    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:
         raise NotFound("learner", learner)
     if (course is None) == (form is None):
-        raise InvalidFact("name either a course or a form", path="course")
+        raise InvalidRequest("name either a course or a form", path="course")
     return await _again(lambda: _begin(services, scope, learner, course, form, locale, key))
 
 
@@ -255,7 +256,7 @@ def _form_id(shelf: Shelf, course: str | None, form: str | None) -> str:
     shelf.course(course)
     forms = shelf.course_forms(course)
     if not forms:
-        raise NotFound("form", f"of course {course}")
+        raise FormNotActive(f"course {course} has no active form here")
     return forms[0].form.id
 
 
@@ -280,13 +281,11 @@ def _require_try(records: LearnerRecords, release: Release, now: datetime) -> No
     if speaking is not None and speaking.word == "passed":
         raise AlreadyPassed(f"course {course} is passed; it is not taken again except for renewal")
     if found.action == "contact":
-        raise standing.dated(
-            TriesExhausted(f"{found.tries_used} tries in {release.form.retake.period_days} days are used"),
-            found.not_before,
-        )
+        used = f"{found.tries_used} tries in {release.form.retake.period_days} days are used"
+        raise TriesExhausted(used, not_before=found.not_before)
     if found.action == "wait":
-        raise standing.dated(
-            RetakeTooEarly("the waiting time after the last try has not passed"), found.not_before
+        raise RetakeTooEarly(
+            "the waiting time after the last try has not passed", not_before=found.not_before
         )
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, TypeVar
+from typing import Any
 
 from assess.delivery import schemas
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import DecisionRow, Fact, Session
-from assess.errors import InvalidFact, SessionRefusal
+from assess.errors import InvalidFact, InvalidRequest
 from assess.items import RetakePolicy
 from assess.standards.decisions import SessionOutcome, course_decision
 from assess.standards.facts import instant
@@ -40,12 +40,12 @@ class Moment:
 
         Raises
         ------
-        InvalidFact
+        InvalidRequest
             With the code date_invalid or time_in_future.
         """
         known = now if as_known_at is None else _moment("as_known_at", as_known_at, zone, now)
         if known > now:
-            raise InvalidFact(
+            raise InvalidRequest(
                 "nobody knows yet what will be known then", path="as_known_at", code="time_in_future"
             )
         of = now if as_of is None else _moment("as_of", as_of, zone, now)
@@ -65,7 +65,7 @@ def _moment(name: str, value: str, zone: tzinfo, now: datetime) -> datetime:
     try:
         found = instant(value.replace(" ", "+"), zone, end=True)
     except InvalidFact as fault:
-        raise InvalidFact(str(fault), path=name, code="date_invalid") from None
+        raise InvalidRequest(str(fault), path=name, code="date_invalid") from None
     today = len(value) == 10 and now.astimezone(zone).date().isoformat() == value
     return now if today else found
 
@@ -198,15 +198,6 @@ def next_step(
     if at < not_before:
         return step("wait", not_before)
     return step("retake")
-
-
-R = TypeVar("R", bound=SessionRefusal)
-
-
-def dated(refusal: R, not_before: datetime | None) -> R:
-    """The refusal with the time from which it no longer holds; the problem document names it."""
-    refusal.not_before = not_before  # type: ignore[attr-defined]
-    return refusal
 
 
 def counting_sessions(records: LearnerRecords, course: str, at: datetime) -> Sequence[Session]:

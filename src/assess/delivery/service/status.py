@@ -36,7 +36,7 @@ async def course_status(
     ------
     NotFound
         The learner or the course.
-    InvalidFact
+    InvalidRequest
         A date that cannot be read, or a knowledge of the future.
     """
     learners.require_reader(scope, learner)

@@ -1,0 +1,60 @@
+"""Badges: what they are, who has the right to them, and what changed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import Query, Request, Response
+
+from assess.delivery import schemas
+from assess.delivery.api.wire import Limit, Who, documents, json_router, number_cursor, read, reply, services
+from assess.delivery.service import changes, eligibility
+
+router = json_router()
+Status = Literal["eligible", "not_eligible", "undetermined", "expired", "retired", "not_open"]
+Language = Annotated[str | None, Query()]
+
+
+@router.get("/v1/badges", **documents(schemas.Page[schemas.BadgeInfo]))
+async def all_badges(request: Request, scope: Who, language: Language = None) -> Response:
+    """Every badge of the programmes that are live."""
+    return reply(await eligibility.catalogue(services(request), scope, language=language))
+
+
+@router.get("/v1/badges/{badge}", **documents(schemas.BadgeInfo))
+async def one_badge(request: Request, scope: Who, badge: str, language: Language = None) -> Response:
+    """A badge's rule as a sentence, beside the criterion as it was published."""
+    return reply(await eligibility.badge_info(services(request), scope, badge=badge, language=language))
+
+
+@router.get("/v1/badges/{badge}/subjects", **documents(schemas.Page[schemas.BadgeSubject]))
+async def badge_subjects(
+    request: Request,
+    scope: Who,
+    badge: str,
+    status: Status = "eligible",
+    after: Annotated[str, Query()] = "",
+    limit: Limit = 100,
+) -> Response:
+    """Learners by their status for a badge."""
+    page = await eligibility.subjects(
+        services(request), scope, badge=badge, status=status, after=after, limit=limit
+    )
+    return reply(page)
+
+
+@router.post(
+    "/v1/badges/{badge}/query", **documents(schemas.Page[schemas.QueryAnswer], body=schemas.BadgeQuery)
+)
+async def query_badge(request: Request, scope: Who, badge: str) -> Response:
+    """The eligibility of up to 1,000 learners, with an error for each id that has one."""
+    body = await read(request, schemas.BadgeQuery)
+    return reply(await eligibility.query(services(request), scope, badge=badge, subjects=body.subjects))
+
+
+@router.get("/v1/changes", **documents(schemas.Page[schemas.Change]))
+async def list_changes(
+    request: Request, scope: Who, after: Annotated[str | None, Query()] = None, limit: Limit = 100
+) -> Response:
+    """What changed after a sequence number, in the order of the commits."""
+    return reply(await changes.feed(services(request), scope, after=number_cursor(after), limit=limit))

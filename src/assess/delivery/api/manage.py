@@ -1,0 +1,42 @@
+"""Management, and whether this server is up."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from assess.delivery import schemas
+from assess.delivery.api.wire import Who, documents, json_router, read, reply, services
+from assess.delivery.service import activations
+from assess.delivery.store import reading
+from assess.errors import StorageUnavailable
+
+router = APIRouter()
+_manage = json_router()
+
+
+@_manage.post("/v1/activations", **documents(schemas.Activated, body=schemas.Activate, status=201))
+async def post_activation(request: Request, scope: Who) -> Response:
+    """Make a stored release live."""
+    body = await read(request, schemas.Activate)
+    activated = await activations.activate_stored(
+        services(request), scope, release=body.release, reason=body.reason, approved_by=body.approved_by
+    )
+    return reply(activated, 201)
+
+
+@router.get("/healthz", include_in_schema=False)
+async def healthz() -> Response:
+    """Whether this process answers."""
+    return reply({"status": "ok"})
+
+
+@router.get("/readyz", include_in_schema=False)
+async def readyz(request: Request) -> Response:
+    """Whether this process answers, and its database too."""
+    found = services(request)
+    if await found.store.read(reading.tenant, found.settings.tenant) is None:
+        raise StorageUnavailable(f"tenant {found.settings.tenant!r} is not in the database")
+    return reply({"status": "ready"})
+
+
+router.include_router(_manage)

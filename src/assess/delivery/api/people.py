@@ -1,0 +1,118 @@
+"""Learners, their pass status and eligibility, decision records, and facts about them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Path, Query, Request, Response
+
+from assess.delivery import schemas
+from assess.delivery.api.wire import (
+    AsKnownAt,
+    AsOf,
+    Who,
+    documents,
+    json_router,
+    read,
+    reply,
+    services,
+    tagged,
+)
+from assess.delivery.service import decisions, eligibility, facts, learners, sandbox, status
+
+router = json_router()
+LearnerId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}$")]
+
+
+@router.put("/v1/learners/{learner}", **documents(schemas.LearnerReply, body=schemas.PutLearner, also=(201,)))
+async def put_learner(request: Request, scope: Who, learner: LearnerId) -> Response:
+    """Make a learner known, or say anew who the learner is elsewhere."""
+    body = await read(request, schemas.PutLearner)
+    found, is_new = await learners.upsert(
+        services(request), scope, id=learner, external_ids=body.external_ids, locale=body.locale
+    )
+    return reply(found, 201 if is_new else 200)
+
+
+@router.get("/v1/learners", **documents(schemas.Page[schemas.LearnerReply]))
+async def find_learner(
+    request: Request, scope: Who, issuer: Annotated[str, Query()], subject: Annotated[str, Query()]
+) -> Response:
+    """The learner whom an issuer calls by a subject: a list of one or none."""
+    return reply(await learners.find(services(request), scope, issuer=issuer, subject=subject))
+
+
+@router.get("/v1/learners/{learner}/courses/{course}/status", **documents(schemas.CourseStatus, also=(304,)))
+async def course_status(
+    request: Request,
+    scope: Who,
+    learner: str,
+    course: str,
+    as_of: AsOf = None,
+    as_known_at: AsKnownAt = None,
+) -> Response:
+    """Whether a learner passed a course, and all that the decision rests on."""
+    body, moment = await status.course_status(
+        services(request), scope, learner=learner, course=course, as_of=as_of, as_known_at=as_known_at
+    )
+    return tagged(request, body, moment)
+
+
+@router.get("/v1/learners/{learner}/badges", **documents(schemas.Page[schemas.BadgeEligibility], also=(304,)))
+async def learner_badges(
+    request: Request, scope: Who, learner: str, as_of: AsOf = None, as_known_at: AsKnownAt = None
+) -> Response:
+    """The eligibility of a learner for every badge."""
+    body, moment = await eligibility.badges(
+        services(request), scope, learner=learner, as_of=as_of, as_known_at=as_known_at
+    )
+    return tagged(request, body, moment)
+
+
+@router.get("/v1/learners/{learner}/badges/{badge}", **documents(schemas.BadgeEligibility, also=(304,)))
+async def learner_badge(
+    request: Request,
+    scope: Who,
+    learner: str,
+    badge: str,
+    as_of: AsOf = None,
+    as_known_at: AsKnownAt = None,
+) -> Response:
+    """Whether a learner is eligible for a badge, with reasons and what is missing."""
+    body, moment = await eligibility.badge(
+        services(request), scope, learner=learner, badge=badge, as_of=as_of, as_known_at=as_known_at
+    )
+    return tagged(request, body, moment)
+
+
+@router.get("/v1/decisions/{decision}", **documents(dict[str, Any]))
+async def decision_record(request: Request, scope: Who, decision: str) -> Response:
+    """The record of a decision with its hash and its place in the chain."""
+    return reply(await decisions.record(services(request), scope, decision))
+
+
+@router.post("/v1/facts", **documents(schemas.FactReply, body=dict[str, Any], status=201, also=(200,)))
+async def post_fact(request: Request, scope: Who) -> Response:
+    """Attest a fact; the same again is answered as before."""
+    body = await read(request, dict[str, Any])
+    fact, is_new = await facts.attest(services(request), scope, body)
+    return reply(fact, 201 if is_new else 200)
+
+
+@router.post("/v1/facts/{fact}/void", **documents(schemas.FactReply, body=schemas.VoidFact))
+async def void_fact(request: Request, scope: Who, fact: str) -> Response:
+    """Say from which day a fact no longer counts, and why."""
+    body = await read(request, schemas.VoidFact)
+    return reply(await facts.void(services(request), scope, fact, at=body.at, reason=body.reason))
+
+
+@router.put(
+    "/v1/sandbox/learners/{learner}/courses/{course}",
+    **documents(schemas.CourseStatus, body=schemas.ForceState),
+)
+async def force_state(request: Request, scope: Who, learner: LearnerId, course: str) -> Response:
+    """Test keys only: force the state of a course, events included."""
+    body = await read(request, schemas.ForceState)
+    return reply(
+        await sandbox.force(services(request), scope, learner=learner, course=course, state=body.state)
+    )
