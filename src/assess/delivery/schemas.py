@@ -15,6 +15,7 @@ import msgspec
 from assess.items import RawAnswer
 
 T = TypeVar("T")
+Number = int | float  # score points are whole, raw ranges need not be
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -218,12 +219,12 @@ class ResultDecision(Reply, frozen=True):
 class ResultScore(Reply, frozen=True):
     """The score on the reported scale with its 90 % range; never theta."""
 
-    value: float
-    low: float
-    high: float
-    min: float
-    max: float
-    cut: float
+    value: Number
+    low: Number
+    high: Number
+    min: Number
+    max: Number
+    cut: Number
 
 
 class ObjectiveResult(Reply, frozen=True):
@@ -269,18 +270,18 @@ class CourseName(Reply, frozen=True):
 class DecisionScore(Reply, frozen=True):
     """The score behind a decision, for a badge system."""
 
-    value: float
-    se: float | None
-    interval_90: tuple[float, float]
-    min: float
-    max: float
+    value: Number
+    se: Number | None
+    interval_90: tuple[Number, Number]
+    min: Number
+    max: Number
     scale: str
 
 
 class DecisionCut(Reply, frozen=True):
     """The cut on the score's scale."""
 
-    value: float
+    value: Number
     version: str
     status: str
 
@@ -561,9 +562,10 @@ class LearnerReply(Reply, frozen=True):
 
 
 class Activate(Body, frozen=True):
-    """`POST /v1/activations`: a stored release by its hash."""
+    """`POST /v1/activations`: a stored release by its hash, or a document to be stored first."""
 
-    release: str
+    release: str | None = None
+    document: dict[str, Any] | None = None
     approved_by: str | None = None
     reason: str = ""
 

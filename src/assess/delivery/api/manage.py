@@ -8,7 +8,7 @@ from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, json_router, read, reply, services
 from assess.delivery.service import activations
 from assess.delivery.store import reading
-from assess.errors import StorageUnavailable
+from assess.errors import InvalidRequest, StorageUnavailable
 
 router = APIRouter()
 _manage = json_router()
@@ -16,11 +16,23 @@ _manage = json_router()
 
 @_manage.post("/v1/activations", **documents(schemas.Activated, body=schemas.Activate, status=201))
 async def post_activation(request: Request, scope: Who) -> Response:
-    """Make a stored release live."""
+    """Make a release or a programme live; a command line beside a running server sends the document."""
     body = await read(request, schemas.Activate)
-    activated = await activations.activate_stored(
-        services(request), scope, release=body.release, reason=body.reason, approved_by=body.approved_by
-    )
+    if (body.release is None) == (body.document is None):
+        raise InvalidRequest("name a stored release, or send a document", path="release")
+    if body.document is not None:
+        activated = await activations.activate(
+            services(request),
+            scope,
+            document=body.document,
+            reason=body.reason,
+            approved_by=body.approved_by,
+        )
+    else:
+        assert body.release is not None
+        activated = await activations.activate_stored(
+            services(request), scope, release=body.release, reason=body.reason, approved_by=body.approved_by
+        )
     return reply(activated, 201)
 
 
