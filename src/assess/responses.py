@@ -273,10 +273,12 @@ class ResponseMatrix:
         [[1, 0, -1]]
         """
         out = self.categories.copy()
+        lowest = int(out.min())
         for code, meaning in ((OMITTED, omitted), (NOT_REACHED, not_reached)):
             if meaning != "missing" and not 0 <= meaning < self.n_categories.min():
                 raise InvalidResponses(f"{meaning!r} is no category of every item; say 0 or 'missing'")
-            out[self.categories == code] = NOT_ADMINISTERED if meaning == "missing" else meaning
+            if lowest <= code:
+                out[self.categories == code] = NOT_ADMINISTERED if meaning == "missing" else meaning
         return out
 
     def sha256(self) -> str:
@@ -354,7 +356,8 @@ def _numbers(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[Any]:
 
     kinds = {dtype.kind if isinstance(dtype, np.dtype) else "?" for dtype in frame.dtypes}
     if kinds <= set("iub"):
-        return frame.to_numpy(dtype=np.int64)
+        narrow = all(dtype == np.int8 for dtype in frame.dtypes)
+        return frame.to_numpy(dtype=np.int8 if narrow else np.int64)
     if kinds <= set("iubf"):
         return frame.to_numpy(dtype=float)
     out = np.empty(frame.shape)

@@ -99,7 +99,7 @@ def eap(
 ) -> tuple[FloatArray, FloatArray]:
     """Posterior mean and standard deviation of each person, (N,) and (N,)."""
     weights = items.linear_weights
-    if len(categories) >= _MANY and weights is not None and np.ptp(weights) > 0.0 and (categories >= 0).all():
+    if len(categories) >= _MANY and weights is not None and np.ptp(weights) > 0.0 and categories.min() >= 0:
         return _eap_by_statistic(categories, items, weights, prior, nodes)
     table = log_category_probabilities(items, nodes)
     theta, error = np.empty(len(categories)), np.empty(len(categories))
@@ -129,10 +129,8 @@ def _eap_by_statistic(
     low, high = float(weights.min(axis=1).sum()), float(weights.max(axis=1).sum())
     points = np.linspace(low, high, 4097)
     step = float(points[1] - points[0])
-    intercept = np.add.reduce(log_category_probabilities(items, nodes)[:, :, 0], axis=1) + prior.log_density(
-        nodes
-    )
-    log_weights = points[:, None] * nodes + intercept
+    log_lowest = np.add.reduce(log_category_probabilities(items, nodes)[:, :, 0], axis=1)
+    log_weights = points[:, None] * nodes + log_lowest + prior.log_density(nodes)
     mass = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
     mass /= mass.sum(axis=1, keepdims=True)
     mean = mass @ nodes
@@ -140,10 +138,16 @@ def _eap_by_statistic(
     variance, skew = (mass * deviation**2).sum(axis=1), (mass * deviation**3).sum(axis=1)
     curves = np.stack([_hermite(mean, step * variance), _hermite(variance, step * skew)])
 
+    steps = np.arange(weights.shape[1])
+    linear = bool(np.all((weights == weights[:, [1]] * steps) | (steps >= items.n_categories[:, None])))
     theta, error = np.empty(len(categories)), np.empty(len(categories))
-    for rows in chunks(len(categories), 16384):
+    # Chunks that fit in the cache; larger ones also wake BLAS's threads, which stall on a busy machine.
+    for rows in chunks(len(categories), 4096):
         own = categories[rows]
-        statistic = sum(((own == k) @ weights[:, k] for k in range(1, weights.shape[1])), np.zeros(len(own)))
+        if linear:
+            statistic = own.astype(float) @ weights[:, 1]
+        else:
+            statistic = weights[np.arange(len(items)), own].sum(axis=1)
         position = (statistic - low) / step
         cell = np.clip(position.astype(np.int64), 0, len(points) - 2)
         x = position - cell

@@ -57,6 +57,7 @@ __all__ = [
 
 Method = Literal["EAP", "MAP", "ML", "WL", "EAPsum"]
 METHODS: tuple[Method, ...] = get_args(Method)
+_STATUS = ("ok", "infinite", "no responses")
 
 
 class _Population(Protocol):
@@ -223,7 +224,8 @@ def score(
     matrix = as_matrix(responses, known_items=items.item_ids)
     items = _aligned(matrix, items)
     categories = matrix.recode(omitted, not_reached)
-    n_items = np.count_nonzero(categories >= 0, axis=1)
+    complete = int(categories.min()) >= 0
+    n_items = np.full(len(categories), len(items)) if complete else np.count_nonzero(categories >= 0, axis=1)
     if method in ("EAP", "EAPsum"):
         grid = default_nodes(items, chosen) if nodes is None else np.asarray(nodes, dtype=float)
         theta, error = (eap if method == "EAP" else _eap_sum)(categories, items, chosen, grid)
@@ -231,13 +233,18 @@ def score(
         theta, error = np.empty(len(categories)), np.empty(len(categories))
         for rows in chunks(len(categories)):
             theta[rows], error[rows] = _point(method, categories[rows], items, chosen, se)
-    status = np.where(np.isinf(theta), "infinite", "ok").astype(object)
+    status = np.isinf(theta).astype(np.int8)
     empty = n_items == 0
-    status[empty] = "no responses"
+    status[empty] = _STATUS.index("no responses")
     unknown = method in ("ML", "WL")
     theta[empty], error[empty] = (np.nan, np.nan) if unknown else (chosen.mean, chosen.sd)
     frame = pd.DataFrame(
-        {"theta": theta, "se": error, "n_items": n_items, "status": status},
+        {
+            "theta": theta,
+            "se": error,
+            "n_items": n_items,
+            "status": pd.Categorical.from_codes(status, list(_STATUS)),
+        },
         index=pd.Index(matrix.person_ids, name="person"),
     )
     frame.attrs |= {"method": method}
