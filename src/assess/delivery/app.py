@@ -12,7 +12,7 @@ import contextlib
 import gc
 import importlib
 import logging
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -209,13 +209,15 @@ def _place(parts: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in parts if part not in ("query", "path", "body", "header"))
 
 
-def _handle_problems(app: FastAPI, page: Callable[[Request, schemas.Problem], Response] | None) -> None:
+def _handle_problems(
+    app: FastAPI, page: Callable[[Request, schemas.Problem], Awaitable[Response]] | None
+) -> None:
     async def answer(request: Request, fault: Exception) -> Response:
         found = problem(request, fault)
         if found.status >= 500:
             log.error("request %s: %s", found.request_id, type(fault).__name__, exc_info=fault)
         if page is not None and not request.url.path.startswith("/v1/"):
-            response = page(request, found)
+            response = await page(request, found)
         else:
             response = Response(schemas.encode(found), found.status, media_type="application/problem+json")
         if found.status == 401:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from assess.delivery.pages import start_page
 from assess.delivery.pages.answers import Fault
 from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, progress_view, rule_words
-from assess.delivery.pages.door import Known, PageRoute, known_learner, services_of, visit_of, zone_of
+from assess.delivery.pages.door import Known, known_learner, services_of, visit_of, zone_of
 from assess.delivery.pages.language import CODES, Language, language
 from assess.delivery.pages.shell import LEARNER_COOKIE, SESSION_COOKIE, Visit
 from assess.delivery.pages.wording import minutes_in_words
@@ -21,8 +21,9 @@ from assess.delivery.service.catalogue import ProgrammeCourse, Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.errors import AlreadyPassed, Forbidden, NotFound, RetakeTooEarly, TriesExhausted
 from assess.session import Release
+from assess.standards import frameworks
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +258,15 @@ async def badge_page(request: Request, badge: str) -> Response:
             }
             for course in info.courses
         ],
-        alignments=[(name, version, ", ".join(codes)) for (name, version), codes in by_framework.items()],
+        alignments=[
+            (_framework(name, version), ", ".join(codes)) for (name, version), codes in by_framework.items()
+        ],
     )
+
+
+def _framework(name: str, version: str) -> str:
+    known = (name, version) in frameworks.available()
+    return frameworks.load(name, version).title if known else f"{name} {version}"
 
 
 def _badge(info: BadgeInfo, shelf: Shelf, words: Language) -> BadgeView:

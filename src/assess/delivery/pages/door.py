@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
 from starlette.requests import Request
+from starlette.responses import Response
 
-from assess.delivery.pages.shell import LEARNER_COOKIE, SESSION_COOKIE, Visit, begin_visit, guarded_route
+from assess.delivery.pages.shell import LEARNER_COOKIE, SESSION_COOKIE, Visit, begin_visit, error_page
+from assess.delivery.schemas import Problem
 from assess.delivery.service import keys, learners
 from assess.delivery.service.catalogue import ProgrammeCourse, Shelf
 from assess.delivery.service.context import Scope, Services
-from assess.errors import NotFound, Unauthenticated
+from assess.errors import AssessError, NotFound, Unauthenticated
 
 
 def services_of(request: Request) -> Services:
@@ -53,7 +55,14 @@ async def visit_of(request: Request) -> Visit:
     return begin_visit(request, tenant_title=shelf.tenant.title, demo=shelf.tenant.demo, **cookie)
 
 
-PageRoute = guarded_route(visit_of)
+async def problem_page(request: Request, problem: Problem) -> Response:
+    """Any refusal or fault outside the API, as a page."""
+    try:
+        visit = await visit_of(request)
+    except AssessError:
+        # Even the tenant cannot be read: say it plainly, without its name.
+        visit = begin_visit(request, tenant_title="", demo=False)
+    return error_page(visit, problem)
 
 
 async def open_session(request: Request, session: str) -> Pass:

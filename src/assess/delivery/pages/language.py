@@ -83,7 +83,10 @@ class Language:
 
     def moment(self, moment: datetime, zone: tzinfo) -> str:
         """A day and a time, with the zone."""
-        return format_datetime(moment, format="d MMMM y, HH:mm ZZZZ", tzinfo=zone, locale=self.locale)
+        there = moment.astimezone(zone)
+        words = format_datetime(there, format="d MMMM y, HH:mm", tzinfo=zone, locale=self.locale)
+        offset = there.isoformat(timespec="seconds")[-6:]
+        return f"{words} UTC" if offset == "+00:00" else f"{words} UTC{offset}"
 
     def listed(self, names: Sequence[str]) -> str:
         """Several names as one phrase."""

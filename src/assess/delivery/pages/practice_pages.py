@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from assess.delivery.pages.answers import Fault, Filled, read_fields, refused
-from assess.delivery.pages.door import PageRoute, visit_of
+from assess.delivery.pages.door import visit_of
 from assess.delivery.pages.item_page import Frame, render_item
 from assess.delivery.pages.practice import INTERACTIONS, N_ITEMS, practice_item
 from assess.delivery.pages.shell import Visit
 from assess.errors import AnswerMalformed
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
 
 def _position(request: Request) -> int:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from assess.delivery.pages.door import Pass
 from assess.delivery.pages.figure import standing_figure
 from assess.delivery.pages.language import Language
+from assess.delivery.pages.start_page import points_needed
 from assess.delivery.pages.wording import Next, Reported, Told, score_words, standing, tell
 from assess.delivery.schemas import ObjectiveResult, Result, SessionView
 from assess.session import Release
@@ -21,14 +22,15 @@ def render_result(
     language, visit = entry.visit.language, entry.visit
     _ = language.gettext
     decision = result.decision
+    raw = release.form.rule.kind == "raw"
     score = Reported(
         value=result.score.value,
         low=result.score.low,
         high=result.score.high,
-        cut=result.score.cut,
+        cut=points_needed(release) if raw else result.score.cut,
         minimum=result.score.min,
         maximum=result.score.max,
-        raw=release.form.rule.kind == "raw",
+        raw=raw,
     )
     told = tell(
         decision.status,

@@ -7,7 +7,7 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from assess.delivery.pages.answers import Asked, Fault, Reading, fill, read_fields, refused
-from assess.delivery.pages.door import PageRoute, Pass, learner_scope, open_session, services_of, visit_of
+from assess.delivery.pages.door import Pass, learner_scope, open_session, services_of, visit_of
 from assess.delivery.pages.item_page import Frame, render_item
 from assess.delivery.pages.language import Language
 from assess.delivery.pages.result_page import render_result
@@ -28,7 +28,7 @@ from assess.errors import (
 )
 from assess.items import INTERACTION_TYPES
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/s/{session}")

@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from assess.delivery.pages.language import CODES, Language, choose, direction_of, language
-from assess.errors import AssessError, Forbidden, NotFound, SessionVoid, StorageUnavailable, Unauthenticated
+from assess.delivery.schemas import Problem
+from assess.errors import Forbidden
 
 _DELIVERY = Path(__file__).resolve().parent.parent
 LANGUAGE_COOKIE = "assess_language"
@@ -103,10 +102,12 @@ class Visit:
     ) -> Response:
         """A page, or its middle for the script."""
         found = environment(self.language.code).get_template(template)
+        # The script swaps an item for an item; any other page it loads as a whole.
+        fragment = self.fragment and template == "item.html"
         path = self.request.url.path
         query = dict(self.request.query_params)
         markup = found.render(
-            layout="fragment.html" if self.fragment else "base.html",
+            layout="fragment.html" if fragment else "base.html",
             tenant_title=self.tenant_title,
             demo=self.demo,
             path=path,
@@ -117,7 +118,7 @@ class Visit:
         response = HTMLResponse(markup, status_code=status)
         response.headers["Cache-Control"] = "no-store"
         response.headers["Vary"] = "Cookie, Accept-Language, X-Fragment"
-        if self.fragment:
+        if fragment:
             response.headers["X-Fragment"] = "1"
             response.headers["X-Address"] = address or str(self.request.url.path)
         return self.with_cookies(response)
@@ -166,66 +167,41 @@ def begin_visit(
     return Visit(request, language(code), tenant_title, demo, secret, cookies)
 
 
-def error_page(visit: Visit, fault: AssessError) -> Response:
+def error_page(visit: Visit, found: Problem) -> Response:
     """What went wrong and what to do, in a learner's words."""
     _ = visit.language.gettext
-    status, actions = 404, [("/", _("See the courses"))]
-    heading, sentences = (
-        _("This page is not here"),
-        [_("Perhaps the address is mistyped, or the page has moved.")],
-    )
-    if isinstance(fault, NotFound) and fault.kind == "session":
+    again = [(visit.request.url.path, _("Load the page again"))]
+    kept = _("Every answer that was stored is still there.")
+    actions = [("/", _("See the courses"))]
+    if found.code == "session_unknown":
         heading = _("This assessment is not open here")
-        sentences = [
-            _("Open it with the link that you were given, in the browser in which you began."),
-            _("Every answer that was stored is still there."),
-        ]
-    elif isinstance(fault, Unauthenticated):
-        status, heading = 401, _("We do not know you here yet")
-        sentences = [
-            _("Open the assessment with the link that you were given."),
-            _("Every answer that was stored is still there."),
-        ]
-    elif isinstance(fault, SessionVoid):
-        status, heading = 409, _("This assessment does not count")
+        told = _("Open it with the link that you were given, in the browser in which you began.")
+        sentences = [told, kept]
+    elif found.status == 404:
+        heading = _("This page is not here")
+        sentences = [_("Perhaps the address is mistyped, or the page has moved.")]
+    elif found.status == 401:
+        heading = _("We do not know you here yet")
+        sentences = [_("Open the assessment with the link that you were given."), kept]
+    elif found.code == "session_void":
+        heading = _("This assessment does not count")
         sentences = [_("It was declared void. Your organisation can tell you why, and how to go on.")]
-    elif isinstance(fault, Forbidden):
-        status, heading = 403, _("This form is too old")
-        sentences = [
-            _("Nothing was changed. Load the page again and send the form once more."),
-            _("Every answer that was stored is still there."),
-        ]
-        actions = [(visit.request.url.path, _("Load the page again"))]
-    elif isinstance(fault, StorageUnavailable):
-        status, heading = 503, _("We cannot store anything at the moment")
+    elif found.code == "role_not_allowed":
+        heading = _("This cannot be begun here")
+        sentences = [_("To begin, ask your organisation for your own link.")]
+    elif found.status == 403:
+        heading, actions = _("This form is too old"), again
+        sentences = [_("Nothing was changed. Load the page again and send the form once more."), kept]
+    elif found.status == 413:
+        heading, actions = _("This was too much to take"), again
+        sentences = [_("Shorten your answer and send it again."), kept]
+    elif found.status == 503:
+        heading, actions = _("We cannot store anything at the moment"), again
         sentences = [_("Your answer was not stored yet. Wait a minute and send it again.")]
-        actions = [(visit.request.url.path, _("Load the page again"))]
-    response = visit.render(
-        "error.html", status=status, heading=heading, sentences=sentences, actions=actions
+    else:
+        heading, actions = _("Something went wrong here"), again
+        told = _("It is not your fault. If it happens again, tell your organisation this number: %(n)s")
+        sentences = [told % {"n": found.request_id}, kept]
+    return visit.render(
+        "error.html", status=found.status, heading=heading, sentences=sentences, actions=actions
     )
-    if "X-Fragment" in response.headers:
-        del response.headers["X-Fragment"]
-    if status == 503:
-        response.headers["Retry-After"] = "5"
-    return response
-
-
-VisitOf = Callable[[Request], Coroutine[Any, Any, Visit]]
-
-
-def guarded_route(visit_of: VisitOf) -> type[APIRoute]:
-    """A route class whose refusals are pages, not problem documents."""
-
-    class PageRoute(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handler = super().get_route_handler()
-
-            async def guarded(request: Request) -> Response:
-                try:
-                    return await handler(request)
-                except (NotFound, Unauthenticated, SessionVoid, Forbidden, StorageUnavailable) as fault:
-                    return error_page(await visit_of(request), fault)
-
-            return guarded
-
-    return PageRoute

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from assess.delivery.pages.language import Language
 from assess.delivery.pages.wording import minutes_in_words, wait_in_words
 from assess.items import RetakePolicy
 from assess.session import Release
+from assess.standards.records import rounded9
 
 
 def n_scored_items(release: Release) -> int:
@@ -23,6 +26,11 @@ def items_words(release: Release, language: Language) -> str:
     most = sum(lengths[-form.adaptive.max_units :]) + form.pilot_slots
     words = language.gettext("%(least)s to %(most)s")
     return number(least) if least == most else words % {"least": number(least), "most": number(most)}
+
+
+def points_needed(release: Release) -> int:
+    """The lowest raw score at or above the judged raw cut, as the raw rule compares them."""
+    return math.ceil(rounded9(release.raw_cut))
 
 
 def facts(release: Release, language: Language) -> list[tuple[str, str]]:
@@ -90,7 +98,7 @@ def pass_rule(release: Release, language: Language) -> list[str]:
     found = []
     if form.rule.kind == "raw":
         rule = _("You meet the standard with %(cut)s or more of %(most)s points.")
-        found.append(rule % {"cut": number(round(release.raw_cut, 1)), "most": number(release.raw_maximum)})
+        found.append(rule % {"cut": number(points_needed(release)), "most": number(release.raw_maximum)})
     else:
         scale = release.scale
         place = {

@@ -171,13 +171,12 @@ def score_words(score: Reported, language: Language) -> Words:
     }
     if score.raw:
         sentence = _(
-            "You have %(score)s of %(most)s points. With the 90 %% range this means %(low)s to %(high)s. "
+            "You have %(score)s of %(most)s points, with a 90%% range from %(low)s to %(high)s. "
             "The standard is %(cut)s."
         )
     else:
         sentence = _(
-            "Your score is %(score)s. With the 90 %% range this means %(low)s to %(high)s. "
-            "The standard is %(cut)s."
+            "Your score is %(score)s, with a 90%% range from %(low)s to %(high)s. The standard is %(cut)s."
         )
     return Words(
         sentence=sentence % numbers,
