@@ -13,12 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from assess.errors import AssessError, InvalidContent, PublishRefused
-from assess.irt.calibration import Calibration
 from assess.irt.models import ItemParameters, ParameterSet
 from assess.items import DecisionRule, Form, split_reference
 from assess.items.reading import Fields
@@ -29,6 +28,9 @@ from assess.session.release import Release, read_cut
 from assess.simulation import rule_effect
 from assess.standard_setting import cut_from_ratings
 from assess.standards import frameworks
+
+if TYPE_CHECKING:
+    from assess.irt.calibration import Calibration
 
 _DIGITS = 6
 

@@ -1,0 +1,40 @@
+"""The command line: `assess --help`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from assess.cli import banks, demo, measuring, replaying, running, simulating
+from assess.cli.console import guarded, out
+
+app = typer.Typer(
+    help="From an item bank to a decision that can be defended.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(running.serve)
+app.command()(demo.demo)
+app.add_typer(banks.app, name="bank")
+app.add_typer(running.keys_app, name="keys")
+app.command()(running.activate)
+app.command()(simulating.simulate)
+app.command()(measuring.calibrate)
+app.command()(measuring.publish)
+app.command()(replaying.replay)
+app.command()(running.doctor)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from assess import __version__
+
+    out.print(f"assess {__version__}")
+
+
+def main() -> None:
+    """The entry point; an error that was raised on purpose is one sentence and exit code 2."""
+    sys.exit(guarded(lambda: app(standalone_mode=True)))

@@ -1,0 +1,247 @@
+"""`assess calibrate` and `assess publish`: from responses to new files of a bank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from assess.cli.console import DEFAULT_BANKS, Banks, By, CommandError, account, find_bank_folder, out, table
+from assess.errors import InvalidResponses
+from assess.progress import bar
+
+if TYPE_CHECKING:
+    from assess.irt.calibration import Calibration
+    from assess.publishing import ItemBank
+    from assess.responses import ResponseMatrix
+
+_SUFFIXES = (".csv", ".parquet", ".pq")
+
+
+def calibrate(
+    source: Annotated[
+        str, typer.Argument(help="A course, read from the database; or a CSV or Parquet file.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="A model for all, or auto: 2PL, and GPCM where there are more points.")
+    ] = "auto",
+    out_folder: Annotated[Path, typer.Option("--out", help="The folder for the calibration.")] = Path(
+        "var/calibrations"
+    ),
+    engine: Annotated[str, typer.Option(help="own or girth.")] = "own",
+    key: Annotated[
+        Path | None, typer.Option(help="Of a file of raw options: a CSV with the columns item, key.")
+    ] = None,
+    items: Annotated[
+        list[str] | None, typer.Option(help="Columns that are items, patterns allowed; repeatable.")
+    ] = None,
+    person: Annotated[str, typer.Option(help="The column that names the persons.")] = "",
+    omitted: Annotated[
+        list[str] | None, typer.Option(help="A cell that means left blank; repeatable.")
+    ] = None,
+    course: Annotated[
+        str, typer.Option(help="Read the items of a file as the units of this course's bank.")
+    ] = "",
+    anchors: Annotated[
+        str, typer.Option(help="A published parameter set to hold fixed, so that its scale stays.")
+    ] = "",
+    min_responses: Annotated[int, typer.Option(help="Set units with fewer responses aside, by name.")] = 30,
+    exclude_constant: Annotated[
+        bool, typer.Option(help="Set items without variation aside, by name.")
+    ] = False,
+    allow_wide: Annotated[bool, typer.Option(help="Accept more items than persons in a file.")] = False,
+    sandbox: Annotated[
+        bool | None, typer.Option("--sandbox/--real", help="Of the database: sandbox learners, or real ones.")
+    ] = None,
+    banks: Banks = DEFAULT_BANKS,
+) -> None:
+    """Estimate item parameters, print the fit, and write the calibration as JSON."""
+    from assess import irt
+    from assess.publishing import load_bank
+
+    from_file = source.lower().endswith(_SUFFIXES)
+    bank = load_bank(find_bank_folder(banks, course)) if course else None
+    if from_file:
+        matrix = _from_file(Path(source), key, items or (), person, omitted or (), bank, allow_wide)
+        sample: dict[str, object] = {"source": Path(source).name}
+    else:
+        course = source
+        matrix, sample = _from_database(source, sandbox)
+    matrix = _enough(matrix, min_responses if not from_file else 1)
+    matrix = matrix.informative_items(exclude=exclude_constant)
+    fixed, scale = None, ""
+    if anchors:
+        anchored = bank or load_bank(find_bank_folder(banks, course))
+        if anchors not in anchored.parameter_sets:
+            raise CommandError(
+                f"{anchors!r} is no parameter set of {course}: {', '.join(anchored.parameter_sets)}"
+            )
+        found = anchored.parameter_sets[anchors]
+        kept = [unit for unit in found.parameters.item_ids if unit in matrix.item_ids]
+        fixed, scale = found.parameters.take(kept), found.scale.id
+    with bar(f"calibrating {source}") as progress:
+        calibration = irt.calibrate(
+            matrix,
+            _models(matrix, model),
+            engine=cast(Literal["own", "girth"], engine),
+            anchors=fixed,
+            progress=progress,
+        )
+    known = {"course": course, "scale": scale, "sample": sample | {"n_persons": matrix.n_persons}}
+    calibration = replace(calibration, provenance={**calibration.provenance, **known})
+    _show(calibration)
+    path = out_folder / f"{Path(source).stem}-{model.lower()}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(calibration.to_json(), encoding="utf-8")
+    out.print(f"wrote {path}", markup=False)
+
+
+def _from_file(
+    path: Path,
+    key: Path | None,
+    items: list[str] | tuple[str, ...],
+    person: str,
+    omitted: list[str] | tuple[str, ...],
+    bank: ItemBank | None,
+    allow_wide: bool,
+) -> ResponseMatrix:
+    from assess.publishing import read_responses
+
+    return read_responses(
+        path, items=items, person=person, key=key, omitted=omitted, bank=bank, allow_wide=allow_wide
+    )
+
+
+def _from_database(course: str, sandbox: bool | None) -> tuple[ResponseMatrix, dict[str, object]]:
+    import assess
+
+    with assess.connect() as database:
+        matrix = database.matrix(course, sandbox=sandbox)
+        population = {None: "all learners of the tenant's kind", True: "sandbox learners", False: "learners"}
+        return matrix, {"source": "database", "tenant": database.tenant, "population": population[sandbox]}
+
+
+def _enough(matrix: ResponseMatrix, least: int) -> ResponseMatrix:
+    """The units with enough responses; the others are named, never dropped in silence."""
+    given = (matrix.categories >= 0).sum(axis=0)
+    few = [item for item, n in zip(matrix.item_ids, given.tolist(), strict=True) if n < least]
+    if not few:
+        return matrix
+    kept = [item for item in matrix.item_ids if item not in few]
+    if not kept:
+        raise InvalidResponses(
+            f"no unit has {least} responses; the most is {int(given.max())} (--min-responses)"
+        )
+    out.print(f"set aside, with fewer than {least} responses: {', '.join(few)}", style="yellow", markup=False)
+    return matrix.take_items(kept)
+
+
+def _models(matrix: ResponseMatrix, model: str) -> str | Mapping[str, str]:
+    if model != "auto":
+        return model
+    counts = zip(matrix.item_ids, matrix.n_categories.tolist(), strict=True)
+    return {item: "2PL" if n_categories == 2 else "GPCM" for item, n_categories in counts}
+
+
+def _show(calibration: Calibration) -> None:
+    frame = calibration.to_frame()
+    numbers = [c for c in frame.columns if c not in ("model", "n_categories") and not c.startswith("se_")]
+    shown = [c for name in numbers for c in (name, f"se_{name}")]
+    rows = [
+        (item, frame.loc[item, "model"], *(float(frame.loc[item, column]) for column in shown))
+        for item in frame.index
+    ]
+    table("items", ["item", "model", *shown], rows)
+    population = calibration.population
+    table(
+        "fit",
+        [
+            "persons",
+            "items",
+            "log-likelihood",
+            "parameters",
+            "AIC",
+            "BIC",
+            "converged",
+            "iterations",
+            "mean",
+            "SD",
+        ],
+        [
+            (
+                calibration.n_persons,
+                calibration.n_items,
+                calibration.log_likelihood,
+                calibration.n_parameters,
+                calibration.aic,
+                calibration.bic,
+                "yes" if calibration.converged else "NO",
+                calibration.n_iterations,
+                population.mean,
+                population.sd,
+            )
+        ],
+    )
+    for note in calibration.notes:
+        out.print(f"note: {note}", style="yellow", markup=False)
+
+
+def publish(
+    calibration: Annotated[Path, typer.Argument(help="A calibration that `assess calibrate` wrote.")],
+    reason: Annotated[str, typer.Option(help="Why these parameters are to be used; stored with them.")],
+    course: Annotated[str, typer.Option(help="The course, when the calibration came from a file.")] = "",
+    set_id: Annotated[
+        str, typer.Option("--id", help="Of the parameter set; by default course and month.")
+    ] = "",
+    reference_group: Annotated[
+        str, typer.Option(help="At the first calibration: who has mean 0 and standard deviation 1.")
+    ] = "",
+    by: By = "",
+    banks: Banks = DEFAULT_BANKS,
+) -> None:
+    """Write parameter set, cut and forms of a calibration as new files; nothing changes for learners."""
+    from assess.irt.calibration import Calibration
+    from assess.publishing import load_bank, publish_calibration
+
+    try:
+        found = Calibration.from_json(calibration.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError) as fault:
+        raise CommandError(
+            f"{calibration}: this is not a calibration that `assess calibrate` wrote ({fault})"
+        ) from None
+    course = course or str(found.provenance.get("course") or "")
+    if not course:
+        raise CommandError("the calibration does not say its course; add --course")
+    now = datetime.now(UTC)
+    sample = found.provenance.get("sample", {})
+    published = publish_calibration(
+        load_bank(find_bank_folder(banks, course)),
+        found,
+        set_id=set_id or f"{course}-{now:%Y-%m}",
+        reference_group=reference_group
+        or f"{found.n_persons:,} {sample.get('population', 'persons')} of {course} up to {now:%Y-%m-%d}",
+        reason=reason,
+        by=by or account(),
+        now=now,
+        scale_id=str(found.provenance.get("scale") or ""),
+    )
+    scale = published.parameter_set.scale
+    out.print(f"scale {scale.id}: mean 0 and SD 1 in {scale.reference_group}", markup=False)
+    for stored in published.cuts:
+        out.print(
+            f"cut {stored.cut.id}: theta {stored.cut.theta:.3f}, {scale.report(stored.cut.theta)} reported "
+            f"({stored.cut.status})",
+            markup=False,
+        )
+    for form, effect in published.effects.items():
+        out.print(f"{form}: {effect}", markup=False)
+    for name, why in published.set_aside.items():
+        out.print(f"set aside: {name} {why}", style="yellow", markup=False)
+    for file in published.files:
+        out.print(f"wrote {file}", markup=False)
+    names = " and ".join(f"assess activate {form.reference} --reason ..." for form in published.forms)
+    out.print(f"nothing has changed for learners; read the files, then: {names}", markup=False)

@@ -1,0 +1,302 @@
+"""`assess serve`, `keys`, `activate`, `doctor`: run the service and say what is live."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from assess.cli.console import DEFAULT_BANKS, Banks, By, CommandError, Key, Server, account, out, table, wait
+from assess.errors import AssessError, InvalidContent, StoreLocked
+
+if TYPE_CHECKING:
+    from assess.delivery.service import Scope, Services
+    from assess.delivery.settings import Settings
+
+T = TypeVar("T")
+Port = Annotated[int, typer.Option(help="The port to listen on.")]
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+
+
+# --- serve -------------------------------------------------------------------
+
+
+def serve(
+    port: Port = 8000,
+    host: Host = "127.0.0.1",
+    demo: Annotated[
+        bool, typer.Option("--demo", help="With banks, sandbox learners and keys to try it.")
+    ] = False,
+    banks: Banks = DEFAULT_BANKS,
+) -> None:
+    """Serve the API and the pages."""
+    from assess.delivery.settings import Settings
+
+    if demo:
+        from assess.cli.demo import serve_demo
+
+        serve_demo(port=port, host=host, banks=banks)
+        return
+    require_free(host, port)
+    run_server(Settings.from_environment(), host, port)
+
+
+def require_free(host: str, port: int) -> None:
+    """Refuse a port that is taken, with the line to type."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            raise CommandError(
+                f"port {port} is taken; type: PORT={port + 1} make run, or add --port {port + 1}"
+            ) from None
+
+
+def run_server(
+    settings: Settings, host: str, port: int, *, started: Callable[[], None] | None = None
+) -> None:
+    """Serve until a signal comes."""
+    import uvicorn
+
+    from assess.delivery.app import create_app, settle_memory
+
+    class Announcing(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                settle_memory()
+                if started is not None:
+                    started()
+
+    # Opened here as well: a locked database is a sentence, and not a log of the server's start.
+    config = uvicorn.Config(
+        create_app(settings),
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_keep_alive=75,
+        server_header=False,
+    )
+    Announcing(config).run()
+
+
+# --- the service at the command line -----------------------------------------
+
+
+def with_services(
+    settings: Settings, by: str, use: Callable[[Services, Scope], Awaitable[T]], *, sandbox: bool = False
+) -> T:
+    """Do something with the service in this process, as somebody at this machine."""
+    from assess.delivery.service import open_services
+    from assess.delivery.service.keys import local
+
+    async def run() -> T:
+        services = await open_services(settings)
+        try:
+            return await use(services, local(settings.tenant, by, sandbox=sandbox))
+        finally:
+            services.store.close()
+
+    return wait(run())
+
+
+def call(server: str, key: str, method: str, path: str, body: object = None) -> Any:
+    """One request to a running server; a problem document becomes one sentence."""
+    import httpx
+
+    try:
+        response = httpx.request(
+            method,
+            f"{server.rstrip('/')}{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=30,
+        )
+    except httpx.HTTPError as fault:
+        raise CommandError(f"{server} does not answer ({fault}); is the address right?") from None
+    if response.is_error:
+        try:
+            problem = response.json()
+            said = f"{problem['detail']} ({problem['code']})"
+        except (ValueError, KeyError, TypeError):
+            said = f"status {response.status_code}"
+        raise CommandError(f"{server} refused: {said}")
+    return response.json()
+
+
+# --- keys --------------------------------------------------------------------
+
+keys_app = typer.Typer(help="API keys: make, end, list.", no_args_is_help=True)
+
+
+@keys_app.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="Who will use it, for example badge-platform.")],
+    scope: Annotated[list[str], typer.Option(help="deliver, read-status, attest or manage; repeatable.")],
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="A test key: sandbox data only.")] = False,
+    source: Annotated[
+        list[str] | None, typer.Option(help="A source of facts it may speak for; repeatable.")
+    ] = None,
+) -> None:
+    """Make an API key; its secret is printed once and stored as a hash."""
+    from assess.delivery.service import keys
+    from assess.delivery.settings import Settings
+
+    row, secret = with_services(
+        Settings.from_environment(),
+        account(),
+        lambda services, who: keys.create(
+            services, who, name=name, scopes=scope, sandbox=sandbox, sources=source
+        ),
+    )
+    out.print(f"{row.id} {row.name}: {', '.join(row.scopes)}", markup=False)
+    out.print(secret, markup=False)
+
+
+@keys_app.command("revoke")
+def revoke_key(key: Annotated[str, typer.Argument(help="The id of the key, key_...")]) -> None:
+    """End a key at once."""
+    from assess.delivery.service import keys
+    from assess.delivery.settings import Settings
+
+    with_services(
+        Settings.from_environment(), account(), lambda services, who: keys.revoke(services, who, key)
+    )
+    out.print(f"{key} is revoked")
+
+
+@keys_app.command("list")
+def list_keys() -> None:
+    """List the keys; reads beside a running server."""
+    import assess
+    from assess.delivery.store import reading
+
+    with assess.connect() as database:
+        rows = database.read(reading.api_keys, database.tenant)
+    table(
+        f"keys of tenant {database.tenant}",
+        ["id", "name", "scopes", "sandbox", "created", "revoked"],
+        [
+            (r.id, r.name, " ".join(r.scopes), "yes" if r.sandbox else "", r.created_at, r.revoked_at or "")
+            for r in rows
+        ],
+    )
+
+
+# --- activate ----------------------------------------------------------------
+
+
+def activate(
+    form: Annotated[str, typer.Argument(help="A form such as twt-3-fixed.v2, or a programme.")],
+    reason: Annotated[str, typer.Option(help="Why it goes live; stored with it.")],
+    by: By = "",
+    approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
+    banks: Banks = DEFAULT_BANKS,
+    server: Server = "",
+    key: Key = "",
+) -> None:
+    """Make a form or a programme live: new sessions pin it, old ones keep theirs."""
+    from assess.delivery.service import activations
+    from assess.delivery.settings import Settings
+
+    document = find_document(banks, form)
+    if server:
+        if not key:
+            raise CommandError("add --key, an API key with the scope manage of that server")
+        body = {"document": document, "reason": reason, "approved_by": approved_by or None}
+        done = call(server, key, "POST", "/v1/activations", body)
+        out.print(
+            f"{done['name']} is live as {done['release'][:12]}, activation {done['sequence']}", markup=False
+        )
+        return
+    try:
+        activated = with_services(
+            Settings.from_environment(),
+            by or account(),
+            lambda services, who: activations.activate(
+                services, who, document=document, reason=reason, approved_by=approved_by or None
+            ),
+        )
+    except StoreLocked:
+        raise CommandError(
+            "a running server has the database; activate through it: "
+            "add --server http://127.0.0.1:8000 --key ask_..."
+        ) from None
+    out.print(
+        f"{activated.name} is live as {activated.release[:12]}, activation {activated.sequence}", markup=False
+    )
+
+
+def find_document(banks: Path, name: str) -> dict[str, Any]:
+    """The document of a form, by reference or by id (then its highest version), or of a programme."""
+    from assess.publishing import (
+        bank_folders,
+        find_programmes,
+        load_bank,
+        load_programme,
+        programme_document,
+        release_document,
+    )
+
+    seen: list[str] = []
+    for programme_folder in find_programmes(banks):
+        programme = load_programme(programme_folder)
+        if name == programme.id:
+            return programme_document(programme)
+        for folder in bank_folders(programme_folder):
+            bank = load_bank(folder, programme)
+            latest = bank.latest_forms()
+            if name in bank.forms or name in latest:
+                return release_document(bank, name if name in bank.forms else latest[name].reference)
+            seen += bank.forms
+    raise InvalidContent(
+        f"{name!r} is neither a form nor a programme in {banks}; forms: {', '.join(seen) or 'none'}"
+    )
+
+
+# --- doctor ------------------------------------------------------------------
+
+
+def doctor(banks: Banks = DEFAULT_BANKS) -> None:
+    """Say what is installed, what is live, and what is wrong; exit code 1 when something is."""
+    import assess
+    from assess.delivery.settings import Settings
+    from assess.delivery.store import reading
+    from assess.publishing import check
+
+    settings = Settings.from_environment()
+    wrong = 0
+    rows: list[tuple[str, str]] = [
+        ("assess", assess.__version__),
+        ("python", sys.version.split()[0]),
+        ("database", settings.database_url.split("@")[-1]),
+        ("tenant", settings.tenant),
+    ]
+    try:
+        with assess.connect(replace(settings)) as database:
+            live = database.read(reading.activations, settings.tenant)
+            rows += [
+                (f"live {a.kind}", f"{a.name} {a.release[:12]} since {a.at:%Y-%m-%d %H:%M}") for a in live
+            ]
+            if not live:
+                rows.append(("live", "nothing; `assess activate` or `assess demo`"))
+    except AssessError as fault:
+        wrong += 1
+        rows.append(("database", str(fault)))
+    try:
+        findings = check(banks)
+        n_errors = sum(finding.severity == "error" for finding in findings)
+        rows.append(("banks", f"{n_errors} errors, {len(findings) - n_errors} warnings in {banks}"))
+        wrong += n_errors > 0
+    except AssessError as fault:
+        wrong += 1
+        rows.append(("banks", str(fault)))
+    table("", ["", ""], rows)
+    if wrong:
+        raise typer.Exit(1)
