@@ -153,24 +153,30 @@ def bracketed_root(
 ) -> FloatArray:
     """Root of a function that is positive at `low` and negative at `high`, elementwise.
 
-    The Anderson-Bjorck false position: superlinear, and never leaves the bracket.
+    The Anderson-Bjorck false position, superlinear and never outside the
+    bracket, with every fourth step a bisection, which bounds the worst case.
     """
     low, high = low.copy(), high.copy()
     f_low, f_high = function(low), function(high)
     theta = 0.5 * (low + high)
-    for _ in range(60):
+    side = np.zeros(len(theta))
+    for iteration in range(120):
         step = f_low - f_high
         chord = low + (high - low) * f_low / np.where(step > 0.0, step, 1.0)
-        theta = np.clip(np.where(step > 0.0, chord, 0.5 * (low + high)), low, high)
+        usable = (step > 0.0) & (iteration % 4 < 3)
+        theta = np.clip(np.where(usable, chord, 0.5 * (low + high)), low, high)
         value = function(theta)
         if np.all((np.abs(value) < _TOLERANCE) | (high - low < _TOLERANCE)):
             break
-        rising = value > 0.0
-        keep_high = np.where(f_low > 0.0, 1.0 - value / np.where(f_low > 0.0, f_low, 1.0), 0.5)
-        keep_low = np.where(f_high < 0.0, 1.0 - value / np.where(f_high < 0.0, f_high, -1.0), 0.5)
-        f_high = np.where(rising, f_high * np.where(keep_high > 0.0, keep_high, 0.5), value)
-        f_low = np.where(rising, value, f_low * np.where(keep_low > 0.0, keep_low, 0.5))
-        low, high = np.where(rising, theta, low), np.where(rising, high, theta)
+        # An end that stays twice in a row is weighed down, or it would stay for ever.
+        new_side = np.where(value > 0.0, 1.0, -1.0)
+        replaced = np.where(new_side > 0.0, f_low, f_high)
+        weight = 1.0 - value / np.where(replaced != 0.0, replaced, 1.0)
+        weight = np.where(new_side == side, np.where(weight > 0.0, weight, 0.5), 1.0)
+        f_high = np.where(new_side > 0.0, f_high * weight, value)
+        f_low = np.where(new_side > 0.0, value, f_low * weight)
+        low, high = np.where(new_side > 0.0, theta, low), np.where(new_side > 0.0, high, theta)
+        side = new_side
     return theta
 
 

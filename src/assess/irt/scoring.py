@@ -243,7 +243,7 @@ def score(
             "theta": theta,
             "se": error,
             "n_items": n_items,
-            "status": pd.Categorical.from_codes(status, list(_STATUS)),
+            "status": pd.Categorical.from_codes(status, categories=pd.Index(_STATUS)),
         },
         index=pd.Index(matrix.person_ids, name="person"),
     )
