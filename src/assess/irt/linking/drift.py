@@ -1,0 +1,186 @@
+r"""Anchors that changed: found by a robust z, taken out, and the link estimated again.
+
+With :math:`d_j` the difficulty of anchor j today minus the one on the scale,
+after linking,
+
+.. math:: z_j = \frac{d_j - \mathrm{median}(d)}{0.74\,\mathrm{IQR}(d)}.
+
+References
+----------
+Huynh & Meyer (2010), *Journal of Applied Measurement* 11, 141-153 (robust z).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from assess.errors import InvalidParameters
+from assess.irt.linking.constants import Link, Method, common_anchors, link
+from assess.irt.parameters import FloatArray
+from assess.irt.scoring import Source, resolved
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRules:
+    """When an anchor is said to have drifted, and when the link is not to be trusted.
+
+    Parameters
+    ----------
+    z, difference : float
+        An anchor drifts when |z| and |d| are both above these.
+    most_removed : float
+        A larger share of drifting anchors blocks publishing.
+    fewest_left : int
+        Fewer remaining anchors block publishing.
+
+    Examples
+    --------
+    >>> DriftRules().z
+    2.7
+    """
+
+    z: float = 2.7
+    difference: float = 0.3
+    most_removed: float = 0.20
+    fewest_left: int = 6
+
+    def __post_init__(self) -> None:
+        if not (self.z > 0.0 and self.difference >= 0.0 and 0.0 <= self.most_removed <= 1.0):
+            raise InvalidParameters(
+                f"drift rules z = {self.z}, difference = {self.difference}, most_removed = "
+                f"{self.most_removed}: give z > 0, difference >= 0 and a share between 0 and 1"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class AnchorDrift:
+    """A link over the anchors that stayed where they were.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index item; columns b_new (on the scale of `onto`), b_onto, d, z, drifts.
+        The location of an item with several steps is their mean.
+    link : Link
+        Over the anchors that are left.
+    first_link : Link
+        Over all anchors.
+    rules : DriftRules
+    """
+
+    table: pd.DataFrame = field(repr=False)
+    link: Link
+    first_link: Link = field(repr=False)
+    rules: DriftRules = field(repr=False)
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Anchors that drifted."""
+        return tuple(self.table.index[self.table["drifts"]].tolist())
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing may be published over this link; empty when it may."""
+        n, gone = len(self.table), len(self.removed)
+        if gone > self.rules.most_removed * n:
+            return (
+                f"{gone} of {n} anchors drift ({', '.join(self.removed)}); more than "
+                f"{100 * self.rules.most_removed:.0f} % means that the scale, not an item, has moved"
+            )
+        if n - gone < self.rules.fewest_left:
+            return f"{n - gone} anchors are left; at least {self.rules.fewest_left} are needed"
+        return ""
+
+    def __repr__(self) -> str:
+        word = "publishing is blocked" if self.refusal else "link stands"
+        return f"<AnchorDrift: {len(self.removed)} of {len(self.table)} anchors drift, {word}>"
+
+    def summary(self) -> str:
+        """The page: anchors, the link over those that are left, and whether it may be used."""
+        end = [f"refused: {self.refusal}"] if self.refusal else []
+        return "\n".join(
+            [repr(self)[1:-1], "", self.table.round(3).to_string(), "", self.link.summary(), *end]
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return f"<p><strong>{repr(self)[1:-1]}</strong></p>{self.table.round(3).to_html()}"
+
+
+def anchor_drift(
+    new: Source,
+    onto: Source,
+    method: Method = "Stocking-Lord",
+    *,
+    anchors: Sequence[str] | None = None,
+    rules: DriftRules | None = None,
+) -> AnchorDrift:
+    """Link, take out the anchors that drift, and link again, until none drifts.
+
+    Median and interquartile range are those of the anchors still in; the
+    differences of all anchors are reported under the last link.
+
+    Parameters
+    ----------
+    new, onto, method, anchors
+        As in `link`.
+    rules : DriftRules, optional
+
+    Raises
+    ------
+    InvalidParameters
+        As `link`; and where an anchor is NRM, which has no difficulty.
+
+    Examples
+    --------
+    >>> from assess.irt import ItemParameters
+    >>> names = [f"i{j}" for j in range(8)]
+    >>> b = np.linspace(-1.5, 1.5, 8)[:, None]
+    >>> moved = b + 0.4 + np.array([[0.03, -0.03, 0.02, 0.9, -0.02, 0.01, 0.0, -0.01]]).T
+    >>> onto = ItemParameters(names, "2PL", np.ones(8), b)
+    >>> anchor_drift(ItemParameters(names, "2PL", np.ones(8), moved), onto).removed
+    ('i3',)
+    """
+    rules = rules or DriftRules()
+    from_items, _ = resolved(new, None)
+    to_items, _ = resolved(onto, None)
+    chosen = common_anchors(from_items, to_items, anchors)
+    x, y = from_items.take(chosen), to_items.take(chosen)
+    nominal = [item for item, model in zip(x.item_ids, x.models, strict=True) if model == "NRM"]
+    if nominal:
+        raise InvalidParameters(
+            f"anchor {nominal[0]!r} is NRM and has no difficulty; leave it out of the anchors"
+        )
+    b_onto = np.nanmean(y.steps, axis=1)
+    left = np.ones(len(chosen), dtype=bool)
+    first = current = link(new, onto, method, anchors=chosen)
+    while True:
+        b_new = np.nanmean(current.parameters(x).steps, axis=1)
+        d = b_new - b_onto
+        z = robust_z(d, left)
+        drifts = left & (np.abs(z) > rules.z) & (np.abs(d) > rules.difference)
+        # One anchor must stay; the rules block publishing long before.
+        if not drifts.any() or drifts.sum() >= left.sum():
+            break
+        left &= ~drifts
+        kept = [item for item, keep in zip(chosen, left, strict=True) if keep]
+        current = link(new, onto, method, anchors=kept)
+    table = pd.DataFrame(
+        {"b_new": b_new, "b_onto": b_onto, "d": d, "z": z, "drifts": ~left},
+        index=pd.Index(chosen, name="item"),
+    )
+    return AnchorDrift(table, current, first, rules)
+
+
+def robust_z(differences: FloatArray, reference: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> FloatArray:
+    """Distance from the median in units of 0.74 IQR, both taken over the reference items."""
+    low, middle, high = np.quantile(differences[reference], [0.25, 0.5, 0.75])
+    away = differences - middle
+    spread = 0.74 * (high - low)
+    if spread <= 0.0:
+        return np.where(away == 0.0, 0.0, np.copysign(np.inf, away))
+    return np.asarray(away / spread, dtype=np.float64)
