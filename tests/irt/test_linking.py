@@ -177,11 +177,8 @@ def test_standard_errors_are_those_of_the_delta_method_by_brute_force(method, sy
                 for sign in (1, -1):
                     b, a = items.steps[:, 0].copy(), items.slopes.copy()
                     (b if part == "b" else a)[j] += sign * step
-                    moved = link(
-                        *[two_pl(b, a) if s == side else sides[s] for s in (0, 1)],
-                        method,
-                        symmetric=symmetric,
-                    )
+                    new, onto = (two_pl(b, a), y) if side == 0 else (x, two_pl(b, a))
+                    moved = link(new, onto, method, symmetric=symmetric)
                     ends.append(np.array([moved.slope, moved.intercept]))
                 squares += (0.1 * (ends[0] - ends[1]) / (2 * step)) ** 2
     assert list(found.se) == pytest.approx(np.sqrt(squares).tolist(), rel=1e-3)
