@@ -76,7 +76,7 @@ def _texts(kind: str, n: int, course: str) -> dict[str, Any]:
             },
         }
         texts["fr"] = {
-            "stem": f"Une classe de 52 partage un seul ordinateur. Quel plan pour la leçon {n} convient le mieux ?",
+            "stem": f"Une classe de 52 partage un ordinateur. Quel plan convient le mieux (leçon {n}) ?",
             "options": {
                 "a": "Tout le monde regarde l’enseignant taper.",
                 "b": "Chaque groupe prépare une diapositive et l’explique.",
@@ -128,7 +128,7 @@ def release_document(form_id: str) -> dict[str, Any]:
             "items": references[6:],
             "texts": {
                 "en": "Ms Wanjiru teaches civics to 52 learners. There is *electricity* for two hours a day.",
-                "ar": "تُدرّس السيدة وانجيرو التربية المدنية لاثنين وخمسين متعلمًا. الكهرباء متاحة ساعتين في اليوم.",
+                "ar": "تُدرّس السيدة وانجيرو التربية المدنية لصف كبير. الكهرباء متاحة ساعتين في اليوم.",
             },
         }
     adaptive = form_id.endswith("adaptive")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 
 from assess.delivery.pages.answers import Asked, fill, read_fields, refused, shown_order
 from assess.delivery.pages.language import language
@@ -30,7 +30,8 @@ EN = language("en")
 def test_fields_become_the_answer_of_the_contract(
     asked: Asked, fields: list[tuple[str, str]], answer: object
 ) -> None:
-    reading = read_fields(asked, FormData(fields), EN)
+    form: list[tuple[str, str | UploadFile]] = list(fields)
+    reading = read_fields(asked, FormData(form), EN)
     assert reading.faults == ()
     assert reading.answer == answer
     # And back: what was sent stands in the controls again.

@@ -31,7 +31,7 @@ def _messages() -> dict[str | tuple[str, ...], set[str]]:
     options = {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}
     for path in sorted((DELIVERY / "templates").glob("*.html")):
         for _, _, message, _ in babel_extract(BytesIO(path.read_bytes()), ("_", "ngettext"), [], options):
-            words = tuple(m for m in ([message] if isinstance(message, str) else message) if m)
+            words = tuple(m for m in ([message] if isinstance(message, str) else message or ()) if m)
             found[words[0]].add(path.name)
     keywords = {"_": None, "gettext": None, "ngettext": (1, 2)}
     for path in sorted((DELIVERY / "pages").glob("*.py")):
@@ -80,7 +80,7 @@ def _pairs(code: str) -> Iterator[tuple[str, str, bool]]:
         if not entry.id:
             continue
         source = entry.id if isinstance(entry.id, str) else entry.id[-1]
-        forms = [entry.string] if isinstance(entry.string, str) else list(entry.string)
+        forms = [entry.string] if isinstance(entry.string, str) else list(entry.string or ())
         for form in forms:
             yield source, form, not isinstance(entry.id, str)
 

@@ -57,7 +57,9 @@ def render_result(
         ],
         actions=_actions(told, view, language),
         reference=decision.id,
-        message=_("The time was over before your last answer came; it was not counted.") if late else "",
+        message=_("This assessment had ended before your last answer came; that answer was not counted.")
+        if late
+        else "",
         finished_words=_("Begun on %(when)s, form %(form)s.")
         % {"when": language.moment(view.started_at, entry.zone(view.course)), "form": view.form},
     )

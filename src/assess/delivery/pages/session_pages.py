@@ -101,16 +101,14 @@ async def respond(request: Request, session: str) -> Response:
             return await _moved_on(entry, session, position, reading)
         faults = (refused(item_view(current).asked, entry.visit.language),)
         return _again(entry, view, current, reading, faults, 422)
-    except (SessionFinished, SessionExpired) as fault:
-        late = "?late=1" if isinstance(fault, SessionExpired) else ""
-        return entry.visit.redirect(f"/s/{session}/result{late}")
+    except (SessionFinished, SessionExpired):
+        return entry.visit.redirect(f"/s/{session}/result?late=1")
     except (AnswerConflict, PositionConflict, ItemNotOffered, StaleSession):
         return await _moved_on(entry, session, position, reading)
     if responded.finished:
         return entry.visit.redirect(f"/s/{session}/result")
-    if responded.current is None or (
-        view.review and view.current is not None and position < view.current.position
-    ):
+    # A first answer sent again after a lost reply goes on; a changed one came from the overview.
+    if responded.current is None or revision > 1:
         return entry.visit.redirect(f"/s/{session}/review")
     if not entry.visit.fragment:
         return entry.visit.redirect(f"/s/{session}")
@@ -216,7 +214,7 @@ def _frame(entry: Pass, view: SessionView, shown: ItemView) -> Frame:
             "Once it is saved, an answer cannot be changed. An item that is left blank counts as not right."
         )
         links.append((f"/s/{view.session}/submit", _("Stop and hand in …")))
-    looking_back = view.review and view.current is not None and shown.position < view.current.position
+    looking_back = shown.revision > 1
     return Frame(
         course_title=entry.course_title(view.course)[1],
         action=f"/s/{view.session}",
@@ -224,9 +222,7 @@ def _frame(entry: Pass, view: SessionView, shown: ItemView) -> Frame:
         links=links,
         stored_words=_("Your answer to item %(n)s is stored.")
         % {"n": entry.visit.language.number(shown.position)},
-        save_words=_("Save and go to the overview")
-        if looking_back or (view.review and view.current is None)
-        else _("Save and continue"),
+        save_words=_("Save and go to the overview") if looking_back else _("Save and continue"),
         key=f"{view.session}:{shown.position}:{shown.revision}",
         draft_key=f"{view.session}:{shown.position}",
     )
