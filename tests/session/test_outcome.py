@@ -120,6 +120,8 @@ def test_the_raw_score_has_a_range_that_holds_it_even_at_the_ends() -> None:
         reported = outcome(run(RAW, rule), decided_at=LATER).reported
         assert reported.minimum <= reported.low <= reported.value <= reported.high <= reported.maximum
         assert reported.high > reported.low
+        assert reported.se is not None
+        assert reported.se > 0.0
     # Wilson (1927) by hand for 9 of 12 at z = 1.645: centre 0.7040, half width 0.1914.
     middle = outcome(
         run(RAW, lambda i, p: "b" if i.reference in RAW.form.units[:6] or i.case_set else "a"),

@@ -166,12 +166,13 @@ def _report_theta(score: Score, state: SessionState) -> ReportedScore:
 
 
 def _report_raw(raw: int, state: SessionState) -> ReportedScore:
-    """The raw score with Wilson's 90 % interval.
+    """The raw score with Wilson's 90 % interval and the standard error that its width stands for.
 
     Judged parameters give no standard error that could be defended, so the
-    range comes from the binomial error model alone (Lord 1957,
-    doi:10.1177/001316445701700407; interval: Wilson 1927,
-    doi:10.1080/01621459.1927.10502953), which is finite at 0 and at the maximum.
+    range comes from the binomial error model alone. Wilson's interval keeps a
+    width at 0 and at the maximum, where Lord's (1957,
+    doi:10.1177/001316445701700407) standard error would claim certainty
+    (Wilson 1927, doi:10.1080/01621459.1927.10502953).
     """
     n = state.release.raw_maximum
     share = raw / n
@@ -179,7 +180,7 @@ def _report_raw(raw: int, state: SessionState) -> ReportedScore:
     half = _Z90 / (1 + _Z90**2 / n) * math.sqrt(share * (1 - share) / n + _Z90**2 / (4 * n**2))
     return ReportedScore(
         value=raw,
-        se=round(math.sqrt(raw * (n - raw) / (n - 1)), 1) if n > 1 else None,
+        se=round(n * half / _Z90, 1),
         low=round(n * max(centre - half, 0.0), 1),
         high=round(n * min(centre + half, 1.0), 1),
         minimum=0,
