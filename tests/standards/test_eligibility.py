@@ -153,6 +153,13 @@ def test_an_answer_shows_itself_in_a_line_and_on_a_page():
     assert not answer.eligible
 
 
+def test_the_view_in_a_notebook_escapes_what_it_shows():
+    page = evaluate(TWT, [], badge="TWT", subject="<script>", as_of="2026-06-01")._repr_html_()
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
+    assert page.count("<tr>") == 6
+
+
 def test_an_unknown_badge_is_refused():
     with pytest.raises(NotFound, match="no badge 'X'"):
         evaluate(TWT, [], badge="X", subject="p1", as_of="2026-06-01")
@@ -238,6 +245,12 @@ def test_the_current_decision_counts_not_the_best():
     assert ask(ONE, voided, as_of="2026-04-01").status == "eligible"
 
 
+def test_a_second_delivery_does_not_make_a_decision_the_later_one():
+    passed = [decision("c", recorded_at=f"2026-02-{day}") for day in ("01", "20")]
+    facts = [*passed, decision("c", outcome="fail", recorded_at="2026-02-10")]
+    assert {ask(ONE, order).status for order in itertools.permutations(facts)} == {"not_eligible"}
+
+
 def test_decisions_of_one_instant_are_read_with_caution():
     facts = [decision("c"), decision("c", outcome="fail")]
     assert ask(ONE, facts).status == ask(ONE, facts[::-1]).status == "not_eligible"
@@ -287,6 +300,15 @@ def test_what_was_recorded_later_was_not_known():
         for known_at in ("2026-02-28", "2026-03-01", "2026-04-01", None)
     }
     assert list(known.values()) == ["not_eligible", "eligible", "not_eligible", "not_eligible"]
+
+
+@pytest.mark.parametrize("day", ["30", "31"])
+def test_the_last_day_of_a_fact_still_counts(day):
+    fact = {"t": "certified", "at": "2026-03-01", "until": "2026-03-31"}
+    points = {"t": "points", "at": "2026-03-01", "until": "2026-03-31", "ledger": "l", "key": "k", "value": 1}
+    rule = {"all_of": [{"fact": {"type": "certified"}}, {"points": {"ledger": "l", "at_least": 1}}]}
+    assert ask(rule, [fact, points], as_of=f"2026-03-{day}").status == "eligible"
+    assert ask(rule, [fact, points], as_of="2026-04-01").status == "not_eligible"
 
 
 # --- awards -------------------------------------------------------------------

@@ -12,6 +12,7 @@ import json
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,14 @@ class Eligibility:
         lines += [f"  {reason.path or 'rule'}: {reason.value} ({reason.code})" for reason in self.reasons]
         lines += [f"  to do at {gap.path or 'rule'}: {gap.who} {gap.action}" for gap in self.missing]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(reason.path or 'rule')}</td><td>{reason.value}</td><td>{reason.code}</td></tr>"
+            for reason in self.reasons
+        )
+        heading = escape(f"{self.badge} of {self.subject}: {self.status}")
+        return f"<table><caption>{heading}. {escape(self.sentence)}</caption>{rows}</table>"
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values; times stay datetimes."""
