@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from assess.cli.console import DEFAULT_BANKS, Banks, By, CommandError, account, find_bank_folder, out, table
-from assess.errors import InvalidResponses
+from assess.errors import CalibrationError, InvalidResponses
 from assess.progress import bar
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def publish(
 
     try:
         found = Calibration.from_json(calibration.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError) as fault:
+    except (OSError, ValueError, KeyError, CalibrationError) as fault:
         raise CommandError(
             f"{calibration}: this is not a calibration that `assess calibrate` wrote ({fault})"
         ) from None

@@ -119,11 +119,7 @@ class Database:
             if first[row.learner] == row.session:
                 by_session.setdefault(row.session, []).append(row)
         if not by_session:
-            other = (
-                ""
-                if sandbox is not False
-                else "; sandbox learners are counted apart (sandbox=True, --sandbox)"
-            )
+            other = "" if sandbox else "; sandbox learners are counted apart (sandbox=True, --sandbox)"
             raise InvalidResponses(f"nobody has finished a session of {course} yet{other}")
         counts: dict[str, int] = {}
         persons: list[str] = []

@@ -1,0 +1,236 @@
+"""Single commands: banks, files, keys, and every refusal as one sentence with exit code 2."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+
+import pytest
+
+from tests.shared import needs_shared, shared
+
+
+def test_the_version_is_printed(assess):
+    assert assess("version").out.startswith("assess 0.")
+
+
+def test_help_names_every_command(assess):
+    text = assess("--help").out
+    for command in [
+        "serve",
+        "demo",
+        "bank",
+        "keys",
+        "activate",
+        "simulate",
+        "calibrate",
+        "publish",
+        "replay",
+        "doctor",
+        "version",
+    ]:
+        assert command in text
+
+
+def test_an_error_of_the_command_line_itself_has_exit_code_2(assess):
+    done = assess("calibrate")
+    assert done.code == 2
+    assert "Traceback" not in done.err
+
+
+# --- banks -----------------------------------------------------------------------
+
+
+def test_a_good_bank_has_exit_code_0_and_a_faulty_one_1(assess, banks):
+    done = assess("bank", "check", banks)
+    assert (done.code, "0 errors, 1 warnings" in done.out) == (0, True)
+    path = banks / "toys" / "toy" / "items" / "toy-001.v1.yaml"
+    path.write_text(path.read_text().replace("key: a", "key: z"))
+    done = assess("bank", "check", banks)
+    assert done.code == 1
+    assert "error: toys/toy/items/toy-001.v1.yaml: key: 'z' is not one of the options" in done.out
+
+
+def test_a_folder_that_is_not_there_is_named(assess, tmp_path):
+    done = assess("bank", "check", tmp_path / "nowhere")
+    assert done.code == 2
+    assert "there is no such folder" in done.err
+
+
+def test_a_bank_is_sealed_once(assess, banks):
+    assert "toy: 16 files sealed" in assess("bank", "seal", banks).out
+    assert "toy: all published files were sealed" in assess("bank", "seal", banks).out
+
+
+def test_a_changed_judgement_gives_a_new_version(assess, banks):
+    course = banks / "toys" / "toy"
+    path = course / "items" / "toy-001.v1.yaml"
+    path.write_text(path.read_text().replace("just_proficient: 0.85", "just_proficient: 0.8"))
+    done = assess("bank", "judge", "toy")
+    assert done.code == 0
+    assert (course / "parameters" / "toy-judged.v2.yaml").is_file()
+    assert "10 units on scale toy/0" in done.out
+
+
+def test_items_are_listed_and_shown(assess, banks):
+    done = assess("bank", "preview", "toy")
+    assert "toy-009.v1" in done.out
+    assert "multiple_response" in done.out
+    done = assess("bank", "preview", "toy", "toy-001")
+    assert "tool number 1" in done.out
+    assert "key: a" in done.out
+    done = assess("bank", "preview", "toy", "toy-999")
+    assert done.code == 2
+    assert "'toy-999' is not an item of toy" in done.err
+
+
+# --- files -----------------------------------------------------------------------
+
+
+def _write(tmp_path, text):
+    path = tmp_path / "answers.csv"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "message"),
+    [
+        ("", (), "the file is empty"),
+        ("person,i1\np1,yes\n", (), "row 1, column 'i1': 'yes' is not a category"),
+        ("person,i1,i2\np1,1,1\np2,1,0\np3,1,1\n", (), "items without variation: 'i1'"),
+        ("person,i1,i2,i3\np1,1,1,0\np2,1,0,0\n", (), "looks transposed"),
+        ("person,i1,i2\np1,1,1\np2,0,0\np3,1,0\n", ("--model", "9PL"), "9PL"),
+        ("person,i1,i2\np1,1,1\np2,0,0\np3,1,0\n", ("--engine", "R"), "engine is 'R'"),
+    ],
+)
+def test_a_bad_file_is_one_sentence(assess, tmp_path, text, more, message):
+    done = assess("calibrate", _write(tmp_path, text), *more)
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_file_that_is_not_there_is_named(assess, tmp_path):
+    done = assess("calibrate", tmp_path / "nowhere.csv")
+    assert done.code == 2
+    assert "there is no such file" in done.err
+
+
+def test_a_calibration_from_a_file_needs_its_course_to_be_published(assess, banks, tmp_path):
+    rows = [f"p{i},{i % 2},{(i // 2) % 2},{(i // 3) % 2}" for i in range(60)]
+    done = assess("calibrate", _write(tmp_path, "\n".join(["person,i1,i2,i3", *rows])), "--model", "Rasch")
+    assert done.code == 0, done.err
+    written = tmp_path / "var" / "calibrations" / "answers-rasch.json"
+    done = assess("publish", written, "--reason", "x")
+    assert done.code == 2
+    assert "add --course" in done.err
+    done = assess("publish", written, "--reason", "x", "--course", "toy")
+    assert done.code == 2
+    assert "i1" in done.err
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("name", "arguments", "log_likelihood"),
+    [
+        ("numeracy", ("--items", "scored_*"), -7176.404),
+        ("hci_raw_options", ("--items", "item*", "--key", "hci_key"), -7526.749),
+    ],
+)
+def test_real_responses_reach_the_published_log_likelihood(assess, tmp_path, name, arguments, log_likelihood):
+    paths = [str(shared("data", f"{a}.csv")) if a == "hci_key" else a for a in arguments]
+    done = assess("calibrate", shared("data", f"{name}.csv"), "--model", "2PL", *paths)
+    assert done.code == 0, done.err
+    stored = json.loads((tmp_path / "var" / "calibrations" / f"{name}-2pl.json").read_text())
+    assert stored["converged"]
+    # The reference is printed to three digits and stopped at changes below 1e-9.
+    assert stored["log_likelihood"] == pytest.approx(log_likelihood, abs=0.002)
+
+
+# --- keys, activation, doctor -------------------------------------------------------
+
+
+def test_a_key_is_made_listed_and_ended(assess):
+    done = assess("keys", "create", "platform", "--scope", "read-status", "--sandbox")
+    assert done.code == 0, done.err
+    assert "ask_test_" in done.out
+    key = done.out.split()[0]
+    listed = assess("keys", "list").out
+    assert key in listed
+    assert "ask_test_" not in listed
+    assert assess("keys", "revoke", key).code == 0
+    done = assess("keys", "create", "platform", "--scope", "everything")
+    assert done.code == 2
+    assert "is no scope" in done.err
+
+
+def test_an_activation_needs_a_reason_and_a_form(assess, banks):
+    done = assess("activate", "toy-fixed", "--reason", " ")
+    assert done.code == 2
+    assert "needs a reason" in done.err
+
+
+def test_a_locked_database_says_what_to_do(assess, banks, tmp_path):
+    from assess.delivery.settings import Settings
+    from assess.delivery.store import open_store
+
+    store = open_store(Settings.from_environment())
+    try:
+        done = assess("activate", "toy-fixed", "--reason", "x")
+        assert done.code == 2
+        assert "--server http://127.0.0.1:8000 --key" in done.err
+        done = assess("simulate", "toy", "--learners", 2)
+        assert done.code == 2
+        assert "--server http://127.0.0.1:8000 --key ask_test_" in done.err
+        assert assess("keys", "list").code == 0
+    finally:
+        store.close()
+
+
+def test_a_server_needs_a_key(assess, banks):
+    done = assess("activate", "toy-fixed", "--reason", "x", "--server", "http://127.0.0.1:9")
+    assert (done.code, "add --key" in done.err) == (2, True)
+    done = assess("simulate", "toy", "--server", "http://127.0.0.1:9", "--key", "ask_live_x")
+    assert (done.code, "a test key" in done.err) == (2, True)
+
+
+def test_a_server_that_does_not_answer_is_named(assess, banks):
+    address = "http://127.0.0.1:9"
+    done = assess("activate", "toy-fixed", "--reason", "x", "--server", address, "--key", "ask_live_x")
+    assert (done.code, "does not answer" in done.err) == (2, True)
+    done = assess("simulate", "toy", "--learners", 1, "--server", address, "--key", "ask_test_x")
+    assert (done.code, "does not answer" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("command", [("serve",), ("demo",), ("serve", "--demo")])
+def test_a_port_that_is_taken_says_which_to_take(assess, command):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = assess(*command, "--port", port)
+    assert done.code == 2
+    assert f"port {port} is taken; type: PORT={port + 1} make run" in done.err
+
+
+def test_the_doctor_says_what_is_live_and_what_is_wrong(assess, banks):
+    done = assess("doctor")
+    assert done.code == 1
+    assert "there is no database at" in done.out
+    assert assess("activate", "toy-fixed", "--reason", "x").code == 0
+    done = assess("doctor")
+    assert done.code == 0
+    assert "toy-fixed" in done.out
+
+
+def test_the_command_line_loads_nothing_heavy_to_print_help():
+    import subprocess
+
+    script = (
+        "import sys, assess.cli; "
+        "print(*sorted({'pandas', 'scipy', 'sqlalchemy', 'fastapi', 'uvicorn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
