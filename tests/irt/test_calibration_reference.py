@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assess.irt.calibration import Beta, Calibration, CalibrationOptions, Normal, calibrate
+from assess.irt.calibration import Beta, Calibration, CalibrationOptions, Normal, Prior, calibrate
 from assess.irt.models import ItemParameters
 from tests.shared import SHARED, needs_shared, shared
 
@@ -56,7 +56,7 @@ def run(name: str) -> Calibration:
     model = MODELS.get(case["model"], case["model"])
     if model == "Rasch" and frame.max().max() > 1:
         model = "PCM"
-    priors = None
+    priors: dict[str, Prior] | None = None
     if name.endswith("betaprior"):
         priors = {"c": Beta(5.0, 17.0)}
     elif name.endswith("normprior"):
@@ -83,7 +83,7 @@ def test_a_calibration_equals_its_reference(name: str) -> None:
         estimates = table(expected["items_irt"], "est")
         errors = table(expected["items_irt"], "se")
         renamed = {"g": "c", "u": "d"}
-        for column in estimates:
+        for column in map(str, estimates.columns):
             own = renamed.get(column, column)
             if own not in frame:
                 assert column == "u"
@@ -283,7 +283,9 @@ def test_real_data_reach_the_published_log_likelihood(name: str, value: float) -
         frame = pd.DataFrame({item: (raw[item] == key[item]).astype(int) for item in key.index})
     else:
         frame = pd.read_csv(shared("data", f"{name}.csv"))
-        frame = frame[[c for c in frame if c.startswith("scored_" if name == "numeracy" else "Q")]]
+        frame = frame[
+            [c for c in frame.columns if str(c).startswith("scored_" if name == "numeracy" else "Q")]
+        ]
     calibration = calibrate(frame, "2PL")
     assert calibration.log_likelihood == pytest.approx(value, abs=6e-4)
     published = pd.read_csv(shared("data", f"ref_{name}_2pl_mml.csv"))

@@ -128,6 +128,8 @@ def covariance(
 
 def safe_inverse(matrix: FloatArray) -> tuple[FloatArray, float]:
     """Inverse and condition number; nan rows for directions that hold no information."""
+    if not matrix.size:
+        return matrix, float("nan")
     scale = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
     values, vectors = np.linalg.eigh(matrix / scale[:, None] / scale)
     top = float(values.max())

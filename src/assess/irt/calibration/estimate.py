@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 import assess
 from assess.errors import CalibrationError, ConvergenceWarning
 from assess.irt.calibration.covariance import Covariance, covariance
-from assess.irt.calibration.fit import Fit, fit, point_fit, tolerance
+from assess.irt.calibration.fit import Fit, fit, point_fit, tolerance, too_steep
 from assess.irt.calibration.layout import Layout, to_natural, to_parameters
 from assess.irt.calibration.options import CalibrationOptions, Prior, Priors
 from assess.irt.calibration.prepare import Prepared, data_hash, prepare, require_persons
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-STEEPEST = 15.0
 # how far below the maximum a solution of girth may lie, in units of log-likelihood
 GIRTH_TOLERANCE = 0.1
 
@@ -200,7 +199,7 @@ def _result(
     eta = fitted.eta
     expectation = optimum.point.expectation
     decrement = optimum.decrement if errors is None else min(errors.decrement, optimum.decrement)
-    unbounded = _unbounded(layout, eta)
+    unbounded = too_steep(layout, eta)
     converged = optimum.converged and not unbounded and decrement <= 10.0 * enough
     if not converged:
         what = (
@@ -255,22 +254,6 @@ def _result(
             "n_nodes": int(expectation.state.theta.size),
         },
     )
-
-
-def _unbounded(layout: Layout, eta: FloatArray) -> tuple[str, ...]:
-    """Items whose slope ran away: in units of the population's spread no item is that steep."""
-    sd = float(np.exp(layout.population(eta)[:, 1]).max())
-    out = []
-    for j, item in enumerate(layout.items):
-        n_slopes = item.n_categories - 1 if item.model == "NRM" else 1
-        own = eta[layout.offsets[j] : layout.offsets[j] + n_slopes]
-        if (
-            item.fixed is None
-            and item.model not in ("Rasch", "PCM", "RSM")
-            and np.abs(own).max() * sd > STEEPEST
-        ):
-            out.append(item.id)
-    return tuple(out)
 
 
 def _lost(layout: Layout, item: str, errors: Mapping[str, float]) -> bool:

@@ -171,7 +171,9 @@ class Graded(Family):
 
     def _boundaries(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """sigma(x_k) at the nodes (n, K-1, Q), and 1 / (exp(delta_k) - 1), (n, K-2)."""
-        return expit(self._linear(eta)), 1.0 / np.expm1(-np.diff(eta[:, 1:], axis=1))
+        # beyond 700 the exponential overflows, and its inverse is nothing anyway
+        gap = np.minimum(-np.diff(eta[:, 1:], axis=1), 700.0)
+        return expit(self._linear(eta)), 1.0 / np.expm1(gap)
 
     def scores(self, eta: FloatArray, log_p: FloatArray) -> FloatArray:
         upper, gap = self._boundaries(eta)

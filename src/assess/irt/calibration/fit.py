@@ -32,6 +32,8 @@ SINGLE_PRECISION_DECREMENT = 1e-5
 EXACT_UP_TO = 5e8
 PERSONS_PER_PARAMETER = 15
 ROUNDS = 4
+FINEST = 0.05
+STEEPEST = 15.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ def fit(
         n_iterations += optimum.n_iterations
         start, em_steps = optimum.point.expectation.state.eta, 0
         theta = _better_nodes(optimum.point, layout, objective.likelihood.theta, options, sample)
-        if theta is None or n_iterations >= options.max_iterations:
+        if theta is None or not optimum.converged or n_iterations >= options.max_iterations:
             break
         objective = Objective(Likelihood(layout, theta, objective.likelihood.blocks, workers), prior)
         if small is not None:
@@ -146,6 +148,7 @@ def _maximise(
     if point is None:
         return None
     single = _single_precision(objective)
+    layout = objective.likelihood.layout
 
     def report(iteration: int, value: float, decrement: float) -> None:
         progress(
@@ -161,6 +164,7 @@ def _maximise(
         em_steps=em_steps,
         noise=2e-5 * np.sqrt(n_persons) if single else 1e-11 * abs(point.value),
         report=report,
+        runaway=lambda point: bool(too_steep(layout, point.expectation.state.eta, 2.0 * STEEPEST)),
     )
 
 
@@ -228,8 +232,8 @@ def _better_nodes(
     busy = point.expectation.group_mass.sum(axis=0) > 0.5
     sharpest = float(information[busy].max(initial=0.0)) ** -0.5 if busy.any() else np.inf
     finer = None
-    if spacing > 1.02 * max(sharpest, 0.02):
-        finer = max(0.9 * sharpest, 0.02)
+    if spacing > 1.02 * max(sharpest, FINEST):
+        finer = max(0.9 * sharpest, FINEST)
     if finer is None and options.theta_range is not None:
         return None
     wanted = nodes(layout, state.eta, options, finer or spacing)
@@ -265,6 +269,19 @@ def _start(
                 eta[old : old + size] = ordered.eta[new : new + size]
         eta[layout.offsets[-1] :] = ordered.eta[easier.offsets[-1] :]
     return eta
+
+
+def too_steep(layout: Layout, eta: FloatArray, limit: float = STEEPEST) -> tuple[str, ...]:
+    """Items whose slope ran away: in units of the population's spread no item is that steep."""
+    sd = float(np.exp(layout.population(eta)[:, 1]).max())
+    out = []
+    for j, item in enumerate(layout.items):
+        n_slopes = item.n_categories - 1 if item.model == "NRM" else 1
+        own = eta[layout.offsets[j] : layout.offsets[j] + n_slopes]
+        free = item.fixed is None and item.model not in UNIT_SLOPE
+        if free and float(np.abs(own).max()) * sd > limit * n_slopes:
+            out.append(item.id)
+    return tuple(out)
 
 
 def _silent(done: int, total: int | None, message: str) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, qr, solve_triangular
 
 from assess.irt.calibration.likelihood import Expectation, Likelihood
 from assess.irt.calibration.priors import LogPrior
@@ -32,6 +32,7 @@ FloatArray = NDArray[np.float64]
 LONGEST_STEP = 2.0
 MEMORY = 6
 HALVINGS = 30
+SMALLEST_SHARE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,21 +133,26 @@ def factored(matrix: FloatArray) -> tuple[FloatArray, bool] | None:
 
 
 def positive(observed: FloatArray, complete: FloatArray) -> tuple[FloatArray, bool]:
-    """Factor of the observed information, mixed with the complete-data one until it is positive definite.
+    """Factor of the observed information, made positive definite where it is not.
 
-    Far from the maximum the missing information can outweigh what is there;
-    the complete-data matrix is what an EM step would use.
+    Far from the maximum the missing information can outweigh what is there.
+    In the metric of the complete-data information (that of an EM step) the
+    eigenvalues lie below one; negative ones are turned round, so that the step
+    leads away from a saddle, and none is left below a hundredth.
     """
-    for share in (0.0, 0.05, 0.2, 0.5, 1.0):
-        factor = factored((1.0 - share) * observed + share * complete)
-        if factor is not None:
-            return factor
-    ridge = 1e-6 * float(np.trace(complete)) / complete.shape[0] + 1e-8
-    while True:
-        factor = factored(complete + ridge * np.eye(complete.shape[0]))
-        if factor is not None:
-            return factor
-        ridge *= 100.0
+    factor = factored(observed)
+    if factor is not None:
+        return factor
+    ridge = 0.0
+    while (base := factored(complete + ridge * np.eye(complete.shape[0]))) is None:
+        ridge = max(100.0 * ridge, 1e-8 + 1e-8 * float(np.trace(complete)))
+    root = np.triu(base[0])
+    inner = solve_triangular(root, observed, trans=1)
+    inner = solve_triangular(root, inner.T, trans=1)
+    values, vectors = np.linalg.eigh(0.5 * (inner + inner.T))
+    half = (np.sqrt(np.maximum(np.abs(values), SMALLEST_SHARE))[:, None] * vectors.T) @ root
+    upper = np.asarray(qr(half, mode="r", check_finite=False)[0])
+    return upper, False
 
 
 def maximise(
@@ -159,6 +165,7 @@ def maximise(
     em_steps: int,
     noise: float,
     report: Callable[[int, float, float], None],
+    runaway: Callable[[Point], bool],
 ) -> Optimum:
     """Maximise an objective.
 
@@ -172,17 +179,19 @@ def maximise(
         Rounding error of the objective; smaller decreases are not decreases.
     report : callable
         Called with iteration, objective and decrement; may raise to cancel.
+    runaway : callable
+        Whether a point is on its way to infinity, so that going on is in vain.
     """
     point = start
     trace = [point.value]
     metric: _Metric | None = None
     decrement, previous = np.inf, np.inf
-    since_fresh = 0
+    since_fresh, fallback = 0, False
     if point.gradient.size == 0:
         return Optimum(point, True, 0, 0.0, tuple(trace))
     for iteration in range(1, max_iterations + 1):
         in_em = iteration <= em_steps
-        if in_em:
+        if in_em or fallback:
             metric = _Metric(positive(complete := objective.complete(point), complete))
         elif metric is None or iteration == em_steps + 1 or (decrement > 0.1 * previous and since_fresh > 1):
             metric = _Metric(positive(information(point), objective.complete(point)))
@@ -196,13 +205,18 @@ def maximise(
             return Optimum(point, True, iteration - 1, decrement, tuple(trace))
         new = _search(objective, point, direction, decrement, noise)
         if new is None:
-            if in_em or since_fresh == 1:
+            # first a fresh matrix, then an EM step, then give up
+            if in_em or fallback:
                 break
-            metric = None
+            fallback, metric = since_fresh == 1, None
             continue
+        if fallback:
+            fallback, since_fresh = False, 2
         metric.remember(new.xi - point.xi, point.gradient - new.gradient)
         point = new
         trace.append(point.value)
+        if runaway(point):
+            break
     return Optimum(point, False, min(iteration, max_iterations), decrement, tuple(trace))
 
 

@@ -14,6 +14,9 @@ from assess.irt.calibration.priors import priors_of
 
 FloatArray = NDArray[np.float64]
 
+PERSONS_USED = 3_000
+RARE = 20
+
 
 def starting_values(sample: Sample, layout: Layout, priors: Priors) -> FloatArray:
     """A natural vector near enough to the maximum for EM to take over.
@@ -22,6 +25,9 @@ def starting_values(sample: Sample, layout: Layout, priors: Priors) -> FloatArra
     intercepts from the (cumulative) proportions, group means from the groups'
     standardised mean scores.
     """
+    whole = sample
+    if sample.n_persons > PERSONS_USED:
+        sample = sample.take(np.linspace(0, sample.n_persons - 1, PERSONS_USED).astype(np.int64))
     codes = sample.categories
     given = codes >= 0
     top = np.array([item.n_categories - 1 for item in layout.items])
@@ -42,7 +48,7 @@ def starting_values(sample: Sample, layout: Layout, priors: Priors) -> FloatArra
             eta[place] = item.fixed
             continue
         a = common if unit[j] else float(slopes[j])
-        counts = np.bincount(codes[given[:, j], j], minlength=item.n_categories) + 0.25
+        counts = _counts(sample, whole, j, item.n_categories)
         a_in = 1.0 if item.model in ("Rasch", "PCM", "RSM") else a
         held = priors_of(item.id, priors)
         eta[place] = _item_start(item.model, item.n_categories, a_in, a, counts / counts.sum(), held)
@@ -58,6 +64,16 @@ def starting_values(sample: Sample, layout: Layout, priors: Priors) -> FloatArra
         if layout.free_sd[g] and any(unit):
             eta[at + 1] = np.log(np.clip(common, 0.3, 3.0))
     return layout.restriction.natural(layout.restriction.free(eta))
+
+
+def _counts(sample: Sample, whole: Sample, j: int, n_categories: int) -> FloatArray:
+    """Category counts of an item, from everybody where the sample shows some category rarely."""
+    for part in (sample, whole):
+        column = part.categories[:, j]
+        counts = np.bincount(column[column >= 0], minlength=n_categories)
+        if counts.min() >= RARE:
+            break
+    return np.asarray(counts + 0.25, dtype=np.float64)
 
 
 def _slopes(deviation: FloatArray, given: NDArray[np.bool_]) -> FloatArray:
