@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import importlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from datetime import datetime
@@ -24,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assess import __version__, errors
-from assess.delivery import schemas
+from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
 from assess.delivery.security import new_id
 from assess.delivery.service import Services, open_services, sessions
@@ -115,27 +114,16 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         openapi_url="/v1/openapi.json",
     )
     app.state.settings = settings
-    pages = _pages()
     for router in ROUTERS:
         app.include_router(router)
-    if pages is not None:
-        app.include_router(pages.router)
-    static = Path(__file__).parent / "static"
-    if static.is_dir():
-        app.mount("/static", StaticFiles(directory=static), name="static")
-    _handle_problems(app, getattr(pages, "problem_page", None) if pages else None)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    answer = _handle_problems(app, pages.problem_page)
     _document(app)
-    app.add_middleware(Shell, max_body_bytes=settings.max_body_bytes, secure=settings.secure_cookies)
+    app.add_middleware(
+        Shell, max_body_bytes=settings.max_body_bytes, secure=settings.secure_cookies, on_fault=answer
+    )
     return app
-
-
-def _pages() -> Any:
-    """The pages, if this installation has them."""
-    try:
-        pages = importlib.import_module("assess.delivery.pages")
-    except ModuleNotFoundError:
-        return None
-    return pages if hasattr(pages, "router") else None
 
 
 async def _sweep(services: Services) -> None:
@@ -209,14 +197,19 @@ def _place(parts: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in parts if part not in ("query", "path", "body", "header"))
 
 
+_Answer = Callable[[Request, Exception], Awaitable[Response]]
+
+
 def _handle_problems(
-    app: FastAPI, page: Callable[[Request, schemas.Problem], Awaitable[Response]] | None
-) -> None:
+    app: FastAPI, page: Callable[[Request, schemas.Problem], Awaitable[Response]]
+) -> _Answer:
+    """Answer every error as a problem document, or as a page where pages are."""
+
     async def answer(request: Request, fault: Exception) -> Response:
         found = problem(request, fault)
         if found.status >= 500:
             log.error("request %s: %s", found.request_id, type(fault).__name__, exc_info=fault)
-        if page is not None and not request.url.path.startswith("/v1/"):
+        if not request.url.path.startswith("/v1/"):
             response = await page(request, found)
         else:
             response = Response(schemas.encode(found), found.status, media_type="application/problem+json")
@@ -228,8 +221,9 @@ def _handle_problems(
             response.headers.update(fault.headers)
         return response
 
-    for kind in (errors.AssessError, RequestValidationError, HTTPException, Exception):
+    for kind in (errors.AssessError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
+    return answer
 
 
 def _document(app: FastAPI) -> None:
@@ -248,10 +242,14 @@ def _document(app: FastAPI) -> None:
 
 
 class Shell:
-    """Around every request: an id, a limit on the body, and headers that every reply has."""
+    """Around every request: an id, a limit on the body, and headers that every reply has.
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, secure: bool) -> None:
+    Faults that nobody expected are answered here, so that this reply has them too.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, secure: bool, on_fault: _Answer) -> None:
         self._app = app
+        self._on_fault = on_fault
         self._limit = max_body_bytes
         extra = ((b"strict-transport-security", b"max-age=31536000"),) if secure else ()
         self._headers = (*_HEADERS, *extra)
@@ -264,10 +262,12 @@ class Shell:
         scope.setdefault("state", {})["request_id"] = request_id
         if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
             # No id holds this character, and PostgreSQL would not even compare it.
-            scope = {**scope, "path": "/unknown", "raw_path": b"/unknown", "query_string": b""}
+            path = "/v1/unknown" if scope["path"].startswith("/v1/") else "/unknown"
+            scope = {**scope, "path": path, "raw_path": path.encode(), "query_string": b""}
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         too_large = not declared.isdigit() or int(declared) > self._limit
         received = 0
+        started = False
 
         async def limited() -> Message:
             nonlocal received
@@ -280,7 +280,9 @@ class Shell:
             return message
 
         async def dressed(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = list(message.get("headers", ()))
                 present = {name.lower() for name, _ in headers}
                 headers += [header for header in self._headers if header[0] not in present]
@@ -290,4 +292,10 @@ class Shell:
                 message["headers"] = headers
             await send(message)
 
-        await self._app(scope, limited, dressed)
+        try:
+            await self._app(scope, limited, dressed)
+        except Exception as fault:
+            if started:
+                raise
+            response = await self._on_fault(Request(scope), fault)
+            await response(scope, limited, dressed)

@@ -9,18 +9,18 @@ from typing import Any
 
 from assess import __version__
 from assess.delivery import schemas
+from assess.delivery.receipts import rfc3339
 from assess.delivery.security import digest, new_id, new_token
 from assess.delivery.service import changes, finishing, learners, status
+from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.standing import Moment, with_decision, with_session
+from assess.delivery.service.standing import Moment, with_decision, with_fact, with_session
 from assess.delivery.store import Writes
 from assess.delivery.store.reading import LearnerRecords
-from assess.delivery.store.rows import DecisionRow, Learner, OfferRow, Session, Stored, Update
+from assess.delivery.store.rows import DecisionRow, Fact, Learner, OfferRow, Session, Stored, Update
 from assess.errors import Forbidden, FormNotActive, InvalidRequest, NotFound, StaleSession
 from assess.session import Release, SessionState, start, step, with_offer
 from assess.standards.records import canonical_json, sha256
-
-_DECIDED = ("passed", "not_passed", "undetermined", "incomplete", "pending")
 
 
 async def force(
@@ -39,7 +39,7 @@ async def force(
     InvalidRequest
         The state is none of `schemas.SANDBOX_STATES`.
     FormNotActive
-        The course is assessed elsewhere, or nothing is live.
+        The course is assessed here, and no form of it is live.
     """
     if not scope.sandbox:
         raise Forbidden(
@@ -58,12 +58,10 @@ async def _force(
 ) -> schemas.CourseStatus:
     now = services.clock()
     shelf = await services.catalogue.shelf(scope.tenant)
-    shelf.course(course)
+    external = shelf.course(course).assessed == "external"
     forms = [release for release in shelf.course_forms(course) if not release.practice]
-    if not forms:
-        raise FormNotActive(
-            f"course {course} has no active form here that decides; attest a decision instead"
-        )
+    if not (forms or external):
+        raise FormNotActive(f"course {course} has no active form here that decides")
     try:
         before = await learners.records(services, scope, learner)
     except NotFound:
@@ -71,6 +69,10 @@ async def _force(
         maker = replace(scope, rights=frozenset({"deliver"}))
         await learners.upsert(services, maker, id=learner, external_ids=[])
         before = await learners.records(services, scope, learner)
+    if external:
+        await _force_external(services, scope, before, shelf, course, state)
+        records = await learners.records(services, scope, learner)
+        return status.status_at(records, shelf, course, Moment.at(services.clock()))
     updates, after = _taken_back(before, course)
     rows: tuple[Stored, ...] = ()
     decisions: tuple[DecisionRow, ...] = ()
@@ -97,6 +99,46 @@ async def _force(
     await services.store.commit(writes)
     records = await learners.records(services, scope, learner)
     return status.status_at(records, shelf, course, Moment.at(services.clock()))
+
+
+async def _force_external(
+    services: Services, scope: Scope, before: LearnerRecords, shelf: Shelf, course: str, state: str
+) -> None:
+    """The same for a course that is assessed elsewhere: a decision fact, instead of those before."""
+    if state == "in_progress":
+        raise InvalidRequest("what goes on elsewhere is not known here", path="state")
+    now = services.clock()
+    at = rfc3339(now)
+    after, updates = before, []
+    for fact in before.facts:
+        if fact.t != "decision" or fact.data.get("course") != course or fact.void_at is not None:
+            continue
+        voided = replace(fact, void_at=at, void_recorded_at=now, void_reason="forced in the sandbox")
+        after = with_fact(after, voided)
+        key = {"tenant": fact.tenant, "id": fact.id}
+        values = {name: getattr(voided, name) for name in ("void_at", "void_recorded_at", "void_reason")}
+        updates.append(Update(Fact, key, values, {"void_at": None}))
+    rows: tuple[Stored, ...] = ()
+    if state != "not_started":
+        forced = Fact(
+            tenant=scope.tenant,
+            id=new_id("fct"),
+            source="sandbox",
+            t="decision",
+            subject=before.learner.id,
+            at=at,
+            recorded_at=now,
+            void_at=None,
+            void_recorded_at=None,
+            void_reason=None,
+            sandbox=True,
+            data={"course": course, "outcome": state},
+        )
+        rows = (forced,)
+        after = with_fact(after, forced)
+    told = changes.events(before, after, shelf, now=now, cause="fact", reason_id="sandbox")
+    updates.append(finishing.moved(before.learner))
+    await services.store.commit(Writes(scope.tenant, tuple(updates), inserts=rows, changes=told))
 
 
 def _taken_back(records: LearnerRecords, course: str) -> tuple[tuple[Update, ...], LearnerRecords]:

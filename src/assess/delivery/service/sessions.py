@@ -346,7 +346,7 @@ async def view(services: Services, scope: Scope, session: str) -> schemas.Sessio
         language=state.start.language,
         started_at=row.started_at,
         expires_at=state.closes_at,
-        seconds_left=state.seconds_left(now),
+        seconds_left=None if state.ending is not None else state.seconds_left(now),
         practice=row.practice,
         sandbox=row.sandbox,
     )

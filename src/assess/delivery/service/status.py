@@ -71,7 +71,7 @@ def status_at(records: LearnerRecords, shelf: Shelf, course_id: str, moment: Mom
             step = msgspec.structs.replace(step, action="wait", not_before=None)
     elif (fact := attested(records, course_id, moment, zone(shelf, course))) is not None:
         decision = _attested_decision(fact, course, shelf)
-        state, passed = "decided", {"passed": True, "not_passed": False}.get(decision.status)
+        state, passed, pending = _attested_state(decision, accepted)
         if passed:
             step = msgspec.structs.replace(step, action="none", not_before=None)
     else:
@@ -81,6 +81,8 @@ def status_at(records: LearnerRecords, shelf: Shelf, course_id: str, moment: Mom
             if s.course == course_id and s.state != "reset" and not s.practice and s.started_at <= at
         ]
         state = "in_progress" if started else "not_started"
+        if course.assessed == "external":
+            step = msgspec.structs.replace(step, action="start")
     return schemas.CourseStatus(
         schema=SCHEMA,
         learner=records.learner.id,
@@ -111,6 +113,16 @@ def _state(speaking: Spoken, accepted: bool) -> tuple[str, bool | None, schemas.
         reason = "awaiting_calibration" if judged else "awaiting_standard"
         return "pending", None, schemas.Pending(reason=reason, since=row.decided_at)
     return "decided", {"passed": True, "not_passed": False}.get(row.status), None
+
+
+def _attested_state(
+    decision: schemas.StatusDecision, accepted: bool
+) -> tuple[str, bool | None, schemas.Pending | None]:
+    if decision.status in ("void", "incomplete"):
+        return decision.status, None, None
+    if decision.status == "pending" or (decision.provisional and not accepted):
+        return "pending", None, schemas.Pending(reason="under_review", since=decision.decided_at)
+    return "decided", {"passed": True, "not_passed": False}.get(decision.status), None
 
 
 def _decision(speaking: Spoken) -> schemas.StatusDecision:

@@ -1,0 +1,83 @@
+"""Fixtures of delivery: a world on SQLite, and stores on both databases."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from assess.delivery.service import keys
+from assess.delivery.settings import Settings
+from assess.delivery.store import Store, open_store
+from tests.delivery.world import DOCUMENTS, Clock, World, application
+from tests.delivery.world import settings as world_settings
+
+
+def open_world(found: Settings, clock: Clock, known: dict[str, str] | None = None) -> Iterator[World]:
+    """A running application with everything live, and a live and a test key with every scope."""
+    app = application(found, clock)
+    with TestClient(app) as client:
+        world = World(app, client, clock, keys.local(found.tenant, "test"))
+        if known is None:
+            for make in DOCUMENTS:
+                world.activate(make())
+            world.keys["live"] = world.key()
+            world.keys["test"] = world.key(sandbox=True)
+        else:
+            world.keys |= known
+        yield world
+
+
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A seeded SQLite file that tests copy, and its keys."""
+    folder = tmp_path_factory.mktemp("seeded")
+    (world,) = open_world(world_settings(folder), Clock())
+    return folder / "assess.db", dict(world.keys)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return world_settings(tmp_path)
+
+
+@pytest.fixture
+def world(settings: Settings, clock: Clock, seeded: tuple[Path, dict[str, str]]) -> Iterator[World]:
+    path, known = seeded
+    assert settings.sqlite_path is not None
+    shutil.copyfile(path, settings.sqlite_path)
+    yield from open_world(settings, clock, known)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def both_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings on SQLite, then on PostgreSQL."""
+    if request.param == "sqlite":
+        return world_settings(tmp_path)
+    url: Any = request.getfixturevalue("pg_url")
+    return world_settings(tmp_path, database_url=url)
+
+
+@pytest.fixture
+def store(both_settings: Settings) -> Iterator[Store]:
+    """An empty store, on SQLite, then on PostgreSQL."""
+    opened = open_store(both_settings)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@pytest.fixture
+def both_worlds(both_settings: Settings, clock: Clock) -> Iterator[World]:
+    """A world on SQLite, then on PostgreSQL."""
+    yield from open_world(both_settings, clock)
