@@ -85,9 +85,9 @@ def _answer_by_keyboard(page: Page) -> None:
         expect(page.locator("#spoken")).to_have_text("Talk about it. Now number 2 of 3.")
         page.keyboard.press("Enter")
     elif kind == "matching":
-        for option, letter in (("1", "P"), ("2", "T")):
+        for option, number in (("1", "1"), ("2", "2")):
             _tab_to(page, f"#match-{option}")
-            page.keyboard.press(letter)
+            page.keyboard.press(number)
     else:
         _tab_to(page, "#answer-text")
         page.keyboard.type("0.75" if kind == "numeric" else "projector")

@@ -20,6 +20,7 @@ def told(status: str, *, code: str = "en", **given: Any) -> Any:
         "probability": None,
         "provisional": False,
         "accepted": False,
+        "demo": False,
         "practice": False,
         "after": Next(),
     }
@@ -45,7 +46,10 @@ def test_a_judged_pass_says_why_no_percentage_stands_there() -> None:
     assert "provisional" in found.provisional
     assert "no percentage" in found.provisional
     assert "accepted here for demonstration" not in found.provisional
-    assert "accepted here for demonstration" in told("passed", provisional=True, accepted=True).provisional
+    demo = told("passed", provisional=True, accepted=True, demo=True)
+    assert demo.provisional.endswith("It is accepted here for demonstration.")
+    earnest = told("passed", provisional=True, accepted=True)
+    assert earnest.provisional.endswith("Your programme accepts it all the same.")
 
 
 def test_a_calibrated_result_on_a_cut_without_a_panel_keeps_its_percentage() -> None:
@@ -84,7 +88,9 @@ def test_incomplete_decides_nothing() -> None:
 
 
 def test_practice_never_counts() -> None:
-    assert "does not count" in told("passed", practice=True, provisional=True).provisional
+    found = told("passed", practice=True, provisional=True, after=Next("retake", None, 5))
+    assert "does not count" in found.provisional
+    assert found.next_steps == ("You can practise again as often as you like.",)
 
 
 def test_the_figures_sentence_says_score_range_and_standard() -> None:

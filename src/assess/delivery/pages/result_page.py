@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from markupsafe import Markup
 from starlette.responses import Response
 
 from assess.delivery.pages.door import Pass
 from assess.delivery.pages.figure import standing_figure
 from assess.delivery.pages.language import Language
 from assess.delivery.pages.start_page import points_needed
+from assess.delivery.pages.views import option_view
 from assess.delivery.pages.wording import Next, Reported, Told, score_words, standing, tell
-from assess.delivery.schemas import ObjectiveResult, Result, SessionView
+from assess.delivery.schemas import ObjectiveResult, Rationale, Result, SessionView
 from assess.session import Release
 
 
@@ -37,6 +39,7 @@ def render_result(
         probability=decision.p_at_or_above_cut,
         provisional=decision.provisional,
         accepted=entry.shelf.accepts_provisional(release.course.programme),
+        demo=visit.demo,
         practice=decision.practice,
         after=Next(result.next.action, result.next.not_before, result.next.tries_left),
         language=language,
@@ -55,6 +58,7 @@ def render_result(
         objectives=[
             _objective(o, release.course.objectives.get(o.code, {}), language) for o in result.objectives
         ],
+        looking_back=[_looked_back(found, language) for found in result.rationales or ()],
         actions=_actions(told, view, language),
         reference=decision.id,
         message=_("This assessment had ended before your last answer came; that answer was not counted.")
@@ -79,3 +83,21 @@ def _actions(told: Told, view: SessionView, language: Language) -> list[tuple[st
     if told.tone != "met":
         actions.append((f"/courses/{view.course}", _("How this course is assessed")))
     return actions
+
+
+def _looked_back(found: Rationale, language: Language) -> dict[str, object]:
+    """An item with the learner's answer and why each option is right or not; the form's policy allows it."""
+    _ = language.gettext
+    number = {"n": language.number(found.position)}
+    chosen = [found.answer] if isinstance(found.answer, str) else list(found.answer or ())
+    reasons = {choice.id: option_view(choice.id, choice.html).html for choice in found.rationales}
+    views = [option_view(choice.id, choice.html) for choice in found.item.options or ()]
+    return {
+        "words": (_("Item %(n)s: right") if found.right else _("Item %(n)s: not right")) % number,
+        "language": found.item.language,
+        "stem": Markup(found.item.stem_html),  # noqa: S704 - sanitised by the renderer
+        "lines": [
+            {"html": view.html, "chosen": view.id in chosen, "rationale": reasons.get(view.id)}
+            for view in views
+        ],
+    }

@@ -6,7 +6,6 @@ import math
 
 from assess.delivery.pages.language import Language
 from assess.delivery.pages.wording import minutes_in_words, wait_in_words
-from assess.items import RetakePolicy
 from assess.session import Release
 from assess.standards.records import rounded9
 
@@ -43,6 +42,8 @@ def facts(release: Release, language: Language) -> list[tuple[str, str]]:
     )
     back = _("Yes, until you hand in") if form.review == "allowed" else _("No")
     tries = language.ngettext("%(n)s in %(days)s days", "%(n)s in %(days)s days", form.retake.max_tries)
+    if release.practice:
+        tries = _("As often as you like")
     number = language.number
     return [
         (_("Items"), items_words(release, language)),
@@ -69,7 +70,7 @@ def good_to_know(release: Release, language: Language) -> list[str]:
     else:
         found.append(_("Once it is saved, an answer cannot be changed, and you cannot go back."))
     if form.adaptive is not None:
-        found.append(_("Which item comes next depends on your answers, so everyone gets different items."))
+        found.append(_("Which item comes next depends on your answers, so learners get different items."))
     if form.pilot_slots:
         found.append(
             _(
@@ -131,9 +132,12 @@ def pass_rule(release: Release, language: Language) -> list[str]:
     return found
 
 
-def retake_rule(policy: RetakePolicy, language: Language) -> list[str]:
+def retake_rule(release: Release, language: Language) -> list[str]:
     """When the course may be tried again."""
     _, ngettext, number = language.gettext, language.ngettext, language.number
+    policy = release.form.retake
+    if release.practice:
+        return [_("You can practise again as often as you like.")]
     found = [
         _("You can try again after %(first)s; between later tries lie %(later)s.")
         % {

@@ -60,6 +60,7 @@ def tell(
     probability: float | None,
     provisional: bool,
     accepted: bool,
+    demo: bool,
     practice: bool,
     after: Next,
     language: Language,
@@ -75,6 +76,8 @@ def tell(
         Probability of being at or above the cut; None when parameters are judged.
     provisional, accepted : bool
         Whether the decision is provisional, and whether this programme accepts it all the same.
+    demo : bool
+        Whether it is accepted because nothing here is in earnest.
     practice : bool
         An adaptive form on judged parameters: it never counts for a badge.
     """
@@ -109,8 +112,15 @@ def tell(
         if probability is not None:
             caution = _("This result is provisional: no panel has adopted the standard yet.")
         if accepted:
-            caution += " " + _("It is accepted here for demonstration.")
-    return Told(tone, heading, lead, certainty, caution, _next_steps(status, after, language, zone))
+            caution += " " + (
+                _("It is accepted here for demonstration.")
+                if demo
+                else _("Your programme accepts it all the same.")
+            )
+    steps = _next_steps(status, after, language, zone)
+    if practice:
+        steps = (_("You can practise again as often as you like."),)
+    return Told(tone, heading, lead, certainty, caution, steps)
 
 
 def how_sure(probability: float, language: Language) -> str:
