@@ -203,10 +203,14 @@ def _score_block(
     codes = codes if items.size == codes.shape[1] else codes[:, items]
     weights = None if sample.weights is None else sample.weights[rows]
     columns, position, category = _columns_of(layout, items)
-    counts = np.empty(columns.size)
-    for place, (j, k) in enumerate(zip(position.tolist(), category.tolist(), strict=True)):
-        chosen = codes[:, j] == k
-        counts[place] = np.count_nonzero(chosen) if weights is None else weights[chosen].sum()
+    top = int(category.max(initial=0)) + 1
+    by_category = np.empty((top, items.size))
+    for k in range(top):
+        chosen = codes == k
+        by_category[k] = (
+            np.add.reduce(chosen, axis=0, dtype=np.int64) if weights is None else weights @ chosen
+        )
+    counts = by_category[category, position]
     return ScoreBlock(g, rows, items, codes.astype(precision), counts, columns, weights)
 
 

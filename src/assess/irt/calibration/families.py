@@ -131,6 +131,15 @@ class Canonical(Family):
         curvature = np.einsum("nkq,nkpq,nkrq->nprq", np.exp(log_p), scores, scores, optimize=True)
         return -np.asarray(curvature)[:, None]
 
+    def information(self, eta: FloatArray, log_p: FloatArray, mass: FloatArray) -> FloatArray:
+        if self.n_categories > 2:
+            return super().information(eta, log_p, mass)
+        # two categories: a variance at each node, and three moments of it
+        weight = mass * np.exp(log_p[:, 0] + log_p[:, 1])
+        first, second = self.features[1]
+        moments = weight @ np.stack([first * first, first * second, first * second, second * second], axis=1)
+        return np.asarray(moments.reshape(-1, 2, 2))
+
     def observed_information(
         self, eta: FloatArray, log_p: FloatArray, counts: FloatArray, mass: FloatArray
     ) -> FloatArray:

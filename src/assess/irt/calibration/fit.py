@@ -14,7 +14,7 @@ from assess.irt.calibration.blocks import IndicatorBlock, Sample, build_blocks
 from assess.irt.calibration.information import cross_products, missing_information
 from assess.irt.calibration.layout import UNIT_SLOPE, Layout
 from assess.irt.calibration.likelihood import Likelihood
-from assess.irt.calibration.optimiser import Objective, Optimum, Point, maximise, positive
+from assess.irt.calibration.optimiser import Metric, Objective, Optimum, Point, maximise, positive
 from assess.irt.calibration.options import CalibrationOptions, Priors
 from assess.irt.calibration.priors import LogPrior
 from assess.irt.calibration.starts import starting_values
@@ -28,7 +28,8 @@ SPACING = 0.2
 SUBSAMPLE = 10_000
 SUBSAMPLE_FROM = 20_000
 RARELY_SEEN = 100
-SINGLE_PRECISION_DECREMENT = 1e-5
+ROUGHLY = 1e-2
+LARGE_DECREMENT = 1e-5
 EXACT_UP_TO = 5e8
 PERSONS_PER_PARAMETER = 15
 ROUNDS = 4
@@ -88,6 +89,7 @@ def fit(
     n_iterations = 0
     em_steps = options.em_steps
     small: Likelihood | None = None
+    metric: Metric | None = None
     if part is not None:
         loose = replace(options, newton_decrement=max(options.newton_decrement, 1e-3))
         objective = _objective(part, layout, prior, nodes(layout, start, options), workers)
@@ -97,20 +99,32 @@ def fit(
             start = first.point.expectation.state.eta
             small = objective.likelihood
     objective = _objective(sample, layout, prior, nodes(layout, start, options), workers)
+    if single_precision(objective):
+        rough = _maximise(
+            objective, start, small, sample.n_persons, options, em_steps, progress, n_iterations
+        )
+        likelihood = objective.likelihood
+        precise = Likelihood(layout, likelihood.theta, likelihood.blocks, workers, double=True)
+        objective, metric = Objective(precise, prior), None
+        if rough is not None:
+            n_iterations, em_steps, metric = n_iterations + rough.n_iterations, 0, rough.metric
+            start = rough.point.expectation.state.eta
     optimum: Optimum | None = None
     for _ in range(ROUNDS):
         optimum = _maximise(
-            objective, start, small, sample.n_persons, options, em_steps, progress, n_iterations
+            objective, start, small, sample.n_persons, options, em_steps, progress, n_iterations, metric
         )
-        assert optimum is not None
+        if optimum is None:
+            raise CalibrationError(
+                "no likelihood at the starting values; are anchors or priors contradictory?"
+            )
         n_iterations += optimum.n_iterations
-        start, em_steps = optimum.point.expectation.state.eta, 0
+        start, em_steps, metric = optimum.point.expectation.state.eta, 0, optimum.metric
         theta = _better_nodes(optimum.point, layout, objective.likelihood.theta, options, sample)
         if theta is None or not optimum.converged or n_iterations >= options.max_iterations:
             break
-        objective = Objective(Likelihood(layout, theta, objective.likelihood.blocks, workers), prior)
-        if small is not None:
-            small = Likelihood(layout, theta, small.blocks, workers)
+        finer = Likelihood(layout, theta, objective.likelihood.blocks, workers, double=True)
+        objective = Objective(finer, prior)
     assert optimum is not None
     return Fit(objective, _upright(objective, optimum), n_iterations)
 
@@ -125,7 +139,7 @@ def point_fit(
         raise CalibrationError("the solution of the other engine is not a possible one; use engine='own'")
     factor = positive(_newton_matrix(objective, None, sample.n_persons)(point), objective.complete(point))
     decrement = 0.5 * float(point.gradient @ cho_solve(factor, point.gradient))
-    return Fit(objective, Optimum(point, True, 0, decrement, (point.value,)), 0)
+    return Fit(objective, Optimum(point, True, 0, decrement, None), 0)
 
 
 def _objective(
@@ -143,11 +157,11 @@ def _maximise(
     em_steps: int,
     progress: Progress,
     done: int,
+    metric: Metric | None = None,
 ) -> Optimum | None:
     point = objective(objective.restriction.free(start))
     if point is None:
         return None
-    single = _single_precision(objective)
     layout = objective.likelihood.layout
 
     def report(iteration: int, value: float, decrement: float) -> None:
@@ -155,20 +169,24 @@ def _maximise(
             done + iteration, None, f"log-likelihood {value:,.3f}, about {decrement:.2g} below its maximum"
         )
 
+    single = not objective.likelihood.double and single_precision(objective)
+    size = max(1.0, n_persons / 10_000)
     return maximise(
         objective,
         point,
         _newton_matrix(objective, small, n_persons),
-        tolerance=tolerance(objective, options, n_persons),
+        tolerance=ROUGHLY * size if single else tolerance(objective, options, n_persons),
         max_iterations=max(options.max_iterations - done, 1),
         em_steps=em_steps,
-        noise=2e-5 * np.sqrt(n_persons) if single else 1e-11 * abs(point.value),
+        noise=1e-4 * np.sqrt(n_persons) if single else 1e-11 * abs(point.value),
         report=report,
         runaway=lambda point: bool(too_steep(layout, point.expectation.state.eta, 2.0 * STEEPEST)),
+        metric=metric,
     )
 
 
-def _single_precision(objective: Objective) -> bool:
+def single_precision(objective: Objective) -> bool:
+    """Whether some block prefers single precision."""
     return any(
         isinstance(block, IndicatorBlock) and block.precision is np.float32
         for block in objective.likelihood.blocks
@@ -176,8 +194,8 @@ def _single_precision(objective: Objective) -> bool:
 
 
 def tolerance(objective: Objective, options: CalibrationOptions, n_persons: int) -> float:
-    """The Newton decrement at which to stop; in single precision not below its rounding."""
-    least = SINGLE_PRECISION_DECREMENT if _single_precision(objective) else 0.0
+    """The Newton decrement at which to stop, in units of log-likelihood."""
+    least = LARGE_DECREMENT if single_precision(objective) else 0.0
     return max(options.newton_decrement, least) * max(1.0, n_persons / 10_000)
 
 

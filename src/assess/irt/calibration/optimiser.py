@@ -91,11 +91,11 @@ class Optimum:
     converged: bool
     n_iterations: int
     decrement: float
-    trace: tuple[float, ...] = field(repr=False)
+    metric: Metric | None = field(repr=False)
 
 
 @dataclass(eq=False)
-class _Metric:
+class Metric:
     """An approximate inverse of minus the Hessian: a factored matrix and L-BFGS pairs."""
 
     factor: tuple[FloatArray, bool]
@@ -166,6 +166,7 @@ def maximise(
     noise: float,
     report: Callable[[int, float, float], None],
     runaway: Callable[[Point], bool],
+    metric: Metric | None = None,
 ) -> Optimum:
     """Maximise an objective.
 
@@ -181,20 +182,24 @@ def maximise(
         Called with iteration, objective and decrement; may raise to cancel.
     runaway : callable
         Whether a point is on its way to infinity, so that going on is in vain.
+    metric : Metric, optional
+        Where an earlier run left off.
     """
     point = start
-    trace = [point.value]
-    metric: _Metric | None = None
     decrement, previous = np.inf, np.inf
     since_fresh, fallback = 0, False
     if point.gradient.size == 0:
-        return Optimum(point, True, 0, 0.0, tuple(trace))
+        return Optimum(point, True, 0, 0.0, None)
     for iteration in range(1, max_iterations + 1):
         in_em = iteration <= em_steps
         if in_em or fallback:
-            metric = _Metric(positive(complete := objective.complete(point), complete))
-        elif metric is None or iteration == em_steps + 1 or (decrement > 0.1 * previous and since_fresh > 1):
-            metric = _Metric(positive(information(point), objective.complete(point)))
+            metric = Metric(positive(complete := objective.complete(point), complete))
+        elif (
+            metric is None
+            or (em_steps and iteration == em_steps + 1)
+            or (decrement > 0.1 * previous and since_fresh > 1)
+        ):
+            metric = Metric(positive(information(point), objective.complete(point)))
             since_fresh = 0
         since_fresh += 1
         previous = decrement
@@ -202,7 +207,7 @@ def maximise(
         decrement = 0.5 * float(point.gradient @ direction)
         report(iteration, point.value, decrement)
         if not in_em and decrement < tolerance:
-            return Optimum(point, True, iteration - 1, decrement, tuple(trace))
+            return Optimum(point, True, iteration - 1, decrement, metric)
         new = _search(objective, point, direction, decrement, noise)
         if new is None:
             # first a fresh matrix, then an EM step, then give up
@@ -214,10 +219,9 @@ def maximise(
             fallback, since_fresh = False, 2
         metric.remember(new.xi - point.xi, point.gradient - new.gradient)
         point = new
-        trace.append(point.value)
         if runaway(point):
             break
-    return Optimum(point, False, min(iteration, max_iterations), decrement, tuple(trace))
+    return Optimum(point, False, min(iteration, max_iterations), decrement, metric)
 
 
 def _search(

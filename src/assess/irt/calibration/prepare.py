@@ -73,7 +73,9 @@ def prepare(
     labels, group = _groups(groups, matrix.n_persons, options)
     weight = _weights(weights, matrix.n_persons, options)
     n_categories = int(matrix.n_categories.max())
-    counts = np.stack([np.count_nonzero(codes == k, axis=0) for k in range(n_categories)], axis=1)
+    counts = np.stack(
+        [np.add.reduce(codes == k, axis=0, dtype=np.int64) for k in range(n_categories)], axis=1
+    )
     models = _models(matrix.item_ids, model)
     fixed = set() if anchors is None else set(anchors.item_ids) & set(matrix.item_ids)
     if anchors is not None and not fixed:

@@ -14,7 +14,7 @@ from assess.irt.calibration.priors import priors_of
 
 FloatArray = NDArray[np.float64]
 
-PERSONS_USED = 3_000
+PERSONS_USED = 2_000
 RARE = 20
 
 
