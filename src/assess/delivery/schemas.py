@@ -304,33 +304,33 @@ class AlignedTo(Reply, frozen=True):
 
 
 class StatusDecision(Reply, frozen=True):
-    """The decision that speaks for a course."""
+    """The decision that speaks for a course; what an outside source did not tell is null."""
 
     id: str
     status: str
-    level: str
+    level: str | None
     provisional: bool
     source: str
-    assurance: str
+    assurance: str | None
     tested_at: datetime
     decided_at: datetime
     valid_until: datetime | None
-    try_: int = msgspec.field(name="try")
+    try_: int | None = msgspec.field(name="try")
     score: DecisionScore | None
     cut: DecisionCut | None
     p_at_or_above_cut: float | None
     probability_basis: str
-    rule: str
-    form: str
+    rule: str | None
+    form: str | None
     form_accuracy: FormAccuracy | None
-    parameter_set: str
-    engine: str
-    bank_security: str
+    parameter_set: str | None
+    engine: str | None
+    bank_security: str | None
     alignments: list[AlignedTo]
-    record_sha256: str
+    record_sha256: str | None
     supersedes: str | None
     change_reason: str | None
-    url: str
+    url: str | None
 
 
 class Pending(Reply, frozen=True):
@@ -402,14 +402,14 @@ class Missing(Reply, frozen=True):
     not_before: datetime | None
 
 
-class Evidence(Reply, frozen=True, omit_defaults=True):
+class Evidence(Reply, frozen=True):
     """A decision, or a fact by its type, that the eligibility rests on."""
 
     type: str
     id: str
-    course: str | None = None
-    badge: str | None = None
-    record_sha256: str | None = None
+    course: str | None
+    record_sha256: str | None
+    badge: str | None
 
 
 class Award(Reply, frozen=True):

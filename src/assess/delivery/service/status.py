@@ -156,33 +156,37 @@ def _attested_decision(fact: Fact, course: ProgrammeCourse, shelf: Shelf) -> sch
     return schemas.StatusDecision(
         id=fact.id,
         status=_OUTCOMES.get(outcome, outcome),
-        level=str(fact.data.get("level", "")),
+        level=_told(fact, "level"),
         provisional=bool(fact.data.get("provisional", False)),
         source=fact.source,
-        assurance=str(fact.data.get("assurance", "")),
+        assurance=_told(fact, "assurance"),
         tested_at=at,
         decided_at=fact.recorded_at,
         valid_until=None if until is None else instant(str(until), zone(shelf, course), end=True),
-        try_=1,
+        try_=None,
         score=None,
         cut=None,
         p_at_or_above_cut=None,
         probability_basis="not_calibrated",
-        rule="",
-        form="",
+        rule=None,
+        form=None,
         form_accuracy=None,
-        parameter_set="",
-        engine="",
-        bank_security="",
+        parameter_set=None,
+        engine=None,
+        bank_security=None,
         alignments=[
             schemas.AlignedTo(framework=o["framework"], version=str(o["version"]), code=o["code"])
             for o in course.objectives
         ],
-        record_sha256="",
+        record_sha256=None,
         supersedes=None,
         change_reason=None,
-        url="",
+        url=None,
     )
+
+
+def _told(fact: Fact, name: str) -> str | None:
+    return str(fact.data[name]) if fact.data.get(name) is not None else None
 
 
 def report(state: SessionState, found: Outcome) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from assess.delivery.store.migrating import upgrade
 from assess.delivery.store.rows import Committed, Writes
@@ -32,6 +32,8 @@ class PostgresStore:
             pool_size=threads,
             max_overflow=0,
             pool_pre_ping=True,
+            # What people answered does not belong into error messages, which go into logs.
+            hide_parameters=True,
             isolation_level="REPEATABLE READ",
             connect_args={"options": "-c synchronous_commit=on"},
         )
@@ -56,8 +58,8 @@ class PostgresStore:
             try:
                 with self._engine.connect() as connection:
                     return query(connection, *args, **kwargs)
-            except DBAPIError as fault:
-                raise StorageUnavailable(f"the database did not answer ({fault.orig})") from fault
+            except SQLAlchemyError as fault:
+                raise StorageUnavailable(f"the database did not answer ({fault})") from fault
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
@@ -76,12 +78,10 @@ class PostgresStore:
             try:
                 with self._writing.begin() as connection:
                     return apply(connection, writes)
-            except DBAPIError as fault:
-                if getattr(fault.orig, "sqlstate", None) in _CONFLICTS:
+            except SQLAlchemyError as fault:
+                if isinstance(fault, DBAPIError) and getattr(fault.orig, "sqlstate", None) in _CONFLICTS:
                     raise StaleSession("another write went first; read again") from fault
-                raise StorageUnavailable(f"the database did not take the write ({fault.orig})") from fault
-            except (ValueError, TypeError) as fault:
-                raise StorageUnavailable(f"the database refused the write ({fault})") from fault
+                raise StorageUnavailable(f"the database did not take the write ({fault})") from fault
 
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._pool, run))
 

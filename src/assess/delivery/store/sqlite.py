@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from assess.delivery.store.migrating import upgrade
 from assess.delivery.store.rows import Committed, Writes
@@ -69,8 +69,8 @@ class SqliteStore:
             try:
                 with self._readers.connect() as connection:
                     return query(connection, *args, **kwargs)
-            except DBAPIError as fault:
-                raise StorageUnavailable(f"the database did not answer ({fault.orig})") from fault
+            except SQLAlchemyError as fault:
+                raise StorageUnavailable(f"the database did not answer ({fault})") from fault
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
@@ -155,7 +155,7 @@ class SqliteStore:
                 try:
                     with connection.begin_nested():
                         done.append((future, apply(connection, writes)))
-                except (AssessError, DBAPIError, ValueError, TypeError) as fault:
+                except (AssessError, SQLAlchemyError) as fault:
                     refusal = fault if isinstance(fault, AssessError) else _refused(fault)
                     failed.append((future, refusal))
         # Only here is it on the disk; before this line nobody may hear "stored".
@@ -191,7 +191,10 @@ def _engine(path: Path, *, writes: bool, pool_size: int = 1) -> Engine:
     pool: dict[str, Any] = {"poolclass": NullPool}
     if not writes:
         pool = {"poolclass": QueuePool, "pool_size": pool_size, "max_overflow": 0}
-    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False}, **pool)
+    # What people answered does not belong into error messages, which go into logs.
+    engine = create_engine(
+        f"sqlite:///{path}", connect_args={"check_same_thread": False}, hide_parameters=True, **pool
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _: object) -> None:

@@ -51,7 +51,7 @@ def apply(connection: Connection, writes: Writes) -> Committed:
         _chain(connection, writes.decisions)
     except IntegrityError as fault:
         if _is_duplicate(fault):
-            raise StaleSession(f"something with the same key was stored first ({fault.orig})") from fault
+            raise StaleSession("something with the same key was stored first; read again") from fault
         raise
     return Committed(last, activation)
 

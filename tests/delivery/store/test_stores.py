@@ -1,0 +1,483 @@
+"""Both stores: what is committed is there, what is refused leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import sqlite3
+from collections.abc import Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import inspect, select, text
+
+from assess.delivery.settings import Settings
+from assess.delivery.store import Store, Writes, open_store, reading, tables
+from assess.delivery.store.rows import (
+    Activation,
+    ChangeRow,
+    DecisionRow,
+    Delete,
+    EligibilityState,
+    Fact,
+    Learner,
+    LearnerExternalId,
+    Session,
+    Stored,
+    StoredRelease,
+    Tenant,
+    Update,
+)
+from assess.errors import InvalidContent, NotFound, StaleSession, StorageUnavailable, StoreLocked
+from assess.standards.records import first_break
+from tests.delivery.world import settings as world_settings
+
+T = TypeVar("T")
+NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def learner(id: str = "lrn_1") -> Learner:
+    return Learner("default", id, None, sandbox=False, version=1, created_at=NOW)
+
+
+def release() -> StoredRelease:
+    return StoredRelease("0" * 64, "form", "x-fixed", "{}", NOW)
+
+
+def session(id: str = "ses_1", who: str = "lrn_1", **changes: Any) -> Session:
+    given: dict[str, Any] = {
+        "tenant": "default",
+        "id": id,
+        "learner": who,
+        "course": "twt-3",
+        "form_id": "x-fixed",
+        "form": "x-fixed.v1",
+        "release": "0" * 64,
+        "start_record": {"seed": "00"},
+        "token_sha256": f"token of {id}",
+        "version": 1,
+        "state": "ended",
+        "started_at": NOW,
+        "closes_at": NOW + timedelta(hours=1),
+        "ended_at": None,
+        "ended_by": None,
+        "void_at": None,
+        "void_reason": None,
+        "practice": False,
+        "sandbox": False,
+        "try_number": 1,
+    }
+    return Session(**given | changes)
+
+
+def decision(id: str, of: str = "ses_1", **changes: Any) -> DecisionRow:
+    given: dict[str, Any] = {
+        "tenant": "default",
+        "id": id,
+        "session": of,
+        "learner": "lrn_1",
+        "course": "twt-3",
+        "form": "x-fixed.v1",
+        "status": "passed",
+        "provisional": False,
+        "practice": False,
+        "passed": True,
+        "source": "course_form",
+        "record": json.dumps({"id": id}, separators=(",", ":")),
+        "record_sha256": "",
+        "report": {},
+        "programme": "p",
+        "chain_seq": 0,
+        "chain_sha256": "",
+        "decided_at": NOW,
+    }
+    return DecisionRow(**given | changes)
+
+
+def change(badge: str | None = "B", **changes: Any) -> ChangeRow:
+    given: dict[str, Any] = {
+        "tenant": "default",
+        "sequence": 0,
+        "type": "eligibility.gained",
+        "learner": "lrn_1",
+        "course": None,
+        "badge": badge,
+        "previous": "not_eligible",
+        "current": "eligible",
+        "cause": "session",
+        "reason_id": None,
+        "at": NOW,
+        "sandbox": False,
+        "data": {},
+    }
+    return ChangeRow(**given | changes)
+
+
+# --- reading and writing -------------------------------------------------------
+
+
+def test_the_default_tenant_is_there_from_the_first_migration(store: Store) -> None:
+    found = run(store.read(reading.tenant, "default"))
+    assert found is not None
+    assert (found.id, found.demo, found.change_sequence) == ("default", False, 0)
+
+
+def test_what_is_committed_is_read_back_exactly(store: Store) -> None:
+    fact = Fact(
+        "default",
+        "f1",
+        "academy",
+        "attended",
+        "lrn_1",
+        "2026-11-20",
+        NOW,
+        None,
+        None,
+        None,
+        False,
+        {"é": [1, None]},
+    )
+    rows: tuple[Stored, ...] = (
+        learner(),
+        LearnerExternalId("default", "moodle", "17", "lrn_1"),
+        release(),
+        session(),
+        fact,
+    )
+    run(store.commit(Writes("default", inserts=rows)))
+    assert run(store.read(reading.learner, "default", "lrn_1")) == learner()
+    assert run(store.read(reading.fact, "default", "f1")) == fact
+    records = run(store.read(reading.session_records, "default", "ses_1"))
+    assert records is not None
+    assert records.session == session()
+
+
+def test_a_row_of_another_tenant_is_not_found(store: Store) -> None:
+    run(store.commit(Writes("default", inserts=(learner(),))))
+    assert run(store.read(reading.learner, "other", "lrn_1")) is None
+    assert run(store.read(reading.learner_records, "other", "lrn_1")) is None
+
+
+def test_an_update_of_what_was_not_read_is_stale_and_takes_everything_with_it(store: Store) -> None:
+    run(store.commit(Writes("default", inserts=(learner(),))))
+    key = {"tenant": "default", "id": "lrn_1"}
+    good = Update(Learner, key, {"version": 2}, {"version": 1})
+    bad = Update(Learner, key, {"version": 3}, {"version": 1})
+    with pytest.raises(StaleSession):
+        run(store.commit(Writes("default", (good, bad), inserts=(learner("lrn_2"),))))
+    assert run(store.read(reading.learner, "default", "lrn_1")) == learner()
+    assert run(store.read(reading.learner, "default", "lrn_2")) is None
+
+
+def test_a_second_row_with_the_same_key_is_stale(store: Store) -> None:
+    run(store.commit(Writes("default", inserts=(learner(),))))
+    with pytest.raises(StaleSession):
+        run(store.commit(Writes("default", inserts=(learner(),))))
+
+
+def test_two_open_sessions_of_one_form_are_refused_and_two_ended_ones_are_not(store: Store) -> None:
+    run(store.commit(Writes("default", inserts=(learner(), release(), session("a"), session("b")))))
+    run(store.commit(Writes("default", inserts=(session("c", state="open"),))))
+    with pytest.raises(StaleSession):
+        run(store.commit(Writes("default", inserts=(session("d", state="open"),))))
+
+
+def test_a_row_that_refers_to_nothing_is_refused(store: Store) -> None:
+    with pytest.raises(StorageUnavailable):
+        run(store.commit(Writes("default", inserts=(session(),))))
+    with pytest.raises(NotFound):
+        run(store.commit(Writes("nobody", changes=(change(tenant="nobody"),))))
+
+
+def test_numbers_that_are_not_finite_and_times_without_a_zone_are_refused(store: Store) -> None:
+    run(store.commit(Writes("default", inserts=(learner(), release()))))
+    for bad in (
+        session(start_record={"x": float("nan")}),
+        session(started_at=NOW.replace(tzinfo=None)),
+    ):
+        with pytest.raises(StorageUnavailable):
+            run(store.commit(Writes("default", inserts=(bad,))))
+    assert run(store.read(reading.session_records, "default", "ses_1")) is None
+
+
+def test_kept_rows_stay_as_they_are(store: Store) -> None:
+    other = replace(release(), document='{"other":1}')
+    run(store.commit(Writes("default", keep=(release(),))))
+    run(store.commit(Writes("default", keep=(other,))))
+    assert run(store.read(reading.release, "0" * 64)) == release()
+
+
+def test_deleted_rows_are_replaced_in_the_same_commit(store: Store) -> None:
+    row = LearnerExternalId("default", "m", "1", "lrn_1")
+    run(store.commit(Writes("default", inserts=(learner(), row))))
+    removal = Delete(LearnerExternalId, {"tenant": "default", "learner": "lrn_1"})
+    run(store.commit(Writes("default", deletes=(removal,), inserts=(replace(row, subject="2"),))))
+    found = run(store.read(reading.external_ids, "default", "lrn_1"))
+    assert [row.subject for row in found] == ["2"]
+
+
+def test_the_activation_in_force_is_the_last_of_its_name(store: Store) -> None:
+    run(store.commit(Writes("default", keep=(release(),))))
+    for name in ("x-fixed", "x-other", "x-fixed"):
+        row = Activation("default", 0, "form", name, "c", "0" * 64, "me", None, "why", None, NOW)
+        run(store.commit(Writes("default", activations=(row,))))
+    assert [(a.seq, a.name) for a in run(store.read(reading.activations, "default"))] == [
+        (2, "x-other"),
+        (3, "x-fixed"),
+    ]
+
+
+# --- numbers given in the commit -----------------------------------------------
+
+
+def test_changes_are_numbered_without_a_gap_and_move_the_state_of_the_badge(store: Store) -> None:
+    run(store.commit(Writes("default", inserts=(learner(),))))
+    first = run(store.commit(Writes("default", changes=(change(), change(None, course="twt-3")))))
+    lost = change(type="eligibility.lost", current="not_eligible", at=NOW + timedelta(days=1))
+    second = run(store.commit(Writes("default", changes=(lost,))))
+    assert (first.last_sequence, second.last_sequence) == (2, 3)
+    feed = run(store.read(reading.changes, "default", after=0, limit=10, sandbox=False))
+    assert [row.sequence for row in feed] == [1, 2, 3]
+    states = run(
+        store.read(reading.badge_subjects, "default", "B", "not_eligible", after="", limit=9, sandbox=False)
+    )
+    assert states == [
+        EligibilityState("default", "lrn_1", "B", "not_eligible", NOW + timedelta(days=1), 3, False)
+    ]
+
+
+def test_decisions_are_chained_in_the_order_of_their_commits(store: Store) -> None:
+    run(store.commit(Writes("default", inserts=(learner(), release(), session("a"), session("b")))))
+    run(store.commit(Writes("default", decisions=(decision("d1", "a"),))))
+    superseded = Update(
+        DecisionRow, {"tenant": "default", "id": "d1"}, {"superseded_at": NOW, "superseded_by": "d3"}
+    )
+    run(store.commit(Writes("default", decisions=(decision("d2", "b"),))))
+    run(store.commit(Writes("default", (superseded,), decisions=(decision("d3", "a", supersedes="d1"),))))
+    rows = run(store.read(reading.decisions, "default"))
+    assert [(row.id, row.chain_seq) for row in rows] == [("d1", 1), ("d2", 2), ("d3", 3)]
+    assert first_break((json.loads(row.record), row.chain_sha256) for row in rows) is None
+    with pytest.raises(StaleSession):  # a second current outcome of one session
+        run(store.commit(Writes("default", decisions=(decision("d4", "a"),))))
+    assert len(run(store.read(reading.decisions, "default", after=("p", 1), limit=1))) == 1
+
+
+def test_many_commits_at_once_are_numbered_and_chained_without_a_gap(store: Store) -> None:
+    async def all_at_once() -> None:
+        people = tuple(learner(f"lrn_{n}") for n in range(40))
+        sessions = tuple(session(f"s{n}", f"lrn_{n}") for n in range(40))
+        await store.commit(Writes("default", inserts=(*people, release(), *sessions)))
+        await asyncio.gather(
+            *(
+                store.commit(
+                    Writes(
+                        "default",
+                        decisions=(decision(f"d{n}", f"s{n}", learner=f"lrn_{n}"),),
+                        changes=(change(learner=f"lrn_{n}"),),
+                    )
+                )
+                for n in range(40)
+            )
+        )
+
+    run(all_at_once())
+    rows = run(store.read(reading.decisions, "default"))
+    assert [row.chain_seq for row in rows] == list(range(1, 41))
+    assert first_break((json.loads(row.record), row.chain_sha256) for row in rows) is None
+    feed = run(store.read(reading.changes, "default", after=0, limit=99, sandbox=False))
+    assert [row.sequence for row in feed] == list(range(1, 41))
+
+
+def test_a_bad_member_of_a_group_fails_alone(store: Store) -> None:
+    async def all_at_once() -> list[object]:
+        run_ = [store.commit(Writes("default", inserts=(learner(f"lrn_{n % 20}"),))) for n in range(40)]
+        return list(await asyncio.gather(*run_, return_exceptions=True))
+
+    outcomes = run(all_at_once())
+    assert sum(isinstance(outcome, StaleSession) for outcome in outcomes) == 20
+    for n in range(20):
+        assert run(store.read(reading.learner, "default", f"lrn_{n}")) is not None
+
+
+def test_a_client_that_hangs_up_does_not_cancel_its_write(store: Store) -> None:
+    async def hang_up() -> None:
+        task = asyncio.create_task(store.commit(Writes("default", inserts=(learner(),))))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        for _ in range(100):
+            if await store.read(reading.learner, "default", "lrn_1") is not None:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("the write was lost")
+
+    run(hang_up())
+
+
+def test_a_read_cannot_write(store: Store) -> None:
+    if store.__class__.__name__ != "SqliteStore":
+        pytest.skip("PostgreSQL's readers are kept from writing by what reading.py contains")
+
+    def write(connection: Any) -> None:
+        connection.execute(text("DELETE FROM tenants"))
+
+    with pytest.raises(StorageUnavailable):
+        run(store.read(write))
+
+
+# --- for calibration -----------------------------------------------------------
+
+
+def test_only_the_highest_revision_of_ended_valid_sessions_is_calibrated_on(store: Store) -> None:
+    from assess.delivery.store.rows import OfferRow, ResponseRow
+
+    def answered(position: int, revision: int, category: int | None, answer: Any = "a") -> ResponseRow:
+        return ResponseRow(
+            "default", "s", position, revision, f"i{position}", answer, category, NOW, "00", "h", "k", "g"
+        )
+
+    rows: tuple[Stored, ...] = (
+        learner(),
+        release(),
+        session("s", ended_by="submitted"),
+        session("open", state="open"),
+        session("void", void_at=NOW),
+        *(OfferRow("default", "s", n, f"i{n}", NOW) for n in (1, 2, 3)),
+        answered(1, 1, 0),
+        answered(1, 2, 1),
+        answered(2, 1, 0, None),
+    )
+    run(store.commit(Writes("default", inserts=rows)))
+    found = run(store.read(reading.course_categories, "default", "twt-3"))
+    assert [(row.session, row.item, row.category, row.omitted) for row in found] == [
+        ("s", "i1", 1, False),
+        ("s", "i2", 0, True),
+        ("s", "i3", None, False),
+    ]
+
+
+# --- SQLite --------------------------------------------------------------------
+
+
+def test_all_tables_are_strict_and_hold_legal_types_only(tmp_path: Path) -> None:
+    open_store(world_settings(tmp_path)).close()
+    with sqlite3.connect(tmp_path / "assess.db") as connection:
+        tables_ = connection.execute(
+            "SELECT name, strict FROM pragma_table_list WHERE type = 'table'"
+        ).fetchall()
+        strict = {name for name, is_strict in tables_ if is_strict}
+        assert set(tables.metadata.tables) <= strict
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_the_writing_connection_never_gives_up_durability(tmp_path: Path) -> None:
+    store: Any = open_store(world_settings(tmp_path))
+    with store._writer_engine.connect() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    store.close()
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+
+
+def _try_to_open(folder: str, answer: Any) -> None:
+    try:
+        open_store(world_settings(Path(folder)))
+    except StoreLocked as fault:
+        answer.put(str(fault))
+    else:
+        answer.put("opened")
+
+
+def test_a_second_process_is_refused_with_a_sentence_that_says_what_to_do(tmp_path: Path) -> None:
+    store = open_store(world_settings(tmp_path))
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    for expected in ("stop that process", "opened"):
+        process = context.Process(target=_try_to_open, args=(str(tmp_path), answer))
+        process.start()
+        assert expected in answer.get(timeout=60)
+        process.join()
+        store.close()
+
+
+def test_a_closed_store_takes_nothing(tmp_path: Path) -> None:
+    store = open_store(world_settings(tmp_path))
+    store.close()
+    store.close()
+    with pytest.raises(StorageUnavailable):
+        run(store.commit(Writes("default", inserts=(learner(),))))
+
+
+def test_an_address_of_another_database_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidContent, match="ASSESS_DATABASE_URL"):
+        open_store(Settings(database_url="mysql://x"))
+
+
+def test_a_database_that_fails_in_the_commit_acknowledges_nothing_and_recovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assess.delivery.store import sqlite
+
+    store = open_store(world_settings(tmp_path))
+
+    def broken(*args: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "apply", broken)
+        with pytest.raises(StorageUnavailable, match="disk I/O error"):
+            run(store.commit(Writes("default", inserts=(learner(),))))
+    run(store.commit(Writes("default", inserts=(learner(),))))
+    assert run(store.read(reading.learner, "default", "lrn_1")) is not None
+    store.close()
+
+
+# --- migrations ------------------------------------------------------------------
+
+
+def test_the_migrations_make_exactly_the_declared_tables(store: Store) -> None:
+    from alembic import command
+
+    from assess.delivery.store.migrating import configuration
+
+    def check(connection: Any) -> set[str]:
+        command.check(configuration(connection))
+        return set(inspect(connection).get_table_names())
+
+    assert run(store.read(check)) == {*tables.metadata.tables, "alembic_version"}
+
+
+def test_opening_again_migrates_nothing_and_keeps_everything(both_settings: Settings) -> None:
+    first = open_store(both_settings)
+    run(first.commit(Writes("default", inserts=(learner(),))))
+    first.close()
+    second = open_store(both_settings)
+    assert run(second.read(reading.learner, "default", "lrn_1")) == learner()
+    second.close()
+
+
+def test_a_tenant_is_the_first_key_of_every_table_about_people() -> None:
+    own = {"tenants", "releases", "signing_keys"}
+    for name, table in tables.metadata.tables.items():
+        if name not in own:
+            assert next(iter(table.primary_key)).name == "tenant", name
+
+
+def test_rows_and_tables_name_the_same_columns() -> None:
+    # A dataclass with slots is made twice; only the second has them.
+    rows: list[Any] = [kind for kind in Stored.__subclasses__() if getattr(kind, "__slots__", ())]
+    assert {kind.table.name for kind in rows} | {"chain_heads"} == set(tables.metadata.tables)
+    for kind in rows:
+        assert list(kind.__slots__) == [column.name for column in kind.table.columns], kind
+    assert select(Tenant.table) is not None

@@ -1,0 +1,283 @@
+"""Every body of the HTTP contract against a golden file, and against the contract's own list of fields.
+
+Regenerate after a deliberate change, and review the diff:
+
+    ASSESS_WRITE_GOLDEN=1 .venv/bin/python -m pytest tests/delivery/test_golden.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assess.delivery.app import PROBLEMS
+from tests import synthetic
+from tests.delivery.world import World
+
+GOLDEN = Path(__file__).parent / "golden"
+WRITE = os.environ.get("ASSESS_WRITE_GOLDEN") == "1"
+
+_RANDOM = (
+    (re.compile(r"\b(ses|dec|key|rk|req|fct)_[a-z2-7]{20}"), r"\1_…"),
+    (re.compile(r"\blrt_[a-z2-7]{40}"), "lrt_…"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "sha256…"),
+    (re.compile(r'"signature": "[\w-]{86}"'), '"signature": "…"'),
+)
+
+# --- the fields of the contract --------------------------------------------------
+
+_ITEM = {
+    "id": 0,
+    "version": 0,
+    "type": 0,
+    "stem_html": 0,
+    "options": [{"id": 0, "html": 0}],
+    "stimulus_html": 0,
+}
+_CURRENT = {"position": 0, "n_items": 0, "revision": 0, "seconds_left": 0, "item": _ITEM}
+_NEXT = {"action": 0, "not_before": 0, "tries_used": 0, "tries_left": 0}
+_STATUS = {
+    "schema": 0, "learner": 0, "sandbox": 0, "course": {"id": 0, "title": 0}, "as_of": 0, "as_known_at": 0,
+    "sequence": 0, "state": 0, "passed": 0,
+    "decision": {
+        "id": 0, "status": 0, "level": 0, "provisional": 0, "source": 0, "assurance": 0, "tested_at": 0,
+        "decided_at": 0, "valid_until": 0, "try": 0,
+        "score": {"value": 0, "se": 0, "interval_90": 0, "min": 0, "max": 0, "scale": 0},
+        "cut": {"value": 0, "version": 0, "status": 0},
+        "p_at_or_above_cut": 0, "probability_basis": 0, "rule": 0, "form": 0, "form_accuracy": 0,
+        "parameter_set": 0, "engine": 0, "bank_security": 0,
+        "alignments": [{"framework": 0, "version": 0, "code": 0}],
+        "record_sha256": 0, "supersedes": 0, "change_reason": 0, "url": 0,
+    },
+    "pending": 0, "next": _NEXT,
+}  # fmt: skip
+_ELIGIBILITY = {
+    "schema": 0, "subject": {"type": 0, "id": 0}, "sandbox": 0,
+    "badge": {"id": 0, "rule_version": 0, "criteria_url": 0}, "as_of": 0, "as_known_at": 0, "sequence": 0,
+    "status": 0, "since": 0, "valid_until": 0, "sentence": 0, "progress": {"met": 0, "of": 0},
+    "reasons": [{"path": 0, "predicate": 0, "value": 0, "code": 0, "evidence": 0}],
+    "missing": [{"path": 0, "predicate": 0, "who": 0, "action": 0, "not_before": 0}],
+    "evidence": [{"type": 0, "id": 0, "course": 0, "record_sha256": 0}],
+    "award": {"state": 0, "policy_on_loss": 0, "claim_url": 0}, "statement": 0,
+}  # fmt: skip
+_CHANGE = {
+    "type": 0,
+    "timestamp": 0,
+    "data": {
+        "sequence": 0, "subject": {"type": 0, "id": 0}, "course": 0, "badge": 0, "previous": 0, "current": 0,
+        "cause": 0, "reason_id": 0, "resource": 0, "snapshot": 0,
+    },
+}  # fmt: skip
+CONTRACT: dict[str, Any] = {
+    "session-begun": {
+        "session": 0, "token": 0, "url": 0, "form": 0, "release": 0, "expires_at": 0, "current": _CURRENT,
+    },
+    "session-view": {"session": 0, "state": 0, "current": _CURRENT, "progress": 0, "accommodations": 0},
+    "responded": {
+        "receipt": {
+            "session": 0, "position": 0, "revision": 0, "answer_sha256": 0, "stored_at": 0, "key_id": 0,
+            "signature": 0,
+        },
+        "current": _CURRENT,
+        "finished": 0,
+    },
+    "submitted": {"finished": 0},
+    "result": {
+        "session": 0, "decision": 0,
+        "score": {"value": 0, "low": 0, "high": 0, "min": 0, "max": 0, "cut": 0},
+        "objectives": [{"code": 0, "right": 0, "seen": 0}], "next": 0,
+    },
+    "receipt-verified": {"valid": 0},
+    "status-decided": _STATUS,
+    "status-calibrated": _STATUS,
+    "status-not-started": dict.fromkeys(_STATUS, 0),
+    "status-external": dict.fromkeys(_STATUS, 0),
+    "status-pending": {**_STATUS, "pending": {"reason": 0, "since": 0}},
+    "eligibility-not-eligible": _ELIGIBILITY,
+    "eligibility-eligible": {**_ELIGIBILITY, "missing": 0},
+    "learner-badges": {"items": [dict.fromkeys(_ELIGIBILITY, 0)], "next": 0},
+    "badge": {"alignments": 0, "criterion": 0, "sentence": 0, "rule_version": 0},
+    "badge-subjects": {"items": 0, "next": 0},
+    "badge-query": {"items": 0, "next": 0},
+    "changes": {"items": [_CHANGE], "next": 0},
+    "fact": {"id": 0, "source": 0, "t": 0, "subject": 0, "at": 0},
+    "fact-voided": {"id": 0, "void_at": 0},
+    "learner": {"external_ids": [{"issuer": 0, "subject": 0}], "locale": 0},
+    "learner-found": {"items": 0, "next": 0},
+    "decision": {"record": 0, "record_sha256": 0},
+    "activation": {"release": 0, "approved_by": 0, "reason": 0},
+    "problem": {
+        "type": 0, "title": 0, "status": 0, "detail": 0, "code": 0, "instance": 0, "request_id": 0,
+        "errors": [{"path": 0, "code": 0, "message": 0}],
+    },
+    "problem-retake": {"code": 0, "not_before": 0},
+}  # fmt: skip
+
+CODES: dict[int, set[str]] = {
+    400: {"malformed_json", "invalid_cursor"},
+    401: {"credentials_missing", "credentials_invalid", "credentials_expired"},
+    403: {"scope_missing", "consent_missing", "source_not_authorised", "role_not_allowed", "sandbox_only"},
+    404: {
+        "learner_unknown", "course_unknown", "badge_unknown", "form_unknown", "session_unknown",
+        "decision_unknown", "webhook_unknown", "not_finished",
+    },
+    409: {
+        "idempotency_conflict", "answer_conflict", "position_conflict", "stale_session", "session_finished",
+        "session_void", "retake_too_early", "tries_exhausted", "form_not_active", "fact_id_conflict",
+    },
+    410: {"learner_erased", "session_expired", "cursor_expired"},
+    412: {"precondition_failed"},
+    413: {"body_too_large"},
+    415: {"media_type_unsupported"},
+    422: {
+        "field_invalid", "field_unknown", "item_not_offered", "answer_malformed", "time_in_future",
+        "date_invalid", "rule_invalid", "rule_cycle", "url_refused",
+    },
+    429: {"rate_limited"},
+    500: {"internal_error"},
+    503: {"overloaded", "starting", "storage_unavailable"},
+}  # fmt: skip
+
+
+def missing_fields(contract: Any, body: Any, path: str = "") -> list[str]:
+    """Paths that the contract has and the body has not."""
+    if isinstance(contract, dict):
+        if not isinstance(body, dict):
+            return [path or "(the body)"]
+        return [
+            gap
+            for name, inner in contract.items()
+            for gap in (
+                [f"{path}.{name}"]
+                if name not in body
+                else missing_fields(inner, body[name], f"{path}.{name}")
+            )
+        ]
+    if isinstance(contract, list):
+        if not isinstance(body, list) or not body:
+            return [f"{path}[0]"]
+        return [
+            gap for n, entry in enumerate(body) for gap in missing_fields(contract[0], entry, f"{path}[{n}]")
+        ]
+    return []
+
+
+def steady(body: Any) -> str:
+    """The body without what is different every time."""
+    text = json.dumps(body, indent=1, ensure_ascii=False)
+    for pattern, replacement in _RANDOM:
+        text = pattern.sub(replacement, text)
+    return text + "\n"
+
+
+def scenario(world: World) -> dict[str, Any]:
+    """One learner's way through every route; each body under its name."""
+    bodies: dict[str, Any] = {}
+
+    def take(name: str, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        answer = world.call(method, path, body, **options)
+        bodies[name] = answer.json()
+        return bodies[name]
+
+    names = {"external_ids": [{"issuer": "moodle", "subject": "17"}], "locale": "en"}
+    take("learner", "PUT", "/v1/learners/lrn_1", names)
+    take("learner-found", "GET", "/v1/learners?issuer=moodle&subject=17")
+    take("status-not-started", "GET", "/v1/learners/lrn_1/courses/twt-3/status")
+    begun = take("session-begun", "POST", "/v1/sessions", {"learner": "lrn_1", "course": "twt-3"})
+    session, current = begun["session"], begun["current"]
+    world.clock.advance(seconds=20)
+    bodies["responded"] = world.respond(session, current, "b").json()
+    take(
+        "receipt-verified",
+        "POST",
+        "/v1/receipts/verify",
+        {"receipt": bodies["responded"]["receipt"]},
+        key=None,
+    )
+    take("session-view", "GET", f"/v1/sessions/{session}")
+    take("problem", "POST", f"/v1/sessions/{session}/responses", {"position": 2, "colour": 1})
+    current = bodies["responded"]["current"]
+    while current is not None:
+        current = world.respond(session, current, "b").json()["current"]
+    take("submitted", "POST", f"/v1/sessions/{session}/submit")
+    take("result", "GET", f"/v1/sessions/{session}/result")
+    decided = take("status-decided", "GET", "/v1/learners/lrn_1/courses/twt-3/status")
+    take("decision", "GET", decided["decision"]["url"])
+    take("eligibility-not-eligible", "GET", "/v1/learners/lrn_1/badges/BOTH")
+    take("problem-retake", "POST", "/v1/sessions", {"learner": "lrn_1", "course": "twt-3"})
+    fact = {"id": "d1", "source": "academy", "t": "decision", "subject": "lrn_1", "at": "2026-11-20"}
+    take("fact", "POST", "/v1/facts", fact | {"course": "twt-1", "outcome": "pass"})
+    take("status-external", "GET", "/v1/learners/lrn_1/courses/twt-1/status")
+    take("eligibility-eligible", "GET", "/v1/learners/lrn_1/badges/BOTH")
+    take("learner-badges", "GET", "/v1/learners/lrn_1/badges")
+    take("badge", "GET", "/v1/badges/BOTH")
+    take("badge-subjects", "GET", "/v1/badges/BOTH/subjects")
+    take("badge-query", "POST", "/v1/badges/BOTH/query", {"subjects": ["lrn_1", "nobody"]})
+    take("fact-voided", "POST", "/v1/facts/d1/void", {"at": "2026-11-21", "reason": "wrong person"})
+    take("changes", "GET", "/v1/changes")
+    take(
+        "activation",
+        "POST",
+        "/v1/activations",
+        {"release": begun["release"], "approved_by": "B", "reason": "again"},
+    )
+    cut = {"status": "adopted", "panel": "panel-1"}
+    world.activate(synthetic.document(calibrated=True, n_items=20, form={"id": "x-cal"}, cut=cut))
+    world.learner("lrn_2")
+    world.sit("lrn_2", form="x-cal")
+    take("status-calibrated", "GET", "/v1/learners/lrn_2/courses/twt-3/status")
+    pending = {"state": "pending"}
+    take("status-pending", "PUT", "/v1/sandbox/learners/lrn_3/courses/twt-3", pending, key="test")
+    failed = world.begin(world.learner("lrn_4"))["session"]
+    world.call("POST", f"/v1/sessions/{failed}/submit")
+    take("problem-retake", "POST", "/v1/sessions", {"learner": "lrn_4", "course": "twt-3"})
+    return bodies
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    from tests.delivery.conftest import open_world
+    from tests.delivery.world import Clock, settings
+
+    for world in open_world(settings(tmp_path_factory.mktemp("golden")), Clock()):
+        return scenario(world)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_a_body_has_every_field_of_the_contract(bodies: dict[str, Any], name: str) -> None:
+    assert missing_fields(CONTRACT[name], bodies[name]) == []
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_a_body_equals_its_golden_file(bodies: dict[str, Any], name: str) -> None:
+    path, found = GOLDEN / f"{name}.json", steady(bodies[name])
+    if WRITE:
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
+
+
+def test_every_golden_file_has_a_body(bodies: dict[str, Any]) -> None:
+    assert {path.stem for path in GOLDEN.glob("*.json")} == set(bodies) == set(CONTRACT)
+
+
+def test_every_error_has_a_status_and_a_code_of_the_contract() -> None:
+    for kind, (status, code, _) in PROBLEMS.items():
+        assert code is None or code in CODES[status], kind
+
+
+def test_every_error_of_the_package_that_a_request_can_meet_is_in_the_table() -> None:
+    from assess import errors
+
+    inside = {errors.AssessError, errors.SessionRefusal}
+    shell = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.SessionRefusal)
+    ]
+    assert [kind for kind in shell if kind not in PROBLEMS and kind not in inside] == []

@@ -1,0 +1,163 @@
+"""No byte that a learner's client receives holds a key, a parameter, a later item, or a rationale."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests import synthetic
+from tests.delivery.world import MARK, World, every_interaction
+
+# A number that occurs nowhere else, in place of every secret number of the release.
+SECRET_NUMBER = 0.7319375
+SECRET_TEXT = "ZANZIBAR-SECRET"
+
+
+def _poisoned(kind: str, **options: Any) -> dict[str, Any]:
+    """A release whose keys, parameters, cut and rationales can be told from everything else."""
+    document = synthetic.document(kind=kind, **options)
+    for reference, item in document["items"].items():
+        text = item["texts"]["en"]
+        text["stem"] = f"STEM-OF-{reference}-END"
+        text["rationales"] = dict.fromkeys(text["rationales"], f"{MARK} {SECRET_TEXT}")
+        item["judged"] = {"just_proficient": SECRET_NUMBER, "reason": SECRET_TEXT}
+        item["notes"] = {"author": SECRET_TEXT}
+    for record in document["parameter_set"]["items"]:
+        for name, value in record.items():
+            if isinstance(value, float):
+                record[name] = value + SECRET_NUMBER * 1e-3 if name.startswith("b") else SECRET_NUMBER
+    document["cut"]["ratings"] = dict.fromkeys(document["cut"]["ratings"], SECRET_NUMBER)
+    document["cut"]["theta"] = SECRET_NUMBER / 10
+    document["form"]["id"] = f"leak-{kind}"
+    return document
+
+
+class Eavesdropper:
+    """Everything that came over the wire, with what a learner may have seen at that moment."""
+
+    def __init__(self, world: World, token: str, documents: dict[str, Any]) -> None:
+        self.world, self.token, self.documents = world, token, documents
+        self.offered: set[str] = set()
+        self.bytes = 0
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.world.call(method, path, body, key=self.token)
+        text = answer.text + json.dumps(dict(answer.headers))
+        self.bytes += len(text)
+        self.check(text)
+        return answer
+
+    def check(self, text: str) -> None:
+        for secret in (
+            MARK,
+            SECRET_TEXT,
+            "7319375",
+            "judged",
+            "just_proficient",
+            '"key"',
+            "slope",
+            "theta",
+            "seed",
+        ):
+            assert secret not in text, f"{secret!r} in {text[:400]}"
+        seen = {reference for reference in self.documents["items"] if f"STEM-OF-{reference}-END" in text}
+        now = {reference for reference in seen if reference not in self.offered}
+        # One item more may come with each reply: the one that is offered by it.
+        assert len(now) <= 1, f"later items: {now}"
+        self.offered |= now
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("fixed", {"with_case_set": True}),
+        ("adaptive", {"n_items": 15}),
+        ("adaptive", {"n_items": 15, "calibrated": True}),
+        ("fixed", {"calibrated": True, "n_items": 20}),
+    ],
+)
+def test_a_crawl_through_a_whole_session_finds_nothing_secret(
+    world: World, kind: str, options: dict[str, Any]
+) -> None:
+    document = _poisoned(kind, **options)
+    world.activate(document)
+    world.learner()
+    begun = world.begin(form=f"leak-{kind}")
+    session = begun["session"]
+    wire = Eavesdropper(world, begun["token"], document)
+    wire.check(json.dumps(begun))
+    current = begun["current"]
+    while current is not None:
+        base = {
+            "position": current["position"],
+            "item": current["item"]["id"],
+            "revision": current["revision"],
+        }
+        path = f"/v1/sessions/{session}/responses"
+        for bad in (
+            {"answer": "z"},
+            {"answer": ["a"]},
+            {"answer": {"a": 1}},
+            {"answer": 5},
+            {"answer": "b", "item": "x-999"},
+            {"answer": "b", "position": 99},
+            {"answer": "b", "revision": 9},
+            {"answer": "b", "more": 1},
+            {},
+        ):
+            assert wire.ask("POST", path, base | bad).status_code >= 400
+        for other in (
+            f"/v1/sessions/{session}",
+            f"/v1/sessions/{session}/result",
+            f"/v1/sessions/{session}/items/1",
+            f"/v1/sessions/{session}/items/{current['position'] + 1}",
+            f"/v1/sessions/{session}/items/x",
+            "/v1/sessions/ses_other",
+            f"/v1/decisions/{session}",
+            "/v1/activations",
+            f"/v1/releases/{begun['release']}",
+            "/v1/learners/lrn_1/courses/twt-3/status",
+        ):
+            wire.ask("GET", other)
+        stored = wire.ask("POST", path, base | {"answer": "a" if current["position"] % 2 else "b"})
+        assert stored.status_code == 200, stored.text
+        current = stored.json()["current"]
+    wire.ask("POST", f"/v1/sessions/{session}/submit")
+    assert wire.ask("GET", f"/v1/sessions/{session}/result").status_code == 200
+    wire.ask("GET", f"/v1/sessions/{session}")
+    assert wire.bytes > 10_000
+
+
+def test_what_is_right_is_not_told_by_how_a_reply_looks(world: World) -> None:
+    """A right and a wrong answer get replies of the same fields and, on a fixed form, of the same words."""
+    replies = []
+    for who, answer in (("lrn_1", "a"), ("lrn_2", "b")):
+        world.learner(who)
+        begun = world.begin(who)
+        stored = world.respond(begun["session"], begun["current"], answer).json()
+        del stored["receipt"]
+        replies.append(stored)
+    assert replies[0] == replies[1]
+
+
+def test_malformed_answers_to_every_interaction_name_options_only(world: World) -> None:
+    document = every_interaction()
+    world.activate(document)
+    world.learner()
+    begun = world.begin(form="x-every")
+    current = begun["current"]
+    good = ["b", ["a"], ["a", "b", "c"], {"a": "x", "b": "x", "c": "x"}, "1", "nothing"]
+    for answer in good:
+        for bad in ("", "zzz", ["zzz"], {"zzz": "q"}, ["a", "a"], {"a": "zzz"}):
+            reply = world.respond(begun["session"], current, bad, key=begun["token"])
+            if reply.status_code == 200:
+                break  # any text is an answer to a short text
+            assert MARK not in reply.text
+            assert "Creative Commons" not in reply.text
+            assert "3.5" not in reply.text.replace("such as '3.5'", "")
+        else:
+            reply = world.respond(begun["session"], current, answer, key=begun["token"])
+        current = reply.json()["current"]
+    assert current is None
