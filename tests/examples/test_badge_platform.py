@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -126,11 +127,11 @@ def test_the_printed_question_is_answered(server):
 
 
 def test_nothing_is_awarded_when_the_reply_does_not_hold(server, tmp_path, monkeypatch):
-    sys.path.insert(0, str(EXAMPLE.parent))
-    try:
-        import badge_platform
-    finally:
-        sys.path.pop(0)
+    spec = importlib.util.spec_from_file_location("badge_platform", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    badge_platform = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(badge_platform)
     with httpx.Client(
         base_url=server.address, headers={"Authorization": f"Bearer {server.key}"}, timeout=20
     ) as client:
@@ -173,6 +174,40 @@ def test_it_suspends_when_a_course_is_withdrawn(server, tmp_path):
         client.post("/v1/facts/later-twt-5/void", json=void).raise_for_status()
     told = _platform(server, awards, "withdrawn-later")
     assert told == ["withdrawn-later: suspended: 5 of 6 courses passed; still missing: twt-5."]
+
+
+def _assess(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "ASSESS_DATABASE_URL": f"sqlite:///{folder}/assess.db",
+        "ASSESS_ITEM_BANKS": str(ROOT / "item_banks"),
+    }
+    command = [sys.executable, "-m", "assess.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_commands_act_through_the_running_server(server, folder):
+    through = ("--server", server.address, "--key", server.key)
+    done = _assess(folder, "activate", "twt-3-adaptive", "--reason", "once more", *through)
+    assert done.returncode == 0, done.stderr
+    assert "twt-3-adaptive is live" in done.stdout
+    done = _assess(folder, "simulate", "twt-3", "--learners", 4, "--seed", 77, *through)
+    assert done.returncode == 0, done.stderr
+    assert "4 simulated teachers" in done.stdout
+    done = _assess(folder, "replay", "--verify-chain")
+    assert done.returncode == 0, done.stdout
+    assert "0 differences" in done.stdout
+    done = _assess(folder, "serve", "--port", 1 + int(server.address.rsplit(":", 1)[1]))
+    assert done.returncode == 2
+    assert "another process has" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_activation_names_a_release_or_sends_a_document(server):
+    headers = {"Authorization": f"Bearer {server.key}"}
+    for body in ({"reason": "x"}, {"reason": "x", "release": "0" * 64, "document": {}}):
+        reply = httpx.post(f"{server.address}/v1/activations", json=body, headers=headers)
+        assert (reply.status_code, reply.json()["code"]) == (422, "field_invalid")
 
 
 def test_a_killed_demonstration_starts_again_as_it_was(server, folder, tmp_path):

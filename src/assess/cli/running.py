@@ -36,6 +36,7 @@ def serve(
 ) -> None:
     """Serve the API and the pages."""
     from assess.delivery.settings import Settings
+    from assess.delivery.store import open_store
 
     if demo:
         from assess.cli.demo import serve_demo
@@ -43,7 +44,11 @@ def serve(
         serve_demo(port=port, host=host, banks=banks)
         return
     require_free(host, port)
-    run_server(Settings.from_environment(), host, port)
+    settings = Settings.from_environment()
+    # A database that another process holds is said here, in one sentence, and not in the log of a start.
+    open_store(settings).close()
+    address = f"http://{host}:{port}"
+    run_server(settings, host, port, started=lambda: out.print(f"assess serves at {address}", markup=False))
 
 
 def require_free(host: str, port: int) -> None:
@@ -74,7 +79,6 @@ def run_server(
                 if started is not None:
                     started()
 
-    # Opened here as well: a locked database is a sentence, and not a log of the server's start.
     config = uvicorn.Config(
         create_app(settings),
         host=host,
@@ -83,7 +87,10 @@ def run_server(
         timeout_keep_alive=75,
         server_header=False,
     )
-    Announcing(config).run()
+    server = Announcing(config)
+    server.run()
+    if not server.started:
+        raise typer.Exit(3)
 
 
 # --- the service at the command line -----------------------------------------
@@ -201,36 +208,42 @@ def activate(
     server: Server = "",
     key: Key = "",
 ) -> None:
-    """Make a form or a programme live: new sessions pin it, old ones keep theirs."""
+    """Make a form or a programme live: new sessions pin it, old ones keep theirs.
+
+    Through a server (--server, --key) the key is who activates.
+    """
     from assess.delivery.service import activations
     from assess.delivery.settings import Settings
 
     document = find_document(banks, form)
-    if server:
-        if not key:
-            raise CommandError("add --key, an API key with the scope manage of that server")
-        body = {"document": document, "reason": reason, "approved_by": approved_by or None}
-        done = call(server, key, "POST", "/v1/activations", body)
-        out.print(
-            f"{done['name']} is live as {done['release'][:12]}, activation {done['sequence']}", markup=False
-        )
-        return
-    try:
-        activated = with_services(
-            Settings.from_environment(),
-            by or account(),
-            lambda services, who: activations.activate(
-                services, who, document=document, reason=reason, approved_by=approved_by or None
-            ),
-        )
-    except StoreLocked:
-        raise CommandError(
-            "a running server has the database; activate through it: "
-            "add --server http://127.0.0.1:8000 --key ask_..."
-        ) from None
-    out.print(
-        f"{activated.name} is live as {activated.release[:12]}, activation {activated.sequence}", markup=False
-    )
+    if not server:
+        try:
+            done = with_services(
+                Settings.from_environment(),
+                by or account(),
+                lambda services, who: activations.activate(
+                    services, who, document=document, reason=reason, approved_by=approved_by or None
+                ),
+            )
+        except StoreLocked:
+            if not key:
+                raise CommandError(
+                    "a running server has the database; activate through it: "
+                    "add --server http://127.0.0.1:8000 --key ask_..."
+                ) from None
+            server = "http://127.0.0.1:8000"
+        else:
+            _say_live(done.name, done.release, done.sequence)
+            return
+    if not key:
+        raise CommandError("add --key, an API key with the scope manage of that server")
+    body = {"document": document, "reason": reason, "approved_by": approved_by or None}
+    reply = call(server, key, "POST", "/v1/activations", body)
+    _say_live(reply["name"], reply["release"], reply["sequence"])
+
+
+def _say_live(name: str, release: str, sequence: int) -> None:
+    out.print(f"{name} is live as {release[:12]}, activation {sequence}", markup=False)
 
 
 def find_document(banks: Path, name: str) -> dict[str, Any]:
