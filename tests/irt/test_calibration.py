@@ -556,6 +556,52 @@ def test_omitted_responses_count_as_wrong_and_unreached_ones_are_missing() -> No
     assert other.log_likelihood != pytest.approx(first.log_likelihood, abs=0.1)
 
 
+# --- chunks -----------------------------------------------------------------------------
+
+
+def chunks_of(categories: NDArray[np.int64], size: int) -> list[ResponseMatrix]:
+    return [matrix(categories[i : i + size]) for i in range(0, len(categories), size)]
+
+
+@pytest.mark.parametrize(("model", "n_categories", "missing"), [("2PL", 2, 0.0), ("GRM", 3, 0.2)])
+def test_chunks_give_what_the_whole_gives(model: str, n_categories: int, missing: float) -> None:
+    categories = simulated(3_000, 8, n_categories, missing=missing)
+    whole = calibrate(matrix(categories), model)
+    kept = calibrate(chunks_of(categories, 700), model)
+    assert kept.log_likelihood == whole.log_likelihood
+    assert kept.provenance["data_sha256"] == whole.provenance["data_sha256"]
+    streamed = calibrate(chunks_of(categories, 700), model, options=CalibrationOptions(memory_bytes=1))
+    assert streamed.converged
+    assert streamed.n_persons == whole.n_persons
+    assert streamed.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-4)
+    np.testing.assert_allclose(streamed.to_frame()["a"], whole.to_frame()["a"], atol=1e-3)
+    np.testing.assert_allclose(streamed.to_frame()["se_a"], whole.to_frame()["se_a"], rtol=1e-3)
+
+
+def test_a_stream_is_sampled_evenly_whatever_its_length() -> None:
+    categories = simulated(45_000, 5, seed=8)
+    options = CalibrationOptions(memory_bytes=1)
+    streamed = calibrate(chunks_of(categories, 4_000), "2PL", options=options)
+    whole = calibrate(matrix(categories), "2PL")
+    assert streamed.n_persons == 45_000
+    assert streamed.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-3)
+
+
+def test_chunks_that_cannot_be_read_again_or_do_not_fit_together_are_refused() -> None:
+    categories = simulated(900, 4)
+    with pytest.raises(InvalidResponses, match="read more than once"):
+        calibrate(iter(chunks_of(categories, 300)), "2PL")
+    with pytest.raises(InvalidResponses, match="the chunk from person 900 on has items"):
+        calibrate([matrix(categories), matrix(categories[:, :3])], "2PL")
+    streamed = CalibrationOptions(memory_bytes=1)
+    with pytest.raises(CalibrationError, match="weights cannot be given with chunks"):
+        calibrate(chunks_of(categories, 300), "2PL", weights=np.ones(900), options=streamed)
+    with pytest.raises(CalibrationError, match="take engine='own'"):
+        calibrate(chunks_of(categories, 300), "2PL", engine="girth", options=streamed)
+    with pytest.raises(InvalidResponses, match="give a DataFrame"):
+        calibrate(3, "2PL")  # type: ignore[arg-type]
+
+
 # --- nasty data -------------------------------------------------------------------------
 
 

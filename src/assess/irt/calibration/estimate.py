@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,15 +15,16 @@ import assess
 from assess.errors import CalibrationError, ConvergenceWarning
 from assess.irt.calibration.covariance import Covariance, covariance
 from assess.irt.calibration.fit import Fit, fit, point_fit, tolerance, too_steep
+from assess.irt.calibration.intake import Stream, refuse_with_chunks, take_in
 from assess.irt.calibration.layout import Layout, to_natural, to_parameters
 from assess.irt.calibration.options import CalibrationOptions, Prior, Priors
-from assess.irt.calibration.prepare import Prepared, data_hash, prepare, require_persons
+from assess.irt.calibration.prepare import Prepared, prepare
 from assess.irt.calibration.priors import check_priors
 from assess.irt.calibration.result import Calibration, Population
 from assess.irt.calibration.workers import Workers
 from assess.irt.models import ItemParameters
 from assess.progress import Progress, silent
-from assess.responses import ResponseMatrix, as_matrix
+from assess.responses import ResponseMatrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ GIRTH_TOLERANCE = 0.1
 
 
 def calibrate(
-    responses: pd.DataFrame | ResponseMatrix,
+    responses: pd.DataFrame | ResponseMatrix | Iterable[ResponseMatrix],
     model: str | Mapping[str, str] = "2PL",
     *,
     engine: Literal["own", "girth"] = "own",
@@ -54,8 +55,10 @@ def calibrate(
 
     Parameters
     ----------
-    responses : DataFrame (N, J) or ResponseMatrix
+    responses : DataFrame (N, J), ResponseMatrix, or a re-iterable of ResponseMatrix
         Persons on rows, categories from 0, empty = missing (at random or by design).
+        Chunks have the same items; beyond `options.memory_bytes` they are read again
+        for every pass.
     model : str or mapping
         Rasch 1PL 2PL 3PL 4PL GRM PCM GPCM RSM NRM, or item id to one of them.
     engine : "own" or "girth"
@@ -118,16 +121,15 @@ def calibrate(
     if engine not in ("own", "girth"):
         raise CalibrationError(f"engine is {engine!r}; say 'own' or 'girth'")
     fixed = _anchors(anchors)
-    known = list(fixed.item_ids) if fixed is not None else []
-    matrix = as_matrix(responses, allow_wide=options.allow_wide or bool(known))
-    codes = matrix.recode(options.omitted, options.not_reached)
-    require_persons(matrix, codes)
-    prepared = prepare(matrix, codes, model, groups=groups, anchors=fixed, weights=weights, options=options)
+    intake = take_in(responses, options, allow_wide=options.allow_wide or fixed is not None)
+    if intake.stream is not None:
+        refuse_with_chunks(groups=groups, weights=weights, clusters=clusters)
+    prepared = prepare(intake, model, groups=groups, anchors=fixed, weights=weights, options=options)
     priors = priors or {}
     check_priors(prepared.layout, priors)
     provenance = {
         "engine": engine,
-        "data_sha256": data_hash(matrix, codes),
+        "data_sha256": intake.sha256,
         "options": options.to_dict(),
         "priors": _priors_record(priors),
         "versions": _versions(engine),
@@ -137,16 +139,22 @@ def calibrate(
     cluster = None
     if clusters is not None:
         labels = np.asarray(clusters)
-        if labels.shape != (matrix.n_persons,):
+        if labels.shape != (intake.n_persons,):
             raise CalibrationError(f"clusters have shape {labels.shape}; give one label for each person")
         cluster = np.unique(labels, return_inverse=True)[1].ravel().astype(np.int64)
+    stream = None
+    if intake.stream is not None:
+        stream = Stream(intake.stream, prepared.recoding, prepared.layout, intake.n_persons)
+        if engine == "girth" or options.standard_errors not in ("observed", None):
+            raise CalibrationError("chunks larger than memory take engine='own' and observed standard errors")
     with Workers(options.n_threads) as workers:
         if engine == "girth":
             prepared, fitted = _with_girth(prepared, options, workers)
             enough = GIRTH_TOLERANCE
         else:
-            fitted = fit(prepared.sample, prepared.layout, priors, options, workers, progress or silent)
-            enough = tolerance(fitted.objective, options, matrix.n_persons)
+            listen = progress or silent
+            fitted = fit(prepared.sample, prepared.layout, priors, options, workers, listen, stream=stream)
+            enough = tolerance(fitted.objective, options, intake.n_persons)
         kind = options.standard_errors
         if kind is not None and (
             cluster is not None or (weights is not None and options.weights == "sampling")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
 from assess.errors import CalibrationError
-from assess.irt.calibration.blocks import IndicatorBlock, Sample, build_blocks
+from assess.irt.calibration.blocks import Block, IndicatorBlock, Sample, build_blocks
 from assess.irt.calibration.information import cross_products, missing_information
+from assess.irt.calibration.intake import Stream
 from assess.irt.calibration.layout import UNIT_SLOPE, Layout
 from assess.irt.calibration.likelihood import Likelihood
 from assess.irt.calibration.optimiser import Metric, Objective, Optimum, Point, maximise, positive
@@ -76,14 +77,17 @@ def fit(
     workers: Workers,
     progress: Progress,
     start: FloatArray | None = None,
+    stream: Stream | None = None,
 ) -> Fit:
     """Fit a layout to a sample.
 
     Large samples are first fitted on an evenly spread subsample, from where a
-    few Newton steps on all persons suffice.
+    few Newton steps on all persons suffice. With a `stream`, the sample is that
+    subsample, and all persons come from the stream at every pass.
     """
     prior = LogPrior(layout, priors)
-    part = _subsample(sample, layout)
+    part = _subsample(sample, layout) if stream is None else sample
+    n_persons = sample.n_persons if stream is None else stream.n_persons
     if start is None:
         start = _start(part or sample, layout, priors, options, workers)
     n_iterations = 0
@@ -98,11 +102,11 @@ def fit(
             n_iterations, em_steps = first.n_iterations, 0
             start = first.point.expectation.state.eta
             small = objective.likelihood
-    objective = _objective(sample, layout, prior, nodes(layout, start, options), workers)
-    if single_precision(objective):
-        rough = _maximise(
-            objective, start, small, sample.n_persons, options, em_steps, progress, n_iterations
-        )
+    blocks: Iterable[Block] = build_blocks(sample, layout) if stream is None else stream
+    theta = nodes(layout, start, options)
+    objective = Objective(Likelihood(layout, theta, blocks, workers, double=stream is not None), prior)
+    if stream is None and single_precision(objective):
+        rough = _maximise(objective, start, small, n_persons, options, em_steps, progress, n_iterations)
         likelihood = objective.likelihood
         precise = Likelihood(layout, likelihood.theta, likelihood.blocks, workers, double=True)
         objective, metric = Objective(precise, prior), None
@@ -112,7 +116,7 @@ def fit(
     optimum: Optimum | None = None
     for _ in range(ROUNDS):
         optimum = _maximise(
-            objective, start, small, sample.n_persons, options, em_steps, progress, n_iterations, metric
+            objective, start, small, n_persons, options, em_steps, progress, n_iterations, metric
         )
         if optimum is None:
             raise CalibrationError(
@@ -120,10 +124,10 @@ def fit(
             )
         n_iterations += optimum.n_iterations
         start, em_steps, metric = optimum.point.expectation.state.eta, 0, optimum.metric
-        theta = _better_nodes(optimum.point, layout, objective.likelihood.theta, options, sample)
-        if theta is None or not optimum.converged or n_iterations >= options.max_iterations:
+        better = _better_nodes(optimum.point, layout, objective.likelihood.theta, options, sample)
+        if better is None or not optimum.converged or n_iterations >= options.max_iterations:
             break
-        finer = Likelihood(layout, theta, objective.likelihood.blocks, workers, double=True)
+        finer = Likelihood(layout, better, objective.likelihood.blocks, workers, double=True)
         objective = Objective(finer, prior)
     assert optimum is not None
     return Fit(objective, _upright(objective, optimum), n_iterations)

@@ -53,6 +53,9 @@ class CalibrationOptions:
         EM steps before Newton's method takes over.
     allow_wide : bool
         Accept more items than persons although nothing says what an item is.
+    memory_bytes : int
+        Chunks of responses are kept in memory up to this size (one byte per
+        response), and read again for every pass beyond it.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class CalibrationOptions:
     n_threads: int = 2
     em_steps: int = 4
     allow_wide: bool = False
+    memory_bytes: int = 2 * 2**30
 
     def __post_init__(self) -> None:
         choices: dict[str, tuple[object, ...]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from assess.errors import CalibrationError, DataWarning, InvalidResponses
+from assess.errors import CalibrationError, DataWarning
 from assess.irt.calibration.blocks import Sample
+from assess.irt.calibration.intake import Intake, Recoding
 from assess.irt.calibration.layout import UNIT_SLOPE, ItemSpec, Layout, check_model, to_natural
 from assess.irt.calibration.options import CalibrationOptions
 from assess.irt.models import ItemParameters
-from assess.responses import ResponseMatrix
 
-CodeArray = NDArray[np.int8]
 FloatArray = NDArray[np.float64]
 FEW_RESPONSES = 500
 
@@ -37,6 +35,7 @@ class Prepared:
 
     sample: Sample
     layout: Layout
+    recoding: Recoding
     model: str
     responses_per_item: NDArray[np.int64]
     collapsed: Mapping[str, tuple[int, ...]]
@@ -44,17 +43,8 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def data_hash(matrix: ResponseMatrix, codes: CodeArray) -> str:
-    """SHA-256 over item ids, shape and every scored category; person labels stay out of it."""
-    digest = hashlib.sha256()
-    digest.update(repr((list(matrix.item_ids), codes.shape)).encode())
-    digest.update(np.ascontiguousarray(codes).tobytes())
-    return digest.hexdigest()
-
-
 def prepare(
-    matrix: ResponseMatrix,
-    codes: CodeArray,
+    intake: Intake,
     model: str | Mapping[str, str],
     *,
     groups: ArrayLike | None,
@@ -70,23 +60,20 @@ def prepare(
         Constant or empty items, a model that does not fit an item, anchors or
         weights that cannot be meant; always by name.
     """
-    labels, group = _groups(groups, matrix.n_persons, options)
-    weight = _weights(weights, matrix.n_persons, options)
-    n_categories = int(matrix.n_categories.max())
-    counts = np.stack(
-        [np.add.reduce(codes == k, axis=0, dtype=np.int64) for k in range(n_categories)], axis=1
-    )
-    models = _models(matrix.item_ids, model)
-    fixed = set() if anchors is None else set(anchors.item_ids) & set(matrix.item_ids)
+    labels, group = _groups(groups, len(intake.codes), options)
+    weight = _weights(weights, len(intake.codes), options)
+    counts = intake.counts
+    models = _models(intake.item_ids, model)
+    fixed = set() if anchors is None else set(anchors.item_ids) & set(intake.item_ids)
     if anchors is not None and not fixed:
         raise CalibrationError(
             f"no anchor is among the items: anchors are {list(anchors.item_ids[:5])}, "
-            f"items {list(matrix.item_ids[:5])}"
+            f"items {list(intake.item_ids[:5])}"
         )
 
     useless = [
         item
-        for item, row in zip(matrix.item_ids, counts, strict=True)
+        for item, row in zip(intake.item_ids, counts, strict=True)
         if np.count_nonzero(row) < 2 and item not in fixed
     ]
     if useless and options.constant_items == "refuse":
@@ -100,26 +87,23 @@ def prepare(
             f"set aside without variation: {', '.join(map(repr, useless))}", DataWarning, stacklevel=4
         )
 
-    kept, specs, columns, collapsed = [], [], [], {}
-    for j, item in enumerate(matrix.item_ids):
+    kept, specs, collapsed, onto = [], [], {}, {}
+    for j, item in enumerate(intake.item_ids):
         if item in useless:
             continue
         kept.append(j)
         if item in fixed:
             specs.append(_anchor(anchors, item, int(counts[j].nonzero()[0].max(initial=0))))
-            columns.append(codes[:, j])
             continue
         used = np.flatnonzero(counts[j])
-        K = int(matrix.n_categories[j])
-        column = codes[:, j]
+        K = int(intake.n_categories[j])
         if used.size < K:
             collapsed[item] = tuple(int(k) for k in used)
-            onto = np.full(n_categories + 1, -1, dtype=np.int8)
-            onto[used] = np.arange(used.size)
-            column = onto[column]
+            # the last entry stands for missing, which is -1
+            onto[j] = np.full(counts.shape[1] + 1, -1, dtype=np.int8)
+            onto[j][used] = np.arange(used.size)
         check_model(item, models[item], used.size)
         specs.append(ItemSpec(item, models[item], int(used.size)))
-        columns.append(column)
     if not specs:
         raise CalibrationError("no item is left to calibrate")
     if collapsed:
@@ -129,12 +113,13 @@ def prepare(
             DataWarning,
             stacklevel=4,
         )
-    categories = codes if len(kept) == codes.shape[1] and not collapsed else np.stack(columns, axis=1)
+    recoding = Recoding(np.array(kept, dtype=np.int64), onto)
     layout = _layout(specs, labels, options, anchored=bool(fixed))
     responses = counts[kept].sum(axis=1)
     return Prepared(
-        Sample(categories, group, weight),
+        Sample(recoding(intake.codes), group, weight),
         layout,
+        recoding,
         _label(model, specs),
         responses,
         collapsed,
@@ -233,9 +218,3 @@ def _notes(specs: Sequence[ItemSpec], responses: NDArray[np.int64]) -> tuple[str
             "are not in the standard errors"
         )
     return tuple(notes)
-
-
-def require_persons(matrix: ResponseMatrix, codes: CodeArray) -> None:
-    """Refuse data in which nobody answered anything."""
-    if not (codes >= 0).any():
-        raise InvalidResponses(f"none of {matrix.n_persons} persons answered any item")
