@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from assess.irt.accuracy import ClassificationAccuracy, lee, rudner
 from assess.irt.adaptive import AdaptiveTest, Constraint, StopRule
+from assess.irt.decision_accuracy import (
+    RuleAccuracy,
+    accuracy_of_outcomes,
+    raw_rule_accuracy,
+    rule_accuracy,
+)
 from assess.irt.models import (
     ItemParameters,
     ParameterSet,
@@ -35,15 +41,19 @@ __all__ = [
     "ItemParameters",
     "ParameterSet",
     "Prior",
+    "RuleAccuracy",
     "StopRule",
+    "accuracy_of_outcomes",
     "calibrate",
     "category_probabilities",
     "expected_score",
     "information",
     "lee",
     "log_category_probabilities",
+    "raw_rule_accuracy",
     "replay",
     "rudner",
+    "rule_accuracy",
     "score",
     "score_one",
     "simulate",
