@@ -47,7 +47,9 @@ def test_the_order_of_the_units_does_not_matter(order):
 
 
 def test_polytomous_units_count_their_expected_category():
-    items = ItemParameters(["set", "i1"], ["GPCM", "2PL"], [0.8, 1.0], [[-1.0, 0.0, 1.0], [0.0, np.nan, np.nan]])
+    items = ItemParameters(
+        ["set", "i1"], ["GPCM", "2PL"], [0.8, 1.0], [[-1.0, 0.0, 1.0], [0.0, np.nan, np.nan]]
+    )
     # By symmetry the expected score of both at 0 is half of their maximum.
     assert cut_from_ratings({"set": 1.5, "i1": 0.5}, items).theta == pytest.approx(0.0, abs=1e-9)
 

@@ -177,6 +177,16 @@ def test_a_missing_decision_breaks_the_chain(assess, banks):
     assert "a decision is missing" in done.out
 
 
+def test_a_missing_last_decision_is_told_by_the_head_of_the_chain(assess, banks):
+    _activate_all(assess)
+    assert assess("simulate", "toy", "--learners", 4, "--form", "toy-fixed").code == 0
+    with sqlite3.connect("assess.db") as connection:
+        connection.execute("DELETE FROM decisions WHERE chain_seq = 4")
+    done = assess("replay", "--verify-chain")
+    assert done.code == 1
+    assert "the chain of toys ends at 3, its head says 4" in done.out
+
+
 def test_an_altered_answer_is_found_by_its_hash(assess, banks):
     _activate_all(assess)
     assert assess("simulate", "toy", "--learners", 3, "--form", "toy-fixed").code == 0

@@ -121,8 +121,8 @@ def _from_database(course: str, sandbox: bool | None) -> tuple[ResponseMatrix, d
 
     with assess.connect() as database:
         matrix = database.matrix(course, sandbox=sandbox)
-        population = {None: "all learners of the tenant's kind", True: "sandbox learners", False: "learners"}
-        return matrix, {"source": "database", "tenant": database.tenant, "population": population[sandbox]}
+        population = database.population(sandbox)
+        return matrix, {"source": "database", "tenant": database.tenant, "population": population}
 
 
 def _enough(matrix: ResponseMatrix, least: int) -> ResponseMatrix:

@@ -189,15 +189,25 @@ class Database:
                 return
             after = (page[-1].programme, page[-1].chain_seq)
 
+    def population(self, sandbox: bool | None = None) -> str:
+        """Whom `matrix` reads, in words."""
+        words = {
+            (False,): "learners",
+            (True,): "sandbox learners",
+            (False, True): "learners of the demonstration",
+        }
+        return words[self._populations(sandbox)]
+
+    def _populations(self, sandbox: bool | None) -> tuple[bool, ...]:
+        if sandbox is not None:
+            return (sandbox,)
+        tenant = self.read(reading.tenant, self.tenant)
+        return (False, True) if tenant is not None and tenant.demo else (False,)
+
     def _rows(self, course: str, sandbox: bool | None) -> list[StoredCategory]:
-        if sandbox is None:
-            tenant = self.read(reading.tenant, self.tenant)
-            populations = (False, True) if tenant is not None and tenant.demo else (False,)
-        else:
-            populations = (sandbox,)
         rows = [
             row
-            for population in populations
+            for population in self._populations(sandbox)
             for row in self.read(reading.course_categories, self.tenant, course, sandbox=population)
         ]
         return sorted(rows, key=lambda row: (row.started_at, row.session, row.position))

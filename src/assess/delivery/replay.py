@@ -79,6 +79,8 @@ def replay_all(database: Database, *, verify_chain: bool = False, progress: Prog
             differences.append(Difference(row.id, row.session, what))
         else:
             counts[word] += 1
+    if verify_chain:
+        differences += _lost_tails(database, heads)
     return Replayed(
         counts["same"],
         counts["erased"],
@@ -104,6 +106,16 @@ def _chain_fault(row: DecisionRow, heads: dict[str, tuple[int, str]]) -> str | N
         return f"number {row.chain_seq} of the chain follows number {seq}: a decision is missing"
     link = hashlib.sha256(f"{previous}\n{row.record}".encode()).hexdigest()
     return None if link == row.chain_sha256 else "the chain of hashes is broken here"
+
+
+def _lost_tails(database: Database, heads: dict[str, tuple[int, str]]) -> list[Difference]:
+    """Chains whose stored head lies beyond the last decision: the newest ones are missing."""
+    lost = []
+    for programme, (seq, sha) in database.read(reading.chain_heads, database.tenant).items():
+        last, link = heads.get(programme, (0, GENESIS))
+        if (last, link) != (seq, sha):
+            lost.append(Difference("", "", f"the chain of {programme} ends at {last}, its head says {seq}"))
+    return lost
 
 
 def _replayed(database: Database, row: DecisionRow) -> tuple[str, str]:

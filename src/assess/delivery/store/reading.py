@@ -224,6 +224,13 @@ def decisions(
     )
 
 
+def chain_heads(connection: Connection, tenant: str) -> dict[str, tuple[int, str]]:
+    """Programme to number and hash of the last link of its chain."""
+    c = tables.chain_heads.c
+    found = connection.execute(select(c.programme, c.seq, c.sha256).where(c.tenant == tenant))
+    return {row.programme: (row.seq, row.sha256) for row in found}
+
+
 @dataclass(frozen=True, slots=True)
 class LearnerRecords:
     """All that a learner's standing rests on: every session, decision, fact and change there ever was."""
