@@ -156,6 +156,18 @@ def test_not_shown_yet_names_no_probability(page: Page, site: Site) -> None:
     expect(page.locator(".begin")).to_contain_text("again from")
 
 
+def test_too_close_to_say_is_not_a_fail(page: Page, site: Site) -> None:
+    begin(page, site, "c-2")
+    n = 0
+    while page.locator("form.item").count():
+        n += 1
+        fill_in(page, right=n <= 7)
+        save(page)
+    expect(page.locator("h1")).to_have_text("Too close to say; this is not a fail")
+    expect(page.locator(".certainty")).to_have_count(0)
+    expect(page.locator("main")).to_contain_text("A new try gives us more to go by.")
+
+
 def test_handing_in_early_decides_nothing(page: Page, site: Site) -> None:
     begin(page, site, "c-2", form="c-2-adaptive")
     fill_in(page)
@@ -281,6 +293,22 @@ def test_time_that_ran_out_ends_at_the_result(page: Page, site: Site) -> None:
         page.wait_for_url(re.compile(r"/result\?late=1$"))
         expect(page.locator("#notice")).to_contain_text("had ended before your last answer came")
         expect(page.locator("h1")).to_have_text("Not shown yet")
+    finally:
+        site.clock.ahead = timedelta()
+
+
+def test_what_is_chosen_when_the_clock_stops_is_sent_within_the_grace(page: Page, site: Site) -> None:
+    begin(page, site, "c-1")
+    site.clock.ahead = timedelta(minutes=29, seconds=56)
+    try:
+        page.reload()
+        expect(page.locator("[data-clock]")).to_have_text(re.compile("^00:0"))
+        fill_in(page)
+        expect(page.locator(".where-item")).to_have_text("Item 2 of 8", timeout=15_000)
+        expect(page.locator("#status")).to_have_text(re.compile("time is over|is stored"))
+        site.clock.ahead = timedelta(minutes=31)
+        page.wait_for_url("**/result", timeout=15_000)
+        expect(page.locator("figcaption")).to_contain_text("You have 1 of 8 points")
     finally:
         site.clock.ahead = timedelta()
 

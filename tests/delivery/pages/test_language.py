@@ -108,6 +108,11 @@ def test_arabic_counts_in_six_ways() -> None:
     assert len(set(words)) == 4  # 36 and 100 look alike
 
 
+def test_no_french_line_begins_with_a_mark() -> None:
+    loose = [form for _, form, _ in _pairs("fr") if re.search(r" [;:?!%…]", form.replace("%(", "("))]
+    assert loose == []
+
+
 def test_directions() -> None:
     assert [language(code).direction for code in CODES] == ["ltr", "ltr", "rtl"]
     assert (direction_of("ar-EG"), direction_of("fr")) == ("rtl", "ltr")

@@ -7,7 +7,7 @@ file can be older than its source.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import cache
@@ -15,8 +15,7 @@ from io import BytesIO
 from pathlib import Path
 
 from babel import Locale
-from babel.dates import format_date, format_datetime
-from babel.lists import format_list
+from babel.dates import format_date
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
@@ -77,20 +76,17 @@ class Language:
         """
         return str(format_percent(min(max(round(share, 2), 0.01), 0.99), locale=self.locale))
 
-    def date(self, moment: datetime, zone: tzinfo) -> str:
-        """A day, in words."""
-        return format_date(moment.astimezone(zone), format="long", locale=self.locale)
-
     def moment(self, moment: datetime, zone: tzinfo) -> str:
         """A day and a time, with the zone."""
         there = moment.astimezone(zone)
-        words = format_datetime(there, format="d MMMM y, HH:mm", tzinfo=zone, locale=self.locale)
+        day = format_date(there, format="d MMMM y", locale=self.locale)
         offset = there.isoformat(timespec="seconds")[-6:]
-        return f"{words} UTC" if offset == "+00:00" else f"{words} UTC{offset}"
+        time = f"{there:%H:%M} UTC" if offset == "+00:00" else f"{there:%H:%M} UTC{offset}"
+        return f"{day}{'، ' if self.direction == 'rtl' else ', '}{self.isolated(time)}"
 
-    def listed(self, names: Sequence[str]) -> str:
-        """Several names as one phrase."""
-        return format_list(list(names), locale=self.locale)
+    def isolated(self, words: str) -> str:
+        """Codes and times keep their own direction inside words from right to left."""
+        return f"\u2066{words}\u2069" if self.direction == "rtl" else words
 
     def name_of(self, code: str) -> str:
         """What this language calls another one.

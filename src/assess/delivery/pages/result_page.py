@@ -58,14 +58,17 @@ def render_result(
         objectives=[
             _objective(o, release.course.objectives.get(o.code, {}), language) for o in result.objectives
         ],
-        looking_back=[_looked_back(found, language) for found in result.rationales or ()],
+        looking_back=[looked_back(found, language) for found in result.rationales or ()],
         actions=_actions(told, view, language),
         reference=decision.id,
         message=_("This assessment had ended before your last answer came; that answer was not counted.")
         if late
         else "",
         finished_words=_("Begun on %(when)s, form %(form)s.")
-        % {"when": language.moment(view.started_at, entry.zone(view.course)), "form": view.form},
+        % {
+            "when": language.moment(view.started_at, entry.zone(view.course)),
+            "form": language.isolated(view.form),
+        },
     )
 
 
@@ -85,7 +88,7 @@ def _actions(told: Told, view: SessionView, language: Language) -> list[tuple[st
     return actions
 
 
-def _looked_back(found: Rationale, language: Language) -> dict[str, object]:
+def looked_back(found: Rationale, language: Language) -> dict[str, object]:
     """An item with the learner's answer and why each option is right or not; the form's policy allows it."""
     _ = language.gettext
     number = {"n": language.number(found.position)}

@@ -75,6 +75,7 @@
   // --- the clock: the server's seconds, counted down here; only the server's own clock decides -----------
 
   let ticking = 0;
+  let sentAtTheEnd = false;
   const clock = (element) => {
     clearInterval(ticking);
     if (!element) return;
@@ -93,11 +94,17 @@
       if (left > 0) return;
       clearInterval(ticking);
       speak(element.dataset.over);
-      // What is on the page is sent within the server's grace; then the server says how it ended.
+      // What is on the page is sent once, within the server's grace; then the server says how it ended.
       const form = content.querySelector("form[data-store]");
-      const answered = form && [...new FormData(form).keys()].some((name) => /^(answer|match\.)/.test(name));
-      if (answered && !busy) send(form, null, true);
-      else if (!busy) location.reload();
+      const fields = form ? [...new FormData(form)] : [];
+      const answered = fields.some(([name, value]) => /^(answer|match\.)/.test(name) && value);
+      if (answered && !busy && !sentAtTheEnd) {
+        sentAtTheEnd = true;
+        send(form, null, true);
+        return;
+      }
+      say(element.dataset.over, "waiting");
+      setTimeout(() => { if (!busy) location.reload(); }, 4000 + 2000 * Math.random());
     };
     ticking = setInterval(tick, 1000);
     tick();
