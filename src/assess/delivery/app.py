@@ -67,7 +67,7 @@ _HTTP_CODES = {404: "route_unknown", 405: "method_not_allowed"}
 
 # A page may load what this server serves, and nothing else; nothing runs inline.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; font-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = (

@@ -3,6 +3,9 @@
 The JSON of each struct is exactly a body of the HTTP contract; pages use the
 same objects. Replies are structs in the order of the contract; request bodies
 refuse unknown fields. Fields are only ever added.
+
+Longer than 500 lines on purpose: it is one list, read beside the contract from
+top to bottom, and a body that is split over files is a body nobody compares.
 """
 
 from __future__ import annotations

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import datetime
 
 from assess.delivery.security import new_id
 from assess.delivery.service import changes, status
 from assess.delivery.service.catalogue import Shelf
+from assess.delivery.service.context import Scope, Services
+from assess.delivery.service.loading import Loaded, load, session_update
 from assess.delivery.service.standing import with_decision, with_session
+from assess.delivery.store import Writes, reading
 from assess.delivery.store.reading import LearnerRecords
-from assess.delivery.store.rows import ChangeRow, DecisionRow, Learner, Session, Update
-from assess.session import SessionState, outcome
+from assess.delivery.store.rows import ChangeRow, DecisionRow, Learner, Session, Stored, Update
+from assess.errors import StaleSession
+from assess.session import Ending, SessionState, outcome, with_ending
 
 
 def decision_row(session: Session, state: SessionState, now: datetime) -> DecisionRow:
@@ -68,3 +73,56 @@ def moved(learner: Learner) -> Update:
         {"version": learner.version + 1},
         {"version": learner.version},
     )
+
+
+# --- the end ---
+
+
+async def touched(services: Services, scope: Scope, session: str) -> Loaded:
+    """A session, after whatever its clock already decided was stored."""
+    loaded = await load(services, scope, session)
+    for _ in range(3):
+        state = loaded.state
+        if state.ending is not None or state.void or services.clock() <= state.closes_at:
+            break
+        # Somebody who touched it at the same time may have ended it first; then that ending is the one.
+        with contextlib.suppress(StaleSession):
+            await end(services, loaded, Ending("timed_out", state.closes_at))
+        loaded = await load(services, scope, session)
+    return loaded
+
+
+async def end(services: Services, loaded: Loaded, ending: Ending) -> None:
+    """End an open session in this way."""
+    await commit_end(services, loaded, with_ending(loaded.state, ending), services.clock(), ())
+
+
+async def commit_end(
+    services: Services, loaded: Loaded, state: SessionState, now: datetime, rows: tuple[Stored, ...]
+) -> None:
+    """Store an ending with its decision, and everything that changes by it, in one commit."""
+    row = ended(loaded.row, state)
+    records = await services.store.read(reading.learner_records, row.tenant, row.learner)
+    assert records is not None
+    shelf = await services.catalogue.shelf(row.tenant)
+    decision = decision_row(row, state, now)
+    changes = consequences(records, row, decision, shelf, now, "session")
+    values: dict[str, object] = {
+        "version": row.version + 1,
+        "state": row.state,
+        "ended_at": row.ended_at,
+        "ended_by": row.ended_by,
+    }
+    updates = (session_update(loaded.row, values), moved(records.learner))
+    await services.store.commit(
+        Writes(row.tenant, updates, inserts=rows, decisions=(decision,), changes=changes)
+    )
+
+
+async def sweep(services: Services, *, limit: int = 200) -> int:
+    """End the sessions whose time ran out, of all tenants; how many there were."""
+    overdue = await services.store.read(reading.overdue_sessions, services.clock(), limit)
+    for row in overdue:
+        scope = Scope(row.tenant, "sweep", frozenset({"deliver"}), sandbox=row.sandbox)
+        await touched(services, scope, row.id)
+    return len(overdue)

@@ -1,0 +1,221 @@
+"""The begin of a session: which form, whether the learner may, and what is settled before the first offer."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+
+from assess.delivery import schemas
+from assess.delivery.security import derived_token, digest, new_id, new_token
+from assess.delivery.service import finishing, idempotency, learners, showing, standing
+from assess.delivery.service.catalogue import Shelf
+from assess.delivery.service.context import Scope, Services
+from assess.delivery.service.finishing import touched
+from assess.delivery.service.idempotency import Key
+from assess.delivery.service.loading import Loaded, again, load, offer_row, session_update
+from assess.delivery.store import Writes, reading
+from assess.delivery.store.reading import LearnerRecords
+from assess.delivery.store.rows import Session, Stored
+from assess.errors import (
+    AlreadyPassed,
+    Forbidden,
+    FormNotActive,
+    InvalidRequest,
+    NotFound,
+    RetakeTooEarly,
+    TriesExhausted,
+)
+from assess.session import Release, SessionState, count_items, start, step, with_offer
+
+
+async def begin(
+    services: Services,
+    scope: Scope,
+    *,
+    learner: str,
+    course: str | None = None,
+    form: str | None = None,
+    locale: str | None = None,
+    key: Key | None = None,
+) -> schemas.SessionBegun:
+    """`POST /v1/sessions`: a new session, or the open one of this learner and form.
+
+    Parameters
+    ----------
+    course, form : str
+        One of them: a form id, or a course, for which the default form is taken.
+    key : Key, optional
+        The request's idempotency key: its repetition gives the same session and token.
+
+    Raises
+    ------
+    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted
+    """
+    scope.require("deliver")
+    if scope.learner is not None and scope.learner != learner:
+        raise NotFound("learner", learner)
+    if (course is None) == (form is None):
+        raise InvalidRequest("name either a course or a form", path="course")
+    return await again(lambda: _begin(services, scope, learner, course, form, locale, key))
+
+
+async def _begin(
+    services: Services,
+    scope: Scope,
+    learner: str,
+    course: str | None,
+    form: str | None,
+    locale: str | None,
+    key: Key | None,
+) -> schemas.SessionBegun:
+    known = await idempotency.earlier(services, scope, key)
+    if known is not None:
+        assert key is not None
+        loaded = await load(services, scope, known)
+        return _begun(services, loaded.row, loaded.state, _derived(scope, known, key))
+    records = await learners.records(services, scope, learner)
+    shelf = await services.catalogue.shelf(scope.tenant)
+    form_id = _form_id(shelf, course, form)
+    open_row = await services.store.read(reading.open_session, scope.tenant, learner, form_id)
+    if open_row is not None:
+        loaded = await touched(services, scope, open_row.id)
+        if loaded.state.ending is None:
+            return await _resume(services, scope, loaded, key)
+        records = await learners.records(services, scope, learner)
+    release = shelf.form(form_id)
+    await _require_consent(services, scope, release)
+    now = services.clock()
+    _require_try(records, release, now)
+    excluded = await _met_before(services, records, release)
+    session_id = new_id("ses")
+    record = start(
+        release,
+        session=session_id,
+        learner=learner,
+        seed=secrets.token_hex(16),
+        now=now,
+        language=locale or records.learner.locale,
+        try_number=1 + len(standing.counting_sessions(records, release.course.id, now)),
+        excluded=excluded,
+    )
+    state = SessionState(release, record)
+    first = step(state, now)
+    assert first.offer is not None
+    state = with_offer(state, first.offer, now)
+    token = _token(scope, session_id, key)
+    row = Session(
+        tenant=scope.tenant,
+        id=session_id,
+        learner=learner,
+        course=release.course.id,
+        form_id=release.form.id,
+        form=release.form.reference,
+        release=release.sha256,
+        start_record=record.to_mapping(),
+        token_sha256=digest(token),
+        version=1,
+        state="open",
+        started_at=now,
+        closes_at=state.closes_at,
+        ended_at=None,
+        ended_by=None,
+        void_at=None,
+        void_reason=None,
+        practice=release.practice,
+        sandbox=scope.sandbox,
+        try_number=record.try_number,
+    )
+    rows: tuple[Stored, ...] = (row, offer_row(row, state.offers[-1]))
+    rows += idempotency.rows(services, scope, key, session_id)
+    # The learner's version keeps two starts of one course apart: each would be counted as the same try.
+    await services.store.commit(Writes(scope.tenant, (finishing.moved(records.learner),), inserts=rows))
+    return _begun(services, row, state, token)
+
+
+async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | None) -> schemas.SessionBegun:
+    """The open session with a fresh token; the old token ends, and with it the other device's way in."""
+    token = _token(scope, loaded.row.id, key)
+    changes = {"token_sha256": digest(token), "version": loaded.row.version + 1}
+    writes = Writes(
+        scope.tenant,
+        (session_update(loaded.row, changes),),
+        inserts=idempotency.rows(services, scope, key, loaded.row.id),
+    )
+    await services.store.commit(writes)
+    return _begun(services, loaded.row, loaded.state, token)
+
+
+def _form_id(shelf: Shelf, course: str | None, form: str | None) -> str:
+    if form is not None:
+        return shelf.form(form).form.id
+    assert course is not None
+    shelf.course(course)
+    forms = shelf.course_forms(course)
+    if not forms:
+        raise FormNotActive(f"course {course} has no active form here")
+    return forms[0].form.id
+
+
+async def _require_consent(services: Services, scope: Scope, release: Release) -> None:
+    """A learner who starts alone must have agreed; behind an API key the organisation answers for that."""
+    form = release.form
+    if scope.learner is not None and not await learners.has_consented(
+        services, scope, form=form.id, version=form.consent_version
+    ):
+        raise Forbidden(
+            f"consent to version {form.consent_version} of the conditions comes first", code="consent_missing"
+        )
+
+
+def _require_try(records: LearnerRecords, release: Release, now: datetime) -> None:
+    """The retake policy; practice may be repeated at will, because it decides nothing."""
+    if release.practice:
+        return
+    course = release.course.id
+    found = standing.next_step(records, course, release.form.retake, now)
+    speaking = standing.spoken(records, course, now)
+    if speaking is not None and speaking.word == "passed":
+        raise AlreadyPassed(f"course {course} is passed; it is not taken again except for renewal")
+    if found.action == "contact":
+        used = f"{found.tries_used} tries in {release.form.retake.period_days} days are used"
+        raise TriesExhausted(used, not_before=found.not_before)
+    if found.action == "wait":
+        raise RetakeTooEarly(
+            "the waiting time after the last try has not passed", not_before=found.not_before
+        )
+
+
+async def _met_before(services: Services, records: LearnerRecords, release: Release) -> list[str]:
+    """Units of the last try that this one leaves out, as long as enough others are there."""
+    rules = release.form.adaptive
+    tries = [s for s in records.sessions if s.course == release.course.id and s.state == "ended"]
+    if rules is None or not tries:
+        return []
+    seen = await services.store.read(reading.offered_items, records.learner.tenant, tries[-1].id)
+    met = {release.unit_of[item] for item in seen if item in release.unit_of}
+    left = [unit for u, unit in enumerate(release.units) if u not in met]
+    items = [item for unit in left for item in unit.items]
+    covered = all(count_items(items, r) >= r.minimum for r in release.form.blueprint)
+    if len(left) < rules.max_units or not covered:
+        return []
+    return [release.units[u].reference for u in met]
+
+
+def _token(scope: Scope, session: str, key: Key | None) -> str:
+    return new_token() if key is None or not scope.token_key else _derived(scope, session, key)
+
+
+def _derived(scope: Scope, session: str, key: Key) -> str:
+    return derived_token(scope.token_key, session, key.key)
+
+
+def _begun(services: Services, row: Session, state: SessionState, token: str) -> schemas.SessionBegun:
+    return schemas.SessionBegun(
+        session=row.id,
+        token=token,
+        url=f"{services.settings.public_url}/s/{row.id}?token={token}",
+        form=row.form,
+        release=row.release,
+        expires_at=state.closes_at,
+        current=showing.current(services.renderer, state, services.clock()),
+    )

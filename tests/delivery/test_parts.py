@@ -1,0 +1,142 @@
+"""Settings, secrets, receipts and rendering, each by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from assess.delivery.receipts import ReceiptSigner, new_signing_key
+from assess.delivery.rendering import Renderer
+from assess.delivery.schemas import Receipt
+from assess.delivery.security import derived_token, digest, new_api_key, new_token, token_key
+from assess.delivery.settings import Settings
+from assess.errors import InvalidContent
+from tests import synthetic
+from tests.delivery.world import NOON
+
+# --- settings ------------------------------------------------------------------
+
+
+def test_settings_come_from_the_environment_and_have_defaults() -> None:
+    assert Settings.from_environment({}) == Settings()
+    found = Settings.from_environment(
+        {
+            "ASSESS_DATABASE_URL": "postgresql+psycopg://x",
+            "ASSESS_PUBLIC_URL": "https://assess.example/",
+            "ASSESS_SECURE_COOKIES": "1",
+            "ASSESS_REFRESH_SECONDS": "60",
+        }
+    )
+    assert (found.public_url, found.secure_cookies, found.sqlite_path) == (
+        "https://assess.example",
+        True,
+        None,
+    )
+    assert found.refresh_seconds == 5.0, "an activation reaches every process within five seconds"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ASSESS_MAX_BODY_BYTES", "many"),
+        ("ASSESS_MAX_BODY_BYTES", "10"),
+        ("ASSESS_READ_THREADS", "0"),
+        ("ASSESS_SWEEP_SECONDS", "inf"),
+        ("ASSESS_SECURE_COOKIES", "yes"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_by_its_name(name: str, value: str) -> None:
+    with pytest.raises(InvalidContent, match=name):
+        Settings.from_environment({name: value})
+
+
+# --- secrets -------------------------------------------------------------------
+
+
+def test_secrets_say_what_they_open_and_never_repeat() -> None:
+    assert new_api_key(sandbox=True).startswith("ask_test_")
+    assert new_api_key(sandbox=False).startswith("ask_live_")
+    made = {new_api_key(sandbox=False) for _ in range(100)} | {new_token() for _ in range(100)}
+    assert len(made) == 200
+    assert len({digest(secret) for secret in made}) == 200
+
+
+def test_a_derived_token_depends_on_the_key_and_on_every_part() -> None:
+    key = token_key("ask_live_a")
+    tokens = {
+        derived_token(key, "s", "k"),
+        derived_token(key, "s", "l"),
+        derived_token(key, "t", "k"),
+        derived_token(key, "sk", ""),
+        derived_token(token_key("ask_live_b"), "s", "k"),
+    }
+    assert len(tokens) == 5
+    assert derived_token(key, "s", "k") in tokens
+
+
+# --- receipts ------------------------------------------------------------------
+
+
+def _receipt(signer: ReceiptSigner) -> Receipt:
+    signature = signer.sign(session="s", position=1, revision=1, answer_sha256="0", at=NOON)
+    return Receipt(
+        session="s",
+        position=1,
+        revision=1,
+        answer_sha256="0",
+        stored_at=NOON,
+        key_id=signer.key_id,
+        signature=signature,
+    )
+
+
+def test_a_receipt_of_a_retired_key_still_verifies_and_a_foreign_one_does_not() -> None:
+    old, new, foreign = (new_signing_key(name, NOON) for name in ("rk_1", "rk_2", "rk_1"))
+    receipt = _receipt(ReceiptSigner([old]))
+    both = ReceiptSigner([old, new])
+    assert both.key_id == "rk_2"
+    assert both.valid(receipt)
+    assert not ReceiptSigner([foreign]).valid(receipt)
+
+
+# --- rendering -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("markdown", "html"),
+    [
+        ("a *b*", "<p>a <em>b</em></p>"),
+        ("<script>x</script>ok", "ok"),
+        ('<p onclick="x()">ok</p>', "<p>ok</p>"),
+        ("[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>"),
+        ('<a href="javascript:x()">y</a>', '<p><a rel="noopener noreferrer">y</a></p>'),
+        ('<a href="data:text/html,x">y</a>', '<p><a rel="noopener noreferrer">y</a></p>'),
+        ("![cat](/static/cat.png)", '<p><img src="/static/cat.png" alt="cat"></p>'),
+        ('<img src="data:image/svg+xml;base64,x" alt="">', '<img alt="">'),
+        ("<math display='block'><mfrac><mi>a</mi><mn>2</mn></mfrac></math>", None),
+        ('<span lang="ar" dir="rtl">س</span>', '<p><span lang="ar" dir="rtl">س</span></p>'),
+        ("<!-- KEY: b -->ok", "ok"),
+        ("<style>*{}</style>ok", "ok"),
+    ],
+)
+def test_markdown_becomes_html_that_is_safe_to_show(markdown: str, html: str | None) -> None:
+    found = Renderer().block(markdown)
+    if html is None:
+        assert found == '<p><math display="block"><mfrac><mi>a</mi><mn>2</mn></mfrac></math></p>'
+    else:
+        assert found == html
+
+
+def test_a_line_loses_its_paragraph_and_blocks_keep_theirs() -> None:
+    renderer = Renderer()
+    assert renderer.inline("one *line*") == "one <em>line</em>"
+    assert renderer.inline("two\n\nblocks") == "<p>two</p>\n<p>blocks</p>"
+
+
+def test_an_item_is_rendered_once_per_language_and_release() -> None:
+    renderer, release = Renderer(), synthetic.release(with_case_set=True)
+    item = release.items["x-012.v1"]
+    first = renderer.item(release, item, "fr")
+    assert renderer.item(release, item, "fr") is first
+    assert (first.language, first.stimulus) == ("en", "<p>Story.</p>")
+    other = synthetic.release(n_items=13)
+    assert renderer.item(other, other.items["x-012.v1"], "fr") is not first
