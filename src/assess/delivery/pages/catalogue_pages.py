@@ -11,9 +11,8 @@ from starlette.responses import Response
 from assess.delivery.pages import start_page
 from assess.delivery.pages.answers import Fault
 from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, progress_view, rule_words
-from assess.delivery.pages.door import Known, known_learner, services_of, visit_of, zone_of
+from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of, zone_of
 from assess.delivery.pages.language import CODES, Language, language
-from assess.delivery.pages.shell import LEARNER_COOKIE, SESSION_COOKIE, Visit
 from assess.delivery.pages.wording import minutes_in_words
 from assess.delivery.schemas import BadgeInfo, CourseStatus
 from assess.delivery.service import eligibility, learners, sessions, status
@@ -209,19 +208,12 @@ async def begin(request: Request, course: str) -> Response:
     except (AlreadyPassed, RetakeTooEarly, TriesExhausted):
         message = _("A new session cannot begin now. Below you see when it can.")
         return await _course_page(request, course, message=message, code=409)
-    return _into(visit, begun.session, begun.token)
+    return admit(visit, begun.session, begun.token)
 
 
 def _locale(form: FormData, release: Release, words: Language) -> str:
     asked = form.get("locale")
     return asked if isinstance(asked, str) and asked in release.form.languages else words.code
-
-
-def _into(visit: Visit, session: str, token: str) -> Response:
-    response = visit.redirect(f"/s/{session}")
-    visit.set_cookie(response, SESSION_COOKIE, token, path=f"/s/{session}")
-    visit.set_cookie(response, LEARNER_COOKIE, token)
-    return response
 
 
 # --- badges ----------------------------------------------------------------------

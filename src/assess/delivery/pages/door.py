@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 from starlette.requests import Request
 from starlette.responses import Response
 
-from assess.delivery.pages.shell import LEARNER_COOKIE, SESSION_COOKIE, Visit, begin_visit, error_page
+from assess.delivery.pages.shell import LEARNER_COOKIE, SESSION_COOKIE, WEEK, Visit, begin_visit, error_page
 from assess.delivery.schemas import Problem
 from assess.delivery.service import keys, learners
 from assess.delivery.service.catalogue import ProgrammeCourse, Shelf
@@ -63,6 +63,19 @@ async def problem_page(request: Request, problem: Problem) -> Response:
         # Even the tenant cannot be read: say it plainly, without its name.
         visit = begin_visit(request, tenant_title="", demo=False)
     return error_page(visit, problem)
+
+
+def admit(visit: Visit, session: str, token: str) -> Response:
+    """To the session's clean address, with the token in cookies: one for the session, one for the rest.
+
+    The session's own cookie is bound to its path, so that two sessions in two
+    tabs do not take each other's place. Both outlive the browser, which may
+    crash in the middle of a session.
+    """
+    response = visit.redirect(f"/s/{session}")
+    visit.set_cookie(response, SESSION_COOKIE, token, path=f"/s/{session}", max_age=WEEK)
+    visit.set_cookie(response, LEARNER_COOKIE, token, max_age=WEEK)
+    return response
 
 
 async def open_session(request: Request, session: str) -> Pass:

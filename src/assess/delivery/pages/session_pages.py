@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from assess.delivery.pages.answers import Asked, Fault, Reading, fill, read_fields, refused
-from assess.delivery.pages.door import Pass, learner_scope, open_session, services_of, visit_of
+from assess.delivery.pages.door import Pass, admit, learner_scope, open_session, services_of, visit_of
 from assess.delivery.pages.item_page import Frame, render_item
 from assess.delivery.pages.language import Language
 from assess.delivery.pages.result_page import render_result
-from assess.delivery.pages.shell import LEARNER_COOKIE, SESSION_COOKIE
 from assess.delivery.pages.views import ItemView, item_view
 from assess.delivery.schemas import Current, SessionView
 from assess.delivery.service import sessions
@@ -60,18 +59,9 @@ async def item(request: Request, session: str) -> Response:
 
 async def _exchange(request: Request, session: str, token: str) -> Response:
     """Keep a link's token in a cookie and take it out of the address, where it would be seen and shared."""
-    services = services_of(request)
-    scope = await learner_scope(services, token)
+    scope = await learner_scope(services_of(request), token)
     scope.require_session(session)
-    visit = await visit_of(request)
-    response = RedirectResponse(
-        f"/s/{session}",
-        status_code=303,
-        headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"},
-    )
-    visit.set_cookie(response, SESSION_COOKIE, token, path=f"/s/{session}")
-    visit.set_cookie(response, LEARNER_COOKIE, token)
-    return visit.with_cookies(response)
+    return admit(await visit_of(request), session, token)
 
 
 @router.post("/s/{session}")

@@ -25,6 +25,7 @@ LANGUAGE_COOKIE = "assess_language"
 VISIT_COOKIE = "assess_visit"
 SESSION_COOKIE = "assess_session"
 LEARNER_COOKIE = "assess_learner"
+WEEK = 7 * 24 * 3600
 _YEAR = 365 * 24 * 3600
 
 
@@ -69,7 +70,7 @@ class Visit:
     language: Language
     tenant_title: str
     demo: bool
-    secret: str
+    secret: str = field(repr=False)
     new_cookies: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -105,7 +106,7 @@ class Visit:
         # The script swaps an item for an item; any other page it loads as a whole.
         fragment = self.fragment and template == "item.html"
         path = self.request.url.path
-        query = dict(self.request.query_params)
+        query = {key: value for key, value in self.request.query_params.items() if key != "token"}
         markup = found.render(
             layout="fragment.html" if fragment else "base.html",
             tenant_title=self.tenant_title,
