@@ -128,6 +128,23 @@ def test_a_simulation_without_a_live_form_is_refused(assess, banks):
     assert "Traceback" not in done.err
 
 
+def test_a_refusal_in_the_middle_of_a_cohort_is_one_sentence(assess, banks, monkeypatch):
+    from assess.simulation import Cohort
+
+    plain = Cohort.answer
+
+    def broken(self, teacher, item):
+        return ["not", "an", "option"] if teacher.number == 3 else plain(self, teacher, item)
+
+    monkeypatch.setattr(Cohort, "answer", broken)
+    _activate_all(assess)
+    done = assess("simulate", "toy", "--learners", 6, "--form", "toy-fixed")
+    assert done.code == 2
+    assert "was refused" in done.err
+    assert "(answer_malformed)" in done.err
+    assert "Traceback" not in done.err
+
+
 def test_a_database_without_sessions_is_said(assess, banks):
     done = assess("calibrate", "toy")
     assert done.code == 2

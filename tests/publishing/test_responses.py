@@ -225,3 +225,14 @@ def test_the_science_test_keeps_its_omitted_responses():
     )
     assert matrix.categories.shape == (600, 32)
     assert (matrix.categories == OMITTED).sum() == 69
+
+
+@needs_shared
+def test_a_calibration_from_chunks_is_the_one_from_the_whole():
+    from assess import irt
+
+    path, items = shared("data", "numeracy.csv"), ["scored_*"]
+    whole = irt.calibrate(read_responses(path, items=items), "2PL")
+    chunked = irt.calibrate(open_responses(path, items=items, chunk_persons=200), "2PL")
+    assert chunked.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-6)
+    assert np.allclose(chunked.parameters.steps, whole.parameters.steps, atol=1e-5)

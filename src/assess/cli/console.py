@@ -59,6 +59,16 @@ def wait(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
+async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Run coroutines side by side; the first that fails ends all, and its error is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in work:
+                group.create_task(coroutine)
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; numbers stand right."""
     drawn = Table(title=title or None, title_justify="left", show_edge=False, header_style="bold")

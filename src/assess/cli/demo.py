@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assess.cli.console import DEFAULT_BANKS, Banks, CommandError, out, wait
+from assess.cli.console import DEFAULT_BANKS, Banks, CommandError, out, together, wait
 from assess.cli.running import Host, Port, require_free, run_server
 
 if TYPE_CHECKING:
@@ -126,9 +125,7 @@ async def prepare(settings: Settings, banks: Path) -> str:
             services, scope, banks, {activation.name: activation.release for activation in live}
         )
         # Side by side: what several learners do at one moment is committed together.
-        async with asyncio.TaskGroup() as group:
-            for learner in SEEDED:
-                group.create_task(_seed(services, scope, learner))
+        await together(_seed(services, scope, learner) for learner in SEEDED)
         return await _fresh_key(services, scope)
     finally:
         services.store.close()

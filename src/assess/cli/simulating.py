@@ -24,6 +24,7 @@ from assess.cli.console import (
     find_bank_folder,
     out,
     table,
+    together,
     wait,
 )
 from assess.errors import StoreLocked
@@ -244,9 +245,7 @@ async def run_cohort(
         n_first = min(len(forms), n_learners)
         for number in range(n_first):
             await one(number)
-        async with asyncio.TaskGroup() as group:
-            for number in range(n_first, n_learners):
-                group.create_task(one(number))
+        await together(one(number) for number in range(n_first, n_learners))
     tally.seconds = max(time.perf_counter() - began, 1e-9)
     tally.forms = tuple(live)
     return tally
