@@ -50,6 +50,11 @@ def test_a_blueprint_that_is_not_met_is_an_error(course):
     assert any("blueprint objective a wants 9" in error for error in _errors(course))
 
 
+def test_a_cut_on_another_scale_than_the_parameters_is_an_error(course):
+    _change(course / "cuts" / "toy-ka.v1.yaml", lambda m: m.update(scale="toy/1"))
+    assert any("needs one scale, got 'toy/0' and 'toy/1'" in error for error in _errors(course))
+
+
 def test_a_language_without_any_text_is_an_error_and_a_partial_one_a_warning(course):
     _change(course / "forms" / "toy-fixed.v1.yaml", lambda m: m.update(languages=["en", "fr"]))
     assert any("no item has a text in fr" in error for error in _errors(course))
