@@ -118,6 +118,17 @@ def test_teachers_who_walk_away_run_out_of_time(assess, banks, monkeypatch):
     assert assess("replay").code == 0
 
 
+def test_the_same_cohort_is_not_tested_twice(assess, banks):
+    _activate_all(assess)
+    cohort = ("simulate", "toy", "--learners", 5, "--form", "toy-fixed")
+    assert assess(*cohort).code == 0
+    done = assess(*cohort)
+    assert done.code == 0
+    assert "refused: " in done.out
+    with package.connect() as database:
+        assert len(database.decisions("toy")) == 5
+
+
 # --- refusals --------------------------------------------------------------------
 
 
