@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from assess.irt.calibration.comparison import Comparison, Reliability, compare, reliability
 from assess.irt.calibration.estimate import calibrate
 from assess.irt.calibration.options import Beta, CalibrationOptions, LogNormal, NoPrior, Normal, Prior
 from assess.irt.calibration.result import Calibration, Population
@@ -10,10 +11,14 @@ __all__ = [
     "Beta",
     "Calibration",
     "CalibrationOptions",
+    "Comparison",
     "LogNormal",
     "NoPrior",
     "Normal",
     "Population",
     "Prior",
+    "Reliability",
     "calibrate",
+    "compare",
+    "reliability",
 ]

@@ -44,6 +44,8 @@ class Covariance:
         Condition number of the scaled information matrix.
     decrement : float
         Newton decrement with the exact matrix.
+    is_maximum : bool
+        Whether the objective falls in every direction; false on a saddle.
     """
 
     free: FloatArray
@@ -53,6 +55,7 @@ class Covariance:
     population: FloatArray
     condition: float
     decrement: float
+    is_maximum: bool
 
 
 def covariance(
@@ -76,7 +79,7 @@ def covariance(
     bread = restriction.pull_matrix(information)
     if objective.prior:
         bread = bread - objective.prior_curvature(point)
-    inverse, condition = safe_inverse(bread)
+    inverse, condition, is_maximum = safe_inverse(bread)
     decrement = 0.5 * float(point.gradient @ np.nan_to_num(inverse) @ point.gradient)
     free = inverse
     if kind != "observed":
@@ -94,7 +97,7 @@ def covariance(
         if kind == "cross-product":
             if objective.prior:
                 meat = meat - objective.prior_curvature(point)
-            free, condition = safe_inverse(meat)
+            free, condition, _ = safe_inverse(meat)
         else:
             free = inverse @ meat @ inverse
     names, jacobian = _reported(fit)
@@ -123,13 +126,17 @@ def covariance(
         population,
         condition,
         decrement,
+        is_maximum,
     )
 
 
-def safe_inverse(matrix: FloatArray) -> tuple[FloatArray, float]:
-    """Inverse and condition number; nan rows for directions that hold no information."""
+def safe_inverse(matrix: FloatArray) -> tuple[FloatArray, float, bool]:
+    """Inverse, condition number, and whether no direction is negative.
+
+    Parameters in whose direction there is no information get nan rows.
+    """
     if not matrix.size:
-        return matrix, float("nan")
+        return matrix, float("nan"), True
     scale = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
     values, vectors = np.linalg.eigh(matrix / scale[:, None] / scale)
     top = float(values.max())
@@ -140,7 +147,7 @@ def safe_inverse(matrix: FloatArray) -> tuple[FloatArray, float]:
         lost = (vectors[:, empty] ** 2).sum(axis=1) > 1e-4
         inverse[lost] = np.nan
         inverse[:, lost] = np.nan
-    return np.asarray(inverse), condition
+    return np.asarray(inverse), condition, bool(values.min() > -1e-6 * top)
 
 
 def reported_names(item: ItemSpec) -> tuple[str, ...]:

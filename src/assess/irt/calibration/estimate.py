@@ -208,11 +208,14 @@ def _result(
     expectation = optimum.point.expectation
     decrement = optimum.decrement if errors is None else min(errors.decrement, optimum.decrement)
     unbounded = too_steep(layout, eta)
-    converged = optimum.converged and not unbounded and decrement <= 10.0 * enough
+    saddle = errors is not None and not errors.is_maximum
+    converged = optimum.converged and not unbounded and not saddle and decrement <= 10.0 * enough
     if not converged:
         what = (
             f"the data do not hold the slopes of {', '.join(unbounded[:5])}: leave out, or give a prior on a"
             if unbounded
+            else "stopped at a saddle, not at a maximum: the model asks more than the data hold"
+            if saddle
             else f"stopped about {decrement:.2g} below the maximum after {fitted.n_iterations} iterations"
         )
         warnings.warn(f"calibration did not converge: {what}", ConvergenceWarning, stacklevel=3)

@@ -32,10 +32,11 @@ RARELY_SEEN = 100
 ROUGHLY = 1e-2
 LARGE_DECREMENT = 1e-5
 EXACT_UP_TO = 5e8
-PERSONS_PER_PARAMETER = 15
+PERSONS_PER_PARAMETER = 8
 ROUNDS = 4
 FINEST = 0.05
 STEEPEST = 15.0
+RUNAWAY = 1.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,7 @@ def fit(
     if start is None:
         start = _start(part or sample, layout, priors, options, workers)
     n_iterations = 0
-    em_steps = options.em_steps
+    em_steps = options.em_steps + 2 * any(item.model in ("3PL", "4PL") for item in layout.items)
     small: Likelihood | None = None
     metric: Metric | None = None
     if part is not None:
@@ -125,7 +126,8 @@ def fit(
         n_iterations += optimum.n_iterations
         start, em_steps, metric = optimum.point.expectation.state.eta, 0, optimum.metric
         better = _better_nodes(optimum.point, layout, objective.likelihood.theta, options, sample)
-        if better is None or not optimum.converged or n_iterations >= options.max_iterations:
+        ended = not optimum.converged or n_iterations >= options.max_iterations
+        if better is None or ended or too_steep(layout, start):
             break
         finer = Likelihood(layout, better, objective.likelihood.blocks, workers, double=True)
         objective = Objective(finer, prior)
@@ -141,7 +143,7 @@ def point_fit(
     point = objective(objective.restriction.free(eta))
     if point is None:
         raise CalibrationError("the solution of the other engine is not a possible one; use engine='own'")
-    factor = positive(_newton_matrix(objective, None, sample.n_persons)(point), objective.complete(point))
+    factor = positive(_newton_matrix(objective, None)(point), objective.complete(point))
     decrement = 0.5 * float(point.gradient @ cho_solve(factor, point.gradient))
     return Fit(objective, Optimum(point, True, 0, decrement, None), 0)
 
@@ -178,13 +180,13 @@ def _maximise(
     return maximise(
         objective,
         point,
-        _newton_matrix(objective, small, n_persons),
+        _newton_matrix(objective, small),
         tolerance=ROUGHLY * size if single else tolerance(objective, options, n_persons),
         max_iterations=max(options.max_iterations - done, 1),
         em_steps=em_steps,
         noise=1e-4 * np.sqrt(n_persons) if single else 1e-11 * abs(point.value),
         report=report,
-        runaway=lambda point: bool(too_steep(layout, point.expectation.state.eta, 2.0 * STEEPEST)),
+        runaway=lambda point: bool(too_steep(layout, point.expectation.state.eta, RUNAWAY * STEEPEST)),
         metric=metric,
     )
 
@@ -203,9 +205,7 @@ def tolerance(objective: Objective, options: CalibrationOptions, n_persons: int)
     return max(options.newton_decrement, least) * max(1.0, n_persons / 10_000)
 
 
-def _newton_matrix(
-    objective: Objective, small: Likelihood | None, n_persons: int
-) -> Callable[[Point], FloatArray]:
+def _newton_matrix(objective: Objective, small: Likelihood | None) -> Callable[[Point], FloatArray]:
     """Minus the Hessian for Newton steps: on a subsample if there is one, crossed where exact is dear."""
     likelihood = small or objective.likelihood
     persons = sum(block.n_persons for block in likelihood.blocks)
@@ -213,10 +213,14 @@ def _newton_matrix(
     work = persons * likelihood.theta.size * float(n_free) ** 2
     indicators = all(isinstance(block, IndicatorBlock) for block in likelihood.blocks)
     crossed = indicators and work > EXACT_UP_TO and persons > PERSONS_PER_PARAMETER * n_free
-    scale = n_persons / persons
+    weight = sum(
+        block.n_persons if block.weights is None else float(block.weights.sum())
+        for block in likelihood.blocks
+    )
 
     def matrix(point: Point) -> FloatArray:
         state = point.expectation.state
+        scale = float(point.expectation.group_mass.sum()) / weight
         if crossed:
             information = cross_products(likelihood, state) * scale
         else:

@@ -140,6 +140,8 @@ def positive(observed: FloatArray, complete: FloatArray) -> tuple[FloatArray, bo
     eigenvalues lie below one; negative ones are turned round, so that the step
     leads away from a saddle, and none is left below a hundredth.
     """
+    if not np.all(np.isfinite(observed)):
+        observed = complete
     factor = factored(observed)
     if factor is not None:
         return factor

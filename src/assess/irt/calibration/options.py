@@ -50,7 +50,7 @@ class CalibrationOptions:
     n_threads : int
         Threads; the result does not depend on their number.
     em_steps : int
-        EM steps before Newton's method takes over.
+        EM steps before Newton's method takes over; two more where items have asymptotes.
     allow_wide : bool
         Accept more items than persons although nothing says what an item is.
     memory_bytes : int
@@ -75,7 +75,7 @@ class CalibrationOptions:
     not_reached: int | Literal["missing"] = "missing"
     weights: Literal["frequency", "sampling"] = "frequency"
     n_threads: int = 2
-    em_steps: int = 4
+    em_steps: int = 2
     allow_wide: bool = False
     memory_bytes: int = 2 * 2**30
 

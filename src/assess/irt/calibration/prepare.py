@@ -84,7 +84,7 @@ def prepare(
         )
     if useless:
         warnings.warn(
-            f"set aside without variation: {', '.join(map(repr, useless))}", DataWarning, stacklevel=4
+            f"set aside without variation: {', '.join(map(repr, useless))}", DataWarning, stacklevel=3
         )
 
     kept, specs, collapsed, onto = [], [], {}, {}
@@ -111,7 +111,7 @@ def prepare(
         warnings.warn(
             f"categories that nobody used were closed up and renumbered from 0: {shown}",
             DataWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     recoding = Recoding(np.array(kept, dtype=np.int64), onto)
     layout = _layout(specs, labels, options, anchored=bool(fixed))
