@@ -54,7 +54,7 @@ def digest(secret: str) -> str:
     Examples
     --------
     >>> digest("ask_live_x")[:8]
-    '87bec70a'
+    'a1192132'
     """
     return hashlib.sha256(secret.encode()).hexdigest()
 
