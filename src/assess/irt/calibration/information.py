@@ -27,14 +27,9 @@ from numpy.typing import NDArray
 
 from assess.irt.calibration.blocks import Block, IndicatorBlock, ScoreBlock
 from assess.irt.calibration.layout import Layout
-from assess.irt.calibration.likelihood import (
-    Expectation,
-    Likelihood,
-    ScoreTable,
-    State,
-    indicator_posterior,
-    score_table,
-)
+from assess.irt.calibration.likelihood import Likelihood, indicator_posterior
+from assess.irt.calibration.scores import ScoreTable, score_table
+from assess.irt.calibration.state import Expectation, State
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -94,7 +94,7 @@ def take_in(
         n_categories = np.maximum(n_categories, matrix.n_categories)
         for k in range(int(matrix.n_categories.max())):
             counts[:, k] += np.add.reduce(codes == k, axis=0, dtype=np.int64)
-        digest.update(np.ascontiguousarray(codes).tobytes())
+        digest.update(np.ascontiguousarray(codes).data)
         part = codes if whole else codes[(-n_persons) % stride :: stride]
         kept.append(part)
         n_persons += codes.shape[0]

@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, qr, solve_triangular
 
-from assess.irt.calibration.likelihood import Expectation, Likelihood
+from assess.irt.calibration.likelihood import Likelihood
 from assess.irt.calibration.priors import LogPrior
+from assess.irt.calibration.state import Expectation
 
 FloatArray = NDArray[np.float64]
 
