@@ -132,7 +132,7 @@ async def _sweep(services: Services) -> None:
         await asyncio.sleep(services.settings.sweep_seconds)
         try:
             await sessions.sweep(services)
-        except errors.AssessError:
+        except Exception:
             log.exception("the sweep failed and will be tried again")
 
 

@@ -22,12 +22,12 @@ from assess.standards.records import canonical_json
 PURPOSE = "receipt"
 
 
-def new_signing_key(id: str, now: datetime) -> SigningKey:
-    """A fresh key pair for receipts."""
+def new_signing_key(id: str, now: datetime, purpose: str = PURPOSE) -> SigningKey:
+    """A fresh key pair; each purpose has its own, so that no signature can be taken for another's."""
     private = Ed25519PrivateKey.generate()
     return SigningKey(
         id=id,
-        purpose=PURPOSE,
+        purpose=purpose,
         private_key=_text(private.private_bytes_raw()),
         public_key=_text(private.public_key().public_bytes_raw()),
         created_at=now,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from assess.delivery.service import activations
 from assess.delivery.store import Writes, reading
@@ -309,6 +312,23 @@ def test_an_award_is_claimed_then_suspended_when_the_right_is_lost(world: World,
     assert badge(world, "SEEN")["award"]["state"] == "withdrawn"
 
 
+def test_a_statement_is_the_body_signed_by_a_published_key(world: World, learner: str) -> None:
+    world.sit()
+    body = badge(world, "ONE", "?statement=true")
+    keys = world.call("GET", "/.well-known/jwks.json", key=None).json()["keys"]
+    header, claims, signature = (_decoded(part) for part in body["statement"].split("."))
+    key = next(key for key in keys if key["kid"] == json.loads(header)["kid"])
+    signed = body["statement"].rpartition(".")[0].encode()
+    Ed25519PublicKey.from_public_bytes(_decoded(key["x"])).verify(signature, signed)
+    assert json.loads(claims)["eligibility"] == {k: v for k, v in body.items() if k != "statement"}
+    assert json.loads(claims)["sub"] == learner
+    assert badge(world, "ONE")["statement"] is None
+
+
+def _decoded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
 # --- decisions -----------------------------------------------------------------
 
 
@@ -422,6 +442,12 @@ def test_an_external_decision_is_the_status_of_an_external_course(world: World, 
     assert (body["decision"]["id"], body["decision"]["score"], body["next"]["action"]) == ("d1", None, "none")
     assert status(world, "?as_of=2026-11-19", course="twt-1")["state"] == "not_started"
     assert status(world, "?as_known_at=2026-11-21", course="twt-1")["state"] == "not_started"
+
+
+def test_an_external_pass_ends_with_its_last_day(world: World, learner: str) -> None:
+    world.call("POST", "/v1/facts", PASSED_ELSEWHERE | {"until": "2026-11-21"})
+    assert status(world, course="twt-1")["passed"] is False
+    assert status(world, "?as_of=2026-11-21", course="twt-1")["passed"] is True
 
 
 # --- the sandbox ---------------------------------------------------------------

@@ -36,6 +36,12 @@ async def post_activation(request: Request, scope: Who) -> Response:
     return reply(activated, 201)
 
 
+@router.get("/.well-known/jwks.json", include_in_schema=False)
+async def jwks(request: Request) -> Response:
+    """The public keys of signed statements, retired ones included."""
+    return reply(services(request).statements.jwks, headers={"Cache-Control": "public, max-age=300"})
+
+
 @router.get("/healthz", include_in_schema=False)
 async def healthz() -> Response:
     """Whether this process answers."""

@@ -77,12 +77,20 @@ async def learner_badge(
     badge: str,
     as_of: AsOf = None,
     as_known_at: AsKnownAt = None,
+    statement: bool = False,
 ) -> Response:
-    """Whether a learner is eligible for a badge, with reasons and what is missing."""
+    """Whether a learner is eligible for a badge, with reasons and what is missing; signed if asked."""
     body, moment = await eligibility.badge(
-        services(request), scope, learner=learner, badge=badge, as_of=as_of, as_known_at=as_known_at
+        services(request),
+        scope,
+        learner=learner,
+        badge=badge,
+        as_of=as_of,
+        as_known_at=as_known_at,
+        statement=statement,
     )
-    return tagged(request, body, moment)
+    # A statement names the second in which it was made: there is nothing to compare it with.
+    return reply(body) if statement else tagged(request, body, moment)
 
 
 @router.get("/v1/decisions/{decision}", **documents(dict[str, Any]))

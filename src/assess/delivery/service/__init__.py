@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from assess.delivery.receipts import PURPOSE, ReceiptSigner, new_signing_key
+from assess.delivery.receipts import PURPOSE as RECEIPT
+from assess.delivery.receipts import ReceiptSigner, new_signing_key
 from assess.delivery.rendering import Renderer
 from assess.delivery.security import new_id
 from assess.delivery.service.catalogue import Catalogue
 from assess.delivery.service.context import SCOPES, Scope, Services
 from assess.delivery.settings import Settings, utc_now
+from assess.delivery.statements import PURPOSE as STATEMENT
+from assess.delivery.statements import StatementSigner
 from assess.delivery.store import Store, Writes, open_store, reading
+from assess.delivery.store.rows import SigningKey
 
 
 async def open_services(
@@ -24,20 +28,29 @@ async def open_services(
 ) -> Services:
     """All that the use cases need, over an open store; close it with ``services.store.close()``."""
     opened = open_store(settings) if store is None else store
-    keys = await opened.read(reading.signing_keys, PURPOSE)
-    if not any(key.retired_at is None for key in keys):
-        # Two processes that start together make two keys, and both verify for good.
-        key = new_signing_key(new_id("rk"), clock())
-        await opened.commit(Writes(settings.tenant, inserts=(key,)))
-        keys = await opened.read(reading.signing_keys, PURPOSE)
+    receipts = ReceiptSigner(await _signing_keys(opened, settings.tenant, RECEIPT, clock))
+    statements = StatementSigner(await _signing_keys(opened, settings.tenant, STATEMENT, clock))
     return Services(
         store=opened,
         catalogue=Catalogue(opened, settings.refresh_seconds),
-        receipts=ReceiptSigner(keys),
+        receipts=receipts,
+        statements=statements,
         renderer=Renderer(),
         settings=settings,
         clock=clock,
     )
+
+
+async def _signing_keys(
+    store: Store, tenant: str, purpose: str, clock: Callable[[], datetime]
+) -> list[SigningKey]:
+    keys = await store.read(reading.signing_keys, purpose)
+    if any(key.retired_at is None for key in keys):
+        return keys
+    # Two processes that start together make two keys, and both verify for good.
+    key = new_signing_key(new_id("sk"), clock(), purpose)
+    await store.commit(Writes(tenant, inserts=(key,)))
+    return await store.read(reading.signing_keys, purpose)
 
 
 __all__ = ["SCOPES", "Catalogue", "Scope", "Services", "open_services"]

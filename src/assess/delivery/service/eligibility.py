@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from assess.delivery import schemas
 from assess.delivery.receipts import rfc3339
 from assess.delivery.service import learners
@@ -33,8 +35,11 @@ async def badge(
     badge: str,
     as_of: str | None = None,
     as_known_at: str | None = None,
+    statement: bool = False,
 ) -> tuple[schemas.BadgeEligibility, Moment]:
     """`GET /v1/learners/{learner}/badges/{badge}`, with the moment it answers for.
+
+    With `statement`, the body is signed, for whoever must be able to verify it later.
 
     Raises
     ------
@@ -47,8 +52,15 @@ async def badge(
     records = await learners.records(services, scope, learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     zone = shelf.programme_of_badge(badge).rules.time_zone
-    moment = Moment.asked(as_of, as_known_at, services.clock(), zone)
-    return badge_at(records, shelf, badge, moment), moment
+    now = services.clock()
+    moment = Moment.asked(as_of, as_known_at, now, zone)
+    body = badge_at(records, shelf, badge, moment)
+    if statement:
+        signed = services.statements.sign(
+            schemas.plain(body), issuer=services.settings.public_url or "assess", at=now
+        )
+        body = msgspec.structs.replace(body, statement=signed)
+    return body, moment
 
 
 async def badges(

@@ -72,6 +72,8 @@ def status_at(records: LearnerRecords, shelf: Shelf, course_id: str, moment: Mom
     elif (fact := attested(records, course_id, moment, zone(shelf, course))) is not None:
         decision = _attested_decision(fact, course, shelf)
         state, passed, pending = _attested_state(decision, accepted)
+        if passed and decision.valid_until is not None and decision.valid_until < moment.as_of:
+            passed = False
         if passed:
             step = msgspec.structs.replace(step, action="none", not_before=None)
     else:

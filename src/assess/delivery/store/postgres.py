@@ -37,6 +37,7 @@ class PostgresStore:
             isolation_level="REPEATABLE READ",
             connect_args={"options": "-c synchronous_commit=on"},
         )
+        self._reading = self._engine.execution_options(postgresql_readonly=True)
         # A write waits for locks that others hold; a snapshot from before would make each wait a conflict.
         self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
@@ -56,7 +57,7 @@ class PostgresStore:
 
         def run() -> T:
             try:
-                with self._engine.connect() as connection:
+                with self._reading.connect() as connection:
                     return query(connection, *args, **kwargs)
             except SQLAlchemyError as fault:
                 raise StorageUnavailable(f"the database did not answer ({fault})") from fault
