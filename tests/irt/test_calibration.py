@@ -24,6 +24,7 @@ from assess.irt.calibration import (
     Normal,
     calibrate,
 )
+from assess.irt.calibration.blocks import column_counts
 from assess.irt.models import ItemParameters, category_probabilities
 from assess.responses import ResponseMatrix
 
@@ -486,7 +487,8 @@ def test_an_anchor_may_be_a_frame_and_have_another_model() -> None:
     )
     calibration = calibrate(matrix(simulated()), "2PL", anchors=frame)
     assert calibration.parameters.models[0] == "3PL"
-    assert calibration.parameters.lower[0] == pytest.approx(0.2)
+    assert calibration.parameters.lower[0] == 0.2
+    assert calibration.parameters.steps[0, 0] == -1.3
 
 
 def test_sampling_weights_give_sandwich_errors_and_no_larger_sample() -> None:
@@ -600,6 +602,11 @@ def test_chunks_that_cannot_be_read_again_or_do_not_fit_together_are_refused() -
         calibrate(chunks_of(categories, 300), "2PL", engine="girth", options=streamed)
     with pytest.raises(InvalidResponses, match="give a DataFrame"):
         calibrate(3, "2PL")  # type: ignore[arg-type]
+
+
+def test_columns_are_counted_right_beyond_a_byte() -> None:
+    mask = np.random.default_rng(0).random((1_100, 3)) < 0.7
+    assert column_counts(mask).tolist() == mask.sum(axis=0).tolist()
 
 
 # --- nasty data -------------------------------------------------------------------------

@@ -234,8 +234,14 @@ def _result(
     lost = [] if errors is None else [i for i, own in errors.errors.items() if _lost(layout, i, own)]
     if lost:
         notes.append(f"no standard error, the information is empty there: {', '.join(lost[:5])}")
+    parameters = to_parameters(layout.items, values)
+    if prepared.anchors is not None:
+        # as they were given, to the last digit
+        free = [item.id for item in layout.items if item.fixed is None]
+        parameters = ItemParameters.concat([parameters.take(free), prepared.anchors])
+        parameters = parameters.take(item.id for item in layout.items)
     return Calibration(
-        parameters=to_parameters(layout.items, values),
+        parameters=parameters,
         errors={} if errors is None else errors.errors,
         model=prepared.model,
         log_likelihood=expectation.log_likelihood,

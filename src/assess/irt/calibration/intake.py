@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assess.errors import CalibrationError, InvalidResponses
-from assess.irt.calibration.blocks import Block, CodeArray, Sample, build_blocks
+from assess.irt.calibration.blocks import Block, CodeArray, Sample, build_blocks, column_counts
 from assess.irt.calibration.layout import Layout
 from assess.irt.calibration.options import CalibrationOptions
 from assess.responses import ResponseMatrix, as_matrix
@@ -93,7 +93,7 @@ def take_in(
             )
         n_categories = np.maximum(n_categories, matrix.n_categories)
         for k in range(int(matrix.n_categories.max())):
-            counts[:, k] += np.add.reduce(codes == k, axis=0, dtype=np.int64)
+            counts[:, k] += column_counts(codes == k)
         digest.update(np.ascontiguousarray(codes).data)
         part = codes if whole else codes[(-n_persons) % stride :: stride]
         kept.append(part)

@@ -29,6 +29,8 @@ class Prepared:
     ----------
     collapsed : mapping
         Item id to the old category numbers that became 0, 1, ...
+    anchors : ItemParameters or None
+        Those among the items, as they were given.
     excluded : sequence of str
         Items set aside because nothing can be estimated for them.
     """
@@ -39,6 +41,7 @@ class Prepared:
     model: str
     responses_per_item: NDArray[np.int64]
     collapsed: Mapping[str, tuple[int, ...]]
+    anchors: ItemParameters | None
     excluded: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -123,6 +126,7 @@ def prepare(
         _label(model, specs),
         responses,
         collapsed,
+        None if anchors is None else anchors.take(spec.id for spec in specs if spec.id in fixed),
         tuple(useless),
         _notes(specs, responses),
     )
