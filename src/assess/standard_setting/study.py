@@ -209,8 +209,10 @@ class Study:
         document["synthetic"] = self.synthetic
         document["panel"] = [{"id": one.id, "qualifications": one.qualifications} for one in self.panel]
         document["options"] = {name: getattr(self.options, name) for name in StudyOptions.__slots__}
+        # A page of 3 and one of 3.0 are one judgement, and must have one hash.
         document["judgements"] = [
-            {name: getattr(judgement, name) for name in _COLUMNS} for judgement in self.judgements
+            {"round": one.round, "judge": one.judge, "about": one.about, "value": float(one.value)}
+            for one in self.judgements
         ]
         if self.result is not None:
             numbers = {name: getattr(self.result, name) for name in StudyResult.__slots__}
