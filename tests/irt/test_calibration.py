@@ -349,6 +349,7 @@ def test_a_reversed_item_keeps_its_negative_slope_and_is_flagged() -> None:
 def test_few_responses_are_said_aloud() -> None:
     assert any("fewer than 500" in note for note in calibrate(matrix(simulated(300))).notes)
     assert not calibrate(matrix(simulated(600))).notes
+    assert not calibrate(matrix(simulated(300)), weights=np.full(300, 2.0)).notes
     assert not calibrate(matrix(simulated(300)), "Rasch").notes
 
 
@@ -389,7 +390,12 @@ def test_a_person_without_responses_changes_no_estimate() -> None:
     with_empty = np.concatenate([categories, np.full((7, 6), -1)])
     first, second = calibrate(matrix(categories)), calibrate(matrix(with_empty))
     assert first.log_likelihood == pytest.approx(second.log_likelihood, abs=1e-7)
+    assert first.n_persons == second.n_persons == int((categories >= 0).any(axis=1).sum())
     np.testing.assert_allclose(first.parameters.slopes, second.parameters.slopes, atol=1e-4)
+    streamed = calibrate(chunks_of(with_empty, 507), options=CalibrationOptions(memory_bytes=1))
+    assert streamed.n_persons == first.n_persons
+    clusters = np.arange(507)
+    assert calibrate(matrix(with_empty), clusters=clusters).provenance["standard_errors"] == "sandwich"
 
 
 def test_shifting_a_group_shifts_its_mean() -> None:

@@ -142,6 +142,7 @@ def calibrate(
         if labels.shape != (intake.n_persons,):
             raise CalibrationError(f"clusters have shape {labels.shape}; give one label for each person")
         cluster = np.unique(labels, return_inverse=True)[1].ravel().astype(np.int64)
+        cluster = cluster if prepared.rows is None else cluster[prepared.rows]
     stream = None
     if intake.stream is not None:
         stream = Stream(intake.stream, prepared.recoding, prepared.layout, intake.n_persons)

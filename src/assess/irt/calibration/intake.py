@@ -145,8 +145,10 @@ class Stream:
 
     def __iter__(self) -> Iterator[Block]:
         for codes in self.chunks():
-            group = np.zeros(codes.shape[0], dtype=np.int64)
-            yield from build_blocks(Sample(self.recoding(codes), group), self.layout)
+            recoded = self.recoding(codes)
+            recoded = recoded[(recoded >= 0).any(axis=1)]
+            group = np.zeros(recoded.shape[0], dtype=np.int64)
+            yield from build_blocks(Sample(recoded, group), self.layout)
 
 
 def refuse_with_chunks(**arguments: object) -> None:

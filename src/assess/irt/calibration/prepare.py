@@ -18,6 +18,7 @@ from assess.irt.calibration.options import CalibrationOptions
 from assess.irt.models import ItemParameters
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 FEW_RESPONSES = 500
 
 
@@ -27,6 +28,8 @@ class Prepared:
 
     Parameters
     ----------
+    rows : int array or None
+        Persons with at least one response, where some have none.
     collapsed : mapping
         Item id to the old category numbers that became 0, 1, ...
     anchors : ItemParameters or None
@@ -36,10 +39,10 @@ class Prepared:
     """
 
     sample: Sample
+    rows: IntArray | None
     layout: Layout
     recoding: Recoding
     model: str
-    responses_per_item: NDArray[np.int64]
     collapsed: Mapping[str, tuple[int, ...]]
     anchors: ItemParameters | None
     excluded: tuple[str, ...]
@@ -118,13 +121,19 @@ def prepare(
         )
     recoding = Recoding(np.array(kept, dtype=np.int64), onto)
     layout = _layout(specs, labels, options, anchored=bool(fixed))
-    responses = counts[kept].sum(axis=1)
+    categories = recoding(intake.codes)
+    responses = counts[kept].sum(axis=1) if weight is None else weight @ (categories >= 0)
+    sample = Sample(categories, group, weight)
+    rows = None
+    if categories.min() < 0 and not (categories >= 0).any(axis=1).all():
+        rows = np.flatnonzero((categories >= 0).any(axis=1))
+        sample = sample.take(rows)
     return Prepared(
-        Sample(recoding(intake.codes), group, weight),
+        sample,
+        rows,
         layout,
         recoding,
         _label(model, specs),
-        responses,
         collapsed,
         None if anchors is None else anchors.take(spec.id for spec in specs if spec.id in fixed),
         tuple(useless),
@@ -201,7 +210,7 @@ def _weights(weights: ArrayLike | None, n: int, options: CalibrationOptions) -> 
     return given * (n / given.sum()) if options.weights == "sampling" else given
 
 
-def _notes(specs: Sequence[ItemSpec], responses: NDArray[np.int64]) -> tuple[str, ...]:
+def _notes(specs: Sequence[ItemSpec], responses: NDArray[Any]) -> tuple[str, ...]:
     notes = []
     free = [spec.fixed is None and spec.model not in (*UNIT_SLOPE, "1PL") for spec in specs]
     few = [
