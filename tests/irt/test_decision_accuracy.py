@@ -17,6 +17,7 @@ from assess.irt import (
     ItemParameters,
     Prior,
     accuracy_of_outcomes,
+    calibrate,
     information,
     lee,
     log_category_probabilities,
@@ -145,6 +146,25 @@ def test_the_monte_carlo_errors_are_the_spread_over_repetitions():
         said = np.mean([run.errors[name] for run in runs])
         # A standard deviation over 150 runs is itself uncertain by about 6 %.
         assert said == pytest.approx(spread, rel=0.2), name
+
+
+def test_with_estimated_parameters_the_accuracy_is_within_two_hundredths_of_the_truth():
+    """Believed: answers and scores by the calibration. True: answers by the items as they are."""
+    items = two_parameter_form()
+    rng = np.random.default_rng(17)
+    responses = pd.DataFrame(simulate(items, rng.normal(size=1_000), rng), columns=list(items.item_ids))
+    estimated = calibrate(responses, model="2PL").parameters
+    believed, true = (
+        rule_accuracy(estimated, 0.2, n_simulees=20_000, rng=np.random.default_rng(18), answering=answering)
+        for answering in (None, items)
+    )
+    for name in ("accuracy", "false_pass", "false_fail", "undetermined"):
+        assert getattr(believed, name) == pytest.approx(getattr(true, name), abs=0.02), name
+
+
+def test_learners_answer_the_units_by_which_they_are_scored():
+    with pytest.raises(InvalidParameters, match="give the same units"):
+        rule_accuracy(rasch_form(), 0.0, rng=np.random.default_rng(1), answering=rasch_form(19))
 
 
 def test_a_sample_can_be_the_population():

@@ -16,6 +16,7 @@ from assess.standard_setting import (
     StudyOptions,
     adopt,
     adopted_cut,
+    bookmark,
     estimates_by_round,
     with_result,
 )
@@ -96,6 +97,13 @@ def test_bookmarks_belong_to_the_booklet_in_which_they_stand():
     pages = tuple(Judgement(1, one.id, "", 20 + n) for n, one in enumerate(PANEL))
     study = adopted(angoff_study(FORM, method="bookmark", judgements=pages))
     assert adopted_cut(study, PUBLISHED, id="x-ka.v2").status == "adopted"
+    units = FORM.item_ids[6:22]
+    some = with_result(replace(study, adoption=None, options=StudyOptions(units=units)), PUBLISHED)
+    pages_of_all = {one.id: 20 + n for n, one in enumerate(PANEL)}
+    assert some.result is not None
+    assert some.result.theta == pytest.approx(bookmark(pages_of_all, FORM.take(units)).theta, abs=1e-6)
+    with pytest.raises(InvalidContent, match="no parameters for item 'i99'"):
+        with_result(replace(some, options=StudyOptions(units=("i99",))), PUBLISHED)
     with pytest.raises(PublishRefused, match=r"stand in the booklet of x-2026\.v1"):
         adopted_cut(study, published(FORM, "x-2027.v1"), id="x-ka.v2")
 

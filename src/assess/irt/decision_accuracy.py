@@ -132,6 +132,7 @@ def rule_accuracy(
     population: Population | None = None,
     n_simulees: int = 20_000,
     rng: np.random.Generator,
+    answering: ItemParameters | None = None,
 ) -> RuleAccuracy:
     r"""Accuracy of the probability rule on a fixed form, by simulation.
 
@@ -156,11 +157,15 @@ def rule_accuracy(
     n_simulees : int
         At least 2. A share has a standard error of at most ``0.5 / sqrt(n)``.
     rng : numpy.random.Generator
+    answering : ItemParameters, optional
+        By which the learners answer, where that is not what they are scored
+        by: a draw from the covariance of a calibration, say. The same units.
 
     Raises
     ------
     InvalidParameters
-        A cut or a population that is not finite, limits that do not rise, or fewer than two simulees.
+        A cut or a population that is not finite, limits that do not rise,
+        fewer than two simulees, or answers by other units.
 
     Examples
     --------
@@ -175,6 +180,12 @@ def rule_accuracy(
         raise InvalidParameters(f"cut {cut} on {len(parameters)} units; give a finite cut and a form")
     if n_simulees < 2:
         raise InvalidParameters(f"n_simulees is {n_simulees}; two or more are needed for a standard error")
+    answers = parameters if answering is None else answering
+    if answers.item_ids != parameters.item_ids or (answers.n_categories != parameters.n_categories).any():
+        raise InvalidParameters(
+            "learners answer by other units than they are scored by; "
+            "give the same units, in the same order and with the same categories"
+        )
     used = Prior(cut, 1.0) if prior is None else prior
     people = _checked(population)
     if isinstance(people, Prior):
@@ -187,7 +198,7 @@ def rule_accuracy(
     tail = TailMass(nodes, cut)
     outcomes = np.empty((n_simulees, 2), dtype=np.int8)
     for form in range(2):
-        categories = simulate(parameters, theta, rng)
+        categories = simulate(answers, theta, rng)
         for rows in chunks(n_simulees):
             log_weights = tabulated(categories[rows], table) + density
             log_weights -= log_weights.max(axis=1, keepdims=True)

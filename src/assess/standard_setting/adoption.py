@@ -62,10 +62,11 @@ def estimates_by_round(
         if study.method == "modified Angoff":
             return angoff([study.table(number) for number in numbers], parameters).rounds
         if study.method == "bookmark":
+            booklet = parameters.take(study.options.units or parameters.item_ids)
             return tuple(
                 bookmark(
                     {str(judge): int(page) for judge, page in study.table(number)[""].items()},
-                    parameters,
+                    booklet,
                     response_probability=study.options.response_probability,
                     rule=study.options.rule,
                     combine=study.options.combine,

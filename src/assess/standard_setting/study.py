@@ -65,6 +65,8 @@ class StudyOptions:
     ----------
     response_probability, rule : float, str
         Of `bookmark`.
+    units : tuple of str
+        In the booklet, in any order; all units of the parameter set where it is empty.
     combine : str
         Over judges (bookmark) or learners (borderline group): median or mean.
     base_rates : str
@@ -76,6 +78,7 @@ class StudyOptions:
 
     response_probability: float = 0.67
     rule: str = "midpoint"
+    units: tuple[str, ...] = ()
     combine: str = "median"
     base_rates: str = "as sampled"
     design: str = ""
@@ -208,7 +211,9 @@ class Study:
         }
         document["synthetic"] = self.synthetic
         document["panel"] = [{"id": one.id, "qualifications": one.qualifications} for one in self.panel]
-        document["options"] = {name: getattr(self.options, name) for name in StudyOptions.__slots__}
+        document["options"] = {
+            name: getattr(self.options, name) for name in StudyOptions.__slots__ if name != "units"
+        } | {"units": list(self.options.units)}
         # A page of 3 and one of 3.0 are one judgement, and must have one hash.
         document["judgements"] = [
             {"round": one.round, "judge": one.judge, "about": one.about, "value": float(one.value)}
@@ -441,6 +446,7 @@ def _read_options(fields: Fields) -> StudyOptions:
     options = StudyOptions(
         response_probability=below.number("response_probability", usual.response_probability),
         rule=below.choice("rule", RULES, usual.rule),
+        units=below.strings("units", ()),
         combine=below.choice("combine", ("median", "mean"), usual.combine),
         base_rates=below.choice("base_rates", ("as sampled", "equal"), usual.base_rates),
         design=below.raw("design", "") and below.text("design"),
