@@ -299,7 +299,15 @@ def as_matrix(
     known_items: Iterable[str] | None = None,
     allow_wide: bool = False,
 ) -> ResponseMatrix:
-    """A ResponseMatrix from what users hand in: itself, or a wide DataFrame."""
+    """A ResponseMatrix from what users hand in: itself, or a wide DataFrame.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> matrix = as_matrix(pd.DataFrame({"i1": [0, 1, 1], "i2": [1, 0, None]}))
+    >>> as_matrix(matrix) is matrix
+    True
+    """
     if isinstance(responses, ResponseMatrix):
         return responses
     if not hasattr(responses, "columns"):

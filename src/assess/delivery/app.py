@@ -19,6 +19,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -120,6 +121,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     answer = _handle_problems(app, pages.problem_page)
     _document(app)
+    # A page shrinks to a quarter. Nothing a stranger sends is echoed beside a secret, so sizes tell nothing.
+    app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(
         Shell, max_body_bytes=settings.max_body_bytes, secure=settings.secure_cookies, on_fault=answer
     )
@@ -238,6 +241,13 @@ def _document(app: FastAPI) -> None:
     app.openapi = with_structs  # type: ignore[method-assign]
 
 
+def _caching(scope: Scope) -> bytes:
+    """How long a reply may be kept: people's data never, a file under the hash of its content for ever."""
+    if not scope["path"].startswith("/static/"):
+        return b"no-store"
+    return b"public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else b"no-cache"
+
+
 # --- around every request ------------------------------------------------------
 
 
@@ -287,8 +297,8 @@ class Shell:
                 present = {name.lower() for name, _ in headers}
                 headers += [header for header in self._headers if header[0] not in present]
                 headers.append((b"x-request-id", request_id.encode()))
-                if b"cache-control" not in present and not scope["path"].startswith("/static/"):
-                    headers.append((b"cache-control", b"no-store"))
+                if b"cache-control" not in present:
+                    headers.append((b"cache-control", _caching(scope)))
                 message["headers"] = headers
             await send(message)
 

@@ -181,7 +181,14 @@ def information(parameters: ItemParameters, theta: ArrayLike) -> FloatArray:
 
 
 def expected_score(parameters: ItemParameters, theta: ArrayLike) -> FloatArray:
-    """Expected category of each item, (T, J)."""
+    """Expected category of each item, (T, J).
+
+    Examples
+    --------
+    >>> items = ItemParameters(["i1", "i2"], "2PL", [1.0, 1.5], [[0.0], [0.0]])
+    >>> expected_score(items, 0.0).tolist()
+    [[0.5, 0.5]]
+    """
     probabilities = category_probabilities(parameters, theta)
     return np.asarray(np.add.reduce(probabilities * np.arange(probabilities.shape[2]), axis=2))
 
