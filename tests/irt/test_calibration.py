@@ -331,6 +331,21 @@ def test_an_item_whose_slope_has_no_maximum_is_named_and_the_fit_is_not_converge
     assert held.converged
 
 
+@pytest.mark.parametrize("n_items", [1, 2])
+def test_more_parameters_than_the_data_can_tell_apart_are_said(n_items: int) -> None:
+    with pytest.warns(ConvergenceWarning, match="do not determine item1"):
+        calibration = calibrate(matrix(simulated(600, n_items)), "2PL")
+    assert not calibration.converged
+    assert calibration.to_frame()["se_b"].isna().any()
+
+
+def test_a_nominal_item_with_two_categories_is_determined() -> None:
+    responses = matrix(simulated(600))
+    nominal, logistic = calibrate(responses, "NRM"), calibrate(responses, "2PL")
+    assert nominal.converged
+    assert nominal.log_likelihood == pytest.approx(logistic.log_likelihood, abs=1e-5)
+
+
 def test_too_few_iterations_are_said() -> None:
     with pytest.warns(ConvergenceWarning, match="below the maximum after 2 iterations"):
         calibration = calibrate(matrix(simulated()), "2PL", options=CalibrationOptions(max_iterations=2))

@@ -24,6 +24,9 @@ from assess.irt.calibration.layout import ItemSpec, report_jacobian
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+# a direction with less than this share of the largest eigenvalue (of the scaled matrix) is flat
+EMPTY = 1e-5
+
 
 @dataclass(frozen=True, eq=False)
 class Covariance:
@@ -141,7 +144,7 @@ def safe_inverse(matrix: FloatArray) -> tuple[FloatArray, float, bool]:
     values, vectors = np.linalg.eigh(matrix / scale[:, None] / scale)
     top = float(values.max())
     condition = top / float(values.min()) if values.min() > 0.0 else float("inf")
-    empty = values < 1e-9 * top
+    empty = values < EMPTY * top
     inverse = (vectors[:, ~empty] / values[~empty]) @ vectors[:, ~empty].T / scale[:, None] / scale
     if empty.any():
         lost = (vectors[:, empty] ** 2).sum(axis=1) > 1e-4

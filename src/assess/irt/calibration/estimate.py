@@ -210,13 +210,16 @@ def _result(
     decrement = optimum.decrement if errors is None else min(errors.decrement, optimum.decrement)
     unbounded = too_steep(layout, eta)
     saddle = errors is not None and not errors.is_maximum
-    converged = optimum.converged and not unbounded and not saddle and decrement <= 10.0 * enough
+    lost = [] if errors is None else _undetermined(layout, errors)
+    converged = optimum.converged and not unbounded and not saddle and not lost and decrement <= 10.0 * enough
     if not converged:
         what = (
             f"the data do not hold the slopes of {', '.join(unbounded[:5])}: leave out, or give a prior on a"
             if unbounded
             else "stopped at a saddle, not at a maximum: the model asks more than the data hold"
             if saddle
+            else f"the data do not determine {', '.join(lost[:5])}: the information there is empty"
+            if lost and optimum.converged
             else f"stopped about {decrement:.2g} below the maximum after {fitted.n_iterations} iterations"
         )
         warnings.warn(f"calibration did not converge: {what}", ConvergenceWarning, stacklevel=3)
@@ -232,9 +235,6 @@ def _result(
     notes = list(prepared.notes)
     if reversed_items:
         notes.append(f"negative slope, check the key: {', '.join(reversed_items)}")
-    lost = [] if errors is None else [i for i, own in errors.errors.items() if _lost(layout, i, own)]
-    if lost:
-        notes.append(f"no standard error, the information is empty there: {', '.join(lost[:5])}")
     parameters = to_parameters(layout.items, values)
     if prepared.anchors is not None:
         # as they were given, to the last digit
@@ -274,9 +274,15 @@ def _result(
     )
 
 
-def _lost(layout: Layout, item: str, errors: Mapping[str, float]) -> bool:
-    fixed = next(spec.fixed is not None for spec in layout.items if spec.id == item)
-    return not fixed and all(np.isnan(value) for name, value in errors.items() if name.startswith("b"))
+def _undetermined(layout: Layout, errors: Covariance) -> list[str]:
+    """Free items about whose location the information matrix says nothing."""
+    out = []
+    for item in layout.items:
+        letter = "c" if item.model == "NRM" else "b"
+        located = [error for name, error in errors.errors[item.id].items() if name.startswith(letter)]
+        if item.fixed is None and bool(np.isnan(located).any()):
+            out.append(item.id)
+    return out
 
 
 def _with_girth(prepared: Prepared, options: CalibrationOptions, workers: Workers) -> tuple[Prepared, Fit]:
