@@ -300,14 +300,9 @@ def _start(
 def too_steep(layout: Layout, eta: FloatArray, limit: float = STEEPEST) -> tuple[str, ...]:
     """Items whose slope ran away: in units of the population's spread no item is that steep."""
     sd = float(np.exp(layout.population(eta)[:, 1]).max())
-    out = []
-    for j, item in enumerate(layout.items):
-        n_slopes = item.n_categories - 1 if item.model == "NRM" else 1
-        own = eta[layout.offsets[j] : layout.offsets[j] + n_slopes]
-        free = item.fixed is None and item.model not in UNIT_SLOPE
-        if free and float(np.abs(own).max()) * sd > limit * n_slopes:
-            out.append(item.id)
-    return tuple(out)
+    places, items, n_slopes = layout.free_slopes
+    steep = np.abs(eta[places]) * sd > limit * n_slopes
+    return tuple(layout.items[j].id for j in np.unique(items[steep]).tolist()) if steep.any() else ()
 
 
 def _silent(done: int, total: int | None, message: str) -> None:

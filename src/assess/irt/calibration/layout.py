@@ -163,6 +163,19 @@ class Layout:
         return eta[self.offsets[-1] :].reshape(-1, 2)
 
     @cached_property
+    def free_slopes(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Places of the slopes that are estimated, their items, and how many each item has."""
+        rows = [
+            (int(self.offsets[j]) + k, j, n)
+            for j, item in enumerate(self.items)
+            if item.fixed is None and item.model not in UNIT_SLOPE
+            for n in [item.n_categories - 1 if item.model == "NRM" else 1]
+            for k in range(n)
+        ]
+        table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+        return table[:, 0], table[:, 1], table[:, 2]
+
+    @cached_property
     def restriction(self) -> Restriction:
         """The linear map from free to natural parameters."""
         return _restriction(self)
