@@ -99,9 +99,11 @@ def calibrate(
 
     Notes
     -----
-    Peak memory beyond the responses is about N J (K - 1) bytes times four in
-    single precision (eight below 4,000 persons), capped at 512 MB, plus
-    8 P^2 bytes for P parameters a few times over.
+    Peak memory beyond the responses, in bytes (eight instead of four below
+    4,000 persons): 4 N J for complete data or large booklets of 1PL, 2PL, Rasch,
+    PCM, GPCM or RSM items; else 4 N sum(K), of which no more than 512 MB are kept
+    and the rest made anew in each pass. To this come about six P x P matrices of
+    8 P^2 for P parameters, per thread in the standard errors.
 
     Examples
     --------
