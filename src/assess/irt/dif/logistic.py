@@ -48,7 +48,10 @@ def logistic_rows(table: IntArray, value: FloatArray) -> dict[str, Any]:
     design = np.stack([z, g, z * g], axis=1)[kept]
     counts = counts[kept]
     empty = _fit(counts, design[:, :0])
-    fits = [_fit(counts, design[:, :width]) for width in (1, 2, 3)]
+    fits = [empty]
+    for width in (1, 2, 3):
+        fits.append(_fit(counts, design[:, :width], fits[-1]))
+    del fits[0]
     levels = [fit.log_likelihood for fit in fits]
     best = 1.0 - np.exp(2.0 * empty.log_likelihood / n)
     r2 = [(1.0 - np.exp(2.0 * (empty.log_likelihood - one) / n)) / best for one in levels]
@@ -97,12 +100,17 @@ def _size(gain: float, p: float, moderate: float, large: float) -> str:
     return "B" if gain < large else "C"
 
 
-def _fit(counts: FloatArray, x: FloatArray) -> _Fit:
-    """Maximum likelihood by Fisher scoring; rows of counts (M, K), predictors (M, B)."""
+def _fit(counts: FloatArray, x: FloatArray, start: _Fit | None = None) -> _Fit:
+    """Maximum likelihood by Fisher scoring; rows of counts (M, K), predictors (M, B).
+
+    `start` is the fit without the last predictor.
+    """
     n_steps, n_slopes = counts.shape[1] - 1, x.shape[1]
     weight = counts.sum(axis=1)
     at_least = counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].sum(axis=0) / weight.sum()
     beta = np.concatenate([np.log(at_least / (1.0 - at_least)), np.zeros(n_slopes)])
+    if start is not None:
+        beta[:-1] = np.concatenate([start.thresholds, start.slopes])
 
     def cells(beta: FloatArray) -> tuple[FloatArray, FloatArray]:
         reached = expit(beta[:n_steps] + (x @ beta[n_steps:])[:, None])
@@ -121,18 +129,16 @@ def _fit(counts: FloatArray, x: FloatArray) -> _Fit:
         f = reached * (1.0 - reached)
         ratio = counts / safe
         pull = f * (ratio[:, 1:] - ratio[:, :-1])
-        bend = np.zeros((len(x), n_steps, n_steps))
-        k = np.arange(n_steps)
-        bend[:, k, k] = f**2 * (1.0 / safe[:, 1:] + 1.0 / safe[:, :-1])
-        if n_steps > 1:
-            between = -f[:, 1:] * f[:, :-1] / safe[:, 1:-1]
-            bend[:, k[1:], k[:-1]] = bend[:, k[:-1], k[1:]] = between
-        bend *= weight[:, None, None]
+        # Only neighbouring thresholds share a cell, so the curvature of a term is tridiagonal.
+        own = weight[:, None] * f**2 * (1.0 / safe[:, 1:] + 1.0 / safe[:, :-1])
+        between = -weight[:, None] * f[:, 1:] * f[:, :-1] / safe[:, 1:-1]
+        row = own.copy()
+        row[:, 1:] += between
+        row[:, :-1] += between
+        corner = np.diag(own.sum(axis=0))
+        corner += np.diag(between.sum(axis=0), 1) + np.diag(between.sum(axis=0), -1)
         gradient = np.concatenate([pull.sum(axis=0), x.T @ pull.sum(axis=1)])
-        row = bend.sum(axis=2)
-        information = np.block(
-            [[bend.sum(axis=0), row.T @ x], [x.T @ row, (x * row.sum(axis=1)[:, None]).T @ x]]
-        )
+        information = np.block([[corner, row.T @ x], [x.T @ row, (x * row.sum(axis=1)[:, None]).T @ x]])
         step = np.linalg.lstsq(information, gradient, rcond=1e-12)[0]
         if float(gradient @ step) < 1e-18:
             break
