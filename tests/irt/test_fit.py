@@ -295,6 +295,17 @@ def test_a_calibration_says_what_it_estimated():
     assert item_fit(held, responses)["df"].loc["i0"] == item_fit(calibration, responses)["df"].loc["i0"]
 
 
+def test_categories_that_the_calibration_closed_up_are_closed_up_here_too():
+    responses = drawn(bank(6, "GRM"), 600)
+    gap = responses.assign(i2=responses["i2"].replace(1, 2))
+    with pytest.warns(DataWarning, match="closed up"):
+        calibration = irt.calibrate(gap, "GRM")
+    assert item_fit(calibration, gap)["statistic"].notna().all()
+    assert model_fit(calibration, gap).p > 0.001
+    with pytest.raises(InvalidResponses, match="'i2': category 1 was not seen"):
+        item_fit(calibration, responses)
+
+
 def test_shared_slopes_count_once():
     responses = drawn(bank(8, "Rasch"), 800)
     calibration = irt.calibrate(responses, "1PL")
