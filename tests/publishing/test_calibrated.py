@@ -13,6 +13,7 @@ import pytest
 from assess import irt
 from assess.errors import PublishRefused
 from assess.irt.models import ItemParameters, category_probabilities, test_characteristic
+from assess.items import PriorSpec
 from assess.publishing import check, load_bank, publish_calibration, release_document, seal
 from assess.publishing.calibrated import standardised
 from assess.publishing.judged import judged_parameters
@@ -148,12 +149,72 @@ def test_a_second_calibration_on_a_scale_of_its_own_is_refused(course, calibrati
         _publish(course, calibration, set_id="toy-2027-01", scale_id="toy/9")
 
 
-def test_a_second_calibration_on_the_scale_is_published(course, calibration):
+def test_a_second_calibration_on_the_scale_is_published_and_the_standard_stays(course, calibration):
     first = _publish(course, calibration)
-    second = _publish(course, calibration, set_id="toy-2027-01", scale_id="toy/1")
+    stricter = replace(
+        calibration,
+        parameters=standardised(calibration.parameters, -0.2, 1.0),
+    )
+    second = _publish(course, stricter, set_id="toy-2027-01", scale_id="toy/1")
     assert second.parameter_set.scale == first.parameter_set.scale
     assert [form.version for form in second.forms] == [3, 3]
-    assert second.cuts[0].cut.id == "toy-ka.v3"
+    # On one scale the same theta stays the standard, however the items' estimates move.
+    assert second.cuts == ()
+    assert {form.cut for form in second.forms} == {first.cuts[0].cut.id}
+    assert [name for name in second.files if name.startswith("cuts/")] == []
+
+
+def test_a_form_that_joins_later_takes_the_cut_of_the_scale(course, calibration):
+    first = _publish(course, calibration)
+    small_bank.write(
+        course / "forms" / "toy-late.v1.yaml",
+        small_bank.form("fixed", id="toy-late", units=[f"toy-{n:03d}.v1" for n in range(1, 9)], blueprint=[]),
+    )
+    second = _publish(course, calibration, set_id="toy-2027-01", scale_id="toy/1")
+    assert {form.id: form.cut for form in second.forms}["toy-late"] == first.cuts[0].cut.id
+
+
+def test_a_form_that_decides_by_point_keeps_its_rule(course, calibration):
+    small_bank.write(
+        course / "forms" / "toy-adaptive.v1.yaml", small_bank.form("adaptive", rule={"kind": "point"})
+    )
+    published = _publish(course, calibration)
+    assert {form.id: form.rule.kind for form in published.forms} == {
+        "toy-adaptive": "point",
+        "toy-fixed": "probability",
+    }
+
+
+def test_a_prior_stated_on_the_judged_scale_does_not_reach_the_founded_one(course, calibration):
+    small_bank.write(
+        course / "forms" / "toy-fixed.v1.yaml", small_bank.form("fixed", prior={"mean": 0.4, "sd": 0.8})
+    )
+    published = _publish(course, calibration)
+    assert {form.prior for form in published.forms} == {PriorSpec()}
+    stated = PriorSpec(0.3, 1.2)
+    late = small_bank.form("fixed", version=3, prior={"mean": 0.3, "sd": 1.2}, rule={"kind": "probability"})
+    late |= {"parameter_set": published.parameter_set.id, "cut": published.cuts[0].cut.id}
+    small_bank.write(course / "forms" / "toy-fixed.v3.yaml", late)
+    second = _publish(course, calibration, set_id="toy-2027-01", scale_id="toy/1")
+    assert {form.id: form.prior for form in second.forms}["toy-fixed"] == stated
+
+
+def test_published_standard_errors_are_those_of_the_published_scale(course):
+    bank = load_bank(course)
+    parameters = ItemParameters.from_records(judged_parameters(bank)["items"])
+    rng = np.random.default_rng(6)
+    drawn = irt.simulate(parameters, 0.3 + 1.6 * rng.standard_normal(500), rng)
+    matrix = ResponseMatrix(drawn, None, parameters.item_ids, parameters.n_categories)
+    models = {
+        u: "Rasch" if n == 2 else "PCM" for u, n in zip(matrix.item_ids, matrix.n_categories, strict=True)
+    }
+    calibration = irt.calibrate(matrix, models)
+    published = _publish(course, calibration)
+    stated = published.parameter_set.provenance["standard_errors"]
+    sd = calibration.population.sd
+    assert abs(sd - 1.0) > 0.2
+    assert stated["toy-001.v1"]["b"] == pytest.approx(calibration.errors["toy-001.v1"]["b"] / sd, abs=1e-4)
+    assert stated["toy-set.v1"]["b2"] == pytest.approx(calibration.errors["toy-set.v1"]["b2"] / sd, abs=1e-4)
 
 
 def test_an_item_that_the_bank_does_not_have_is_refused(course, calibration):

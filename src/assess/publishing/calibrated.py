@@ -2,8 +2,10 @@
 
 The first calibration founds the course's scale: its reference group has mean 0
 and standard deviation 1 from then on, and the cut is derived anew from what
-was judged. Everything is put together and resolved in memory first; only what
-would pass activation is written.
+was judged. Every later one lives on that scale, where the cut stays as it is:
+the standard does not move because the items are estimated again. Everything is
+put together and resolved in memory first; only what would pass activation is
+written.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 
 from assess.errors import AssessError, InvalidContent, PublishRefused
 from assess.irt.models import ItemParameters, ParameterSet
-from assess.items import DecisionRule, Form, split_reference
+from assess.items import DecisionRule, Form, PriorSpec, split_reference
 from assess.items.reading import Fields
 from assess.publishing.banks import ItemBank, StoredCut, release_document
 from assess.publishing.files import LOCK_NAME, add_to_lock, write_yaml
@@ -102,20 +104,20 @@ def publish_calibration(
     kept = [unit for unit in calibration.parameters.item_ids if unit not in set_aside]
     if not kept:
         raise PublishRefused(f"no unit can be published; the first: {next(iter(set_aside.items()))}")
-    parameters = calibration.parameters.take(kept)
-    if not scale_id:
-        parameters = standardised(parameters, calibration.population.mean, calibration.population.sd)
+    mean, sd = (0.0, 1.0) if scale_id else (calibration.population.mean, calibration.population.sd)
     parameter_set = ParameterSet(
         id=f"{set_id}.v1",
         course=bank.course,
         scale=scale,
-        parameters=_rounded(parameters),
+        parameters=_rounded(standardised(calibration.parameters.take(kept), mean, sd)),
         status="calibrated",
-        provenance=_provenance(calibration, reference_group, reason, by, now),
+        provenance=_provenance(calibration, reference_group, reason, by, now)
+        | {"standard_errors": _standard_errors(calibration, kept, mean, sd)},
     )
     old_forms = [form for form in bank.latest_forms().values() if set(form.units) <= set(kept)]
-    cuts = {form.cut: _rederived(bank, form.cut, parameter_set) for form in old_forms}
-    forms = [_next_version(bank, form, parameter_set.id, cuts[form.cut].cut.id) for form in old_forms]
+    cuts = {form.cut: _cut_on_scale(bank, form.cut, parameter_set) for form in old_forms}
+    derived = {stored.cut.id: stored for stored in cuts.values() if stored.cut.id not in bank.cuts}
+    forms = [_next_version(bank, form, parameter_set, cuts[form.cut].cut.id) for form in old_forms]
     for form in bank.latest_forms().values():
         missing = [unit for unit in form.units if unit not in kept]
         if missing:
@@ -125,14 +127,14 @@ def publish_calibration(
     extended = replace(
         bank,
         parameter_sets={**bank.parameter_sets, parameter_set.id: parameter_set},
-        cuts={**bank.cuts, **{stored.cut.id: stored for stored in cuts.values()}},
+        cuts={**bank.cuts, **derived},
         forms={**bank.forms, **{form.reference: form for form in forms}},
     )
     releases = [Release.from_document(release_document(extended, form.reference)) for form in forms]
-    files = _write(bank, parameter_set, [stored.document for stored in cuts.values()], forms)
+    files = _write(bank, parameter_set, [stored.document for stored in derived.values()], forms)
     return Publication(
         parameter_set=parameter_set,
-        cuts=tuple(cuts.values()),
+        cuts=tuple(derived.values()),
         forms=tuple(forms),
         files=files,
         set_aside=set_aside,
@@ -195,7 +197,7 @@ def _require_sound(bank: ItemBank, calibration: Calibration, set_id: str, reason
         raise PublishRefused(
             f"{set_id!r} is not an id; use lower-case letters, digits and single hyphens"
         ) from None
-    taken = [name for name in bank.parameter_sets if name.rsplit(".v", 1)[0] == set_id]
+    taken = [name for name in bank.parameter_sets if split_reference(name)[0] == set_id]
     if taken:
         raise PublishRefused(f"the id {set_id!r} is taken by {taken[0]}; choose another with --id")
     for unit in calibration.parameters.item_ids:
@@ -262,10 +264,6 @@ def _provenance(
         "n_parameters": calibration.n_parameters,
         "converged": calibration.converged,
     }
-    errors = {
-        item: {name: round(value, 4) for name, value in found.items() if math.isfinite(value)}
-        for item, found in calibration.errors.items()
-    }
     return {
         "reference_group": reference_group,
         "published_by": by,
@@ -273,7 +271,29 @@ def _provenance(
         "reason": reason,
         **fit,
         **_plain(calibration.provenance),
-        "standard_errors": errors,
+    }
+
+
+def _standard_errors(
+    calibration: Calibration, units: Sequence[str], mean: float, sd: float
+) -> dict[str, dict[str, float]]:
+    """Standard errors of the published parameters, where a change of scale carries them.
+
+    Mean and SD of the reference group are taken as known: they define the
+    scale. What the change mixes (the steps of an RSM, the intercepts of an
+    NRM) would need covariances, and is left out.
+    """
+    factor = {"a": sd, "b": 1.0 / sd, "c": 1.0, "d": 1.0}
+    moved = (mean, sd) != (0.0, 1.0)
+    models = dict(zip(calibration.parameters.item_ids, calibration.parameters.models, strict=True))
+    return {
+        unit: {
+            name: round(value * factor.get(name[0], 1.0), 4)
+            for name, value in calibration.errors.get(unit, {}).items()
+            if math.isfinite(value)
+        }
+        for unit in units
+        if not (moved and models[unit] in ("RSM", "NRM"))
     }
 
 
@@ -292,9 +312,16 @@ def _plain(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _rederived(bank: ItemBank, cut_id: str, parameter_set: ParameterSet) -> StoredCut:
-    """The next version of a cut, from the same ratings on the new parameters."""
+def _cut_on_scale(bank: ItemBank, cut_id: str, parameter_set: ParameterSet) -> StoredCut:
+    """The cut as it stands on the scale; its next version, from the same ratings, if it is not there yet."""
     stored = bank.cuts[cut_id]
+    if stored.cut.scale_id == parameter_set.scale.id:
+        return stored
+    name = split_reference(cut_id)[0]
+    versions = [other for known, other in bank.cuts.items() if split_reference(known)[0] == name]
+    present = [other for other in versions if other.cut.scale_id == parameter_set.scale.id]
+    if present:
+        return max(present, key=lambda other: split_reference(other.cut.id)[1])
     by_unit: dict[str, float] = {}
     for unit in parameter_set.parameters.item_ids:
         items = [item.reference for item in bank.unit_items(unit)]
@@ -305,8 +332,7 @@ def _rederived(bank: ItemBank, cut_id: str, parameter_set: ParameterSet) -> Stor
             f"cut {cut_id} has no ratings of the calibrated units; a panel has to judge them"
         )
     estimate = cut_from_ratings(by_unit, parameter_set.parameters)
-    name = cut_id.rsplit(".v", 1)[0]
-    newest = max(int(known.rsplit(".v", 1)[1]) for known in bank.cuts if known.rsplit(".v", 1)[0] == name)
+    newest = max(split_reference(other.cut.id)[1] for other in versions)
     document = {
         **{key: value for key, value in stored.document.items() if key not in ("se", "notes")},
         "version": newest + 1,
@@ -321,26 +347,31 @@ def _rederived(bank: ItemBank, cut_id: str, parameter_set: ParameterSet) -> Stor
     return StoredCut(cut, ratings, document)
 
 
-def _next_version(bank: ItemBank, form: Form, parameter_set: str, cut: str) -> Form:
+def _next_version(bank: ItemBank, form: Form, parameter_set: ParameterSet, cut: str) -> Form:
+    """The form on the new parameters; what it stated on another scale has no meaning here."""
     newest = max(known.version for known in bank.forms.values() if known.id == form.id)
-    rule = (
-        form.rule
-        if form.rule.kind == "probability"
-        else DecisionRule(p_pass=form.rule.p_pass, p_fail=form.rule.p_fail)
+    judged = form.rule.kind == "raw"
+    same_scale = bank.parameter_sets[form.parameter_set].scale.id == parameter_set.scale.id
+    return replace(
+        form,
+        version=newest + 1,
+        parameter_set=parameter_set.id,
+        cut=cut,
+        rule=DecisionRule(p_pass=form.rule.p_pass, p_fail=form.rule.p_fail) if judged else form.rule,
+        prior=form.prior if same_scale else PriorSpec(),
     )
-    return replace(form, version=newest + 1, parameter_set=parameter_set, cut=cut, rule=rule)
 
 
 def _write(
     bank: ItemBank, parameter_set: ParameterSet, cuts: Sequence[Mapping[str, Any]], forms: Sequence[Form]
 ) -> tuple[str, ...]:
     """Write all files or none, and seal them."""
-    set_id, version = parameter_set.id.rsplit(".v", 1)
+    set_id, version = split_reference(parameter_set.id)
     scale = parameter_set.scale
     planned: dict[str, Mapping[str, Any]] = {
         f"parameters/{parameter_set.id}.yaml": {
             "id": set_id,
-            "version": int(version),
+            "version": version,
             "course": bank.course,
             "status": parameter_set.status,
             "scale": {name: getattr(scale, name) for name in scale.__slots__},
