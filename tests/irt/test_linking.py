@@ -381,7 +381,7 @@ def test_intervals_of_linking_constants_cover():
     rng = np.random.default_rng(5)
     items = two_pl(np.linspace(-1.5, 1.5, 15), a=np.linspace(0.8, 1.6, 15))
     covered = []
-    for _ in range(60):
+    for _ in range(400):
         sides = [
             irt.calibrate(
                 pd.DataFrame(
@@ -394,4 +394,4 @@ def test_intervals_of_linking_constants_cover():
         # theta of the new calibration is standard in its own group: theta = 0.5 + 1.2 theta_new.
         covered.append(abs(found.slope - 1.2) < 1.96 * found.se.slope)
         covered.append(abs(found.intercept - 0.5) < 1.96 * found.se.intercept)
-    assert 0.88 <= np.mean(covered) <= 1.0
+    assert 0.93 <= np.mean(covered) <= 0.97
