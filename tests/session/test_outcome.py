@@ -99,6 +99,13 @@ def test_before_any_answer_the_probability_is_one_half_and_the_session_incomplet
     assert decided.decision.p_at_or_above_cut == pytest.approx(0.5, abs=1e-9)
 
 
+def test_a_fixed_form_can_decide_by_warms_estimate() -> None:
+    release = synthetic.release(calibrated=True, form={"scoring": "WL", "rule": {"kind": "point"}})
+    for rule, expected in ((always_right, "passed"), (always_blank, "not_passed")):
+        decision = outcome(run(release, rule), decided_at=LATER).decision
+        assert (decision.status, decision.method, decision.rule) == (expected, "WL", "point/1")
+
+
 def test_judged_parameters_claim_no_probability() -> None:
     for release in (RAW, PRACTICE):
         decision = outcome(run(release, always_right), decided_at=LATER).decision

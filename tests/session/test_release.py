@@ -89,6 +89,18 @@ def without(document: dict[str, Any], path: str) -> dict[str, Any]:
             ActivationRefused,
             "max_units allows 8",
         ),
+        (
+            synthetic.document(calibrated=True, form={"scoring": "WL"}),
+            ActivationRefused,
+            "the probability rule integrates a posterior, which WL does not have",
+        ),
+        (
+            synthetic.document(
+                kind="adaptive", calibrated=True, form={"scoring": "WL", "rule": {"kind": "point"}}
+            ),
+            ActivationRefused,
+            "WL can rise after a wrong answer",
+        ),
         ({**synthetic.document(), "schema": "other/1"}, InvalidContent, "reads assess.release/1"),
         ({**synthetic.document(), "extra": 1}, InvalidContent, "unknown field 'extra'"),
     ],

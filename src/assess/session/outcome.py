@@ -13,7 +13,7 @@ from assess.irt.scoring import Prior, score_one
 from assess.scale import Score
 from assess.session.engine import is_complete
 from assess.session.state import SessionState
-from assess.standards.decisions import Decision, PointRule, ProbabilityRule, decide, decide_raw
+from assess.standards.decisions import Decision, PointRule, RawRule, decide, decide_raw, rule_for
 from assess.standards.records import canonical_json, decimal9, sha256
 
 SCHEMA = "assess.decision/1"
@@ -110,12 +110,9 @@ def _decide(state: SessionState, raw: int, score: Score | None, *, complete: boo
     if score is None:
         cut = replace(release.cut, raw=release.raw_cut)
         return decide_raw(raw, cut, complete=complete, parameter_set=release.parameter_set.id)
-    rule: PointRule | ProbabilityRule
-    if release.form.rule.kind == "point" or not release.calibrated:
-        rule = PointRule(release.form.scoring)
-    else:
-        rule = ProbabilityRule(release.form.rule.p_pass, release.form.rule.p_fail)
-    provisional = not release.calibrated
+    form, provisional = release.form, not release.calibrated
+    rule = PointRule(form.scoring) if provisional else rule_for(form.rule, scoring=form.scoring)
+    assert not isinstance(rule, RawRule)
     return decide(score, release.cut, rule=rule, complete=complete, parameters_provisional=provisional)
 
 

@@ -263,6 +263,17 @@ class Release:
                 f"{form.reference}: parameter set {self.parameter_set.id} is provisional; "
                 "judged parameters decide by raw score (rule: {kind: raw})"
             )
+        elif form.scoring == "WL" and form.rule.kind == "probability":
+            raise ActivationRefused(
+                f"{form.reference}: the probability rule integrates a posterior, which WL does not have; "
+                "say scoring: EAP, or rule: {kind: point}"
+            )
+        elif form.scoring == "WL" and form.kind == "adaptive":
+            # It has no value before the first answer either, and a session may end there.
+            raise ActivationRefused(
+                f"{form.reference}: WL can rise after a wrong answer to a further item; "
+                "an adaptive form is scored by EAP"
+            )
 
 
 def count_items(items: Iterable[Item], requirement: Requirement) -> int:
