@@ -34,6 +34,7 @@ Server = Annotated[
 Key = Annotated[str, typer.Option("--key", envvar="ASSESS_API_KEY", help="An API key of that server.")]
 By = Annotated[str, typer.Option("--by", help="Who does this; by default the name of the account.")]
 
+_UNBOUNDED = 1_000
 DEFAULT_BANKS = Path("item_banks")
 
 
@@ -78,7 +79,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in filled:
         drawn.add_row(*(_cell(value) for value in row))
-    out.print(drawn)
+    # Read by a program, a row is a line, however long; only a terminal has an edge to fold at.
+    console = out if out.is_terminal else Console(highlight=False, soft_wrap=True, width=_UNBOUNDED)
+    console.print(drawn)
 
 
 def _cell(value: object) -> str:
