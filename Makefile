@@ -10,7 +10,7 @@ ARGS ?=
 
 # Hashes of the locks are checked at installation, and the installer itself comes out of the lock.
 # uv does not read pip's configuration: where only pip knows the way to the packages, pip goes, by the same lock.
-sync = $(BIN)/uv pip sync --quiet $(2) --require-hashes --python $(BIN)/python $(1) || \
+sync = $(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python $(1) || \
 	{ echo "uv cannot reach the packages; pip tries, as it is configured here" >&2; \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $(1); }
 INSTALL_PROJECT := $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
@@ -76,9 +76,10 @@ install: $(VENV)/installed ## make the environment, with what the server needs
 install-dev: $(VENV)/installed-dev ## make the environment, with all extras
 
 $(VENV)/installed: requirements.lock pyproject.toml | $(BIN)/uv
-	@# Compiled now, or the first start would spend its time on that.
-	$(call sync,requirements.lock,--compile-bytecode)
+	$(call sync,requirements.lock)
 	$(INSTALL_PROJECT)
+	@# Compiles what the server imports, or its first start would spend its time on that.
+	@$(BIN)/python -c 'import assess.cli.demo, assess.delivery.app'
 	@rm -f $(VENV)/installed-dev
 	@touch $@
 
