@@ -183,7 +183,7 @@ def test_an_altered_decision_is_found_by_replay(assess, banks):
         )
     done = assess("replay")
     assert done.code == 1
-    assert "units" in done.out
+    assert "the answer at position 1 earns category" in done.out
     with sqlite3.connect("assess.db") as connection:
         connection.execute(
             "UPDATE responses SET category = 1 - category WHERE position = 1 AND category IN (0, 1)"
@@ -223,6 +223,41 @@ def test_an_altered_answer_is_found_by_its_hash(assess, banks):
     done = assess("replay")
     assert done.code == 1
     assert "the answer at position 1 does not have its hash" in done.out
+
+
+def test_a_column_or_a_report_that_says_other_than_the_record_is_found_by_replay(assess, banks):
+    _activate_all(assess)
+    assert assess("simulate", "toy", "--learners", 3, "--form", "toy-fixed").code == 0
+    for altered, told in (
+        ("passed = 1 - passed", "the row says passed"),
+        ("provisional = 1 - provisional", "the row says provisional"),
+        ("practice = 1 - practice", "the row says practice"),
+        ("form = 'toy-adaptive.v1'", "the row says form toy-adaptive.v1, its record toy-fixed.v1"),
+        ("report = replace(report, 'KA', 'KD')", "report differ"),
+    ):
+        with sqlite3.connect("assess.db") as connection:
+            kept = connection.execute("SELECT id, passed, provisional, practice, form, report FROM decisions")
+            rows = kept.fetchall()
+            connection.execute(f"UPDATE decisions SET {altered}")
+        done = assess("replay")
+        assert done.code == 1, altered
+        assert told in done.out
+        with sqlite3.connect("assess.db") as connection:
+            connection.executemany(
+                "UPDATE decisions SET passed = ?2, provisional = ?3, practice = ?4, form = ?5, report = ?6 "
+                "WHERE id = ?1",
+                rows,
+            )
+    assert assess("replay").code == 0
+
+
+def test_replay_grades_the_raw_answers_again(assess, banks, monkeypatch):
+    _activate_all(assess)
+    assert assess("simulate", "toy", "--learners", 3, "--form", "toy-fixed").code == 0
+    monkeypatch.setattr("assess.items.Item.grade", lambda item, raw: 0)
+    done = assess("replay")
+    assert done.code == 1
+    assert "earns category 0, stored is 1" in done.out
 
 
 @pytest.mark.parametrize("name", ["toy-fixed.v9", "nothing"])

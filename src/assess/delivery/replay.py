@@ -1,8 +1,9 @@
 """Replay: every stored decision computed again from stored records alone.
 
 A decision can be defended when the records lead to it again: the release it
-pinned, the start record, offers, responses. The record's bytes are compared,
-not its numbers. A decision whose answers were erased cannot be computed again
+pinned, the start record, offers, raw answers, which are graded again. The
+record's bytes are compared, not its numbers, and so are the columns and the
+report that status answers are made of. A decision whose answers were erased cannot be computed again
 and says so; one that another engine version made is told apart from one that
 was altered.
 """
@@ -16,12 +17,13 @@ from typing import Any
 
 import assess
 from assess.delivery.analysis import Database
-from assess.delivery.service.sessions import folded
+from assess.delivery.service import status
+from assess.delivery.service.loading import folded
 from assess.delivery.store import reading
-from assess.delivery.store.rows import DecisionRow
+from assess.delivery.store.rows import DecisionRow, ResponseRow
 from assess.errors import AssessError
 from assess.progress import Progress, silent
-from assess.session import answer_digest, outcome
+from assess.session import Release, answer_digest, outcome
 from assess.standards.records import GENESIS, sha256
 
 
@@ -56,6 +58,10 @@ class Replayed:
         if self.chains is None:
             return told
         return f"{told}; {self.chains} {'chain' if self.chains == 1 else 'chains'} of hashes followed"
+
+
+# What a decision's row repeats of its record, for queries; a forced one records less.
+_REPEATED = ("session", "learner", "course", "form", "status", "passed", "provisional", "practice")
 
 
 def replay_all(database: Database, *, verify_chain: bool = False, progress: Progress = silent) -> Replayed:
@@ -93,9 +99,12 @@ def replay_all(database: Database, *, verify_chain: bool = False, progress: Prog
 def _stored_fault(row: DecisionRow) -> str | None:
     if sha256(row.record.encode()) != row.record_sha256:
         return "the stored record does not have its hash: it was altered"
-    stated = json.loads(row.record).get("decision", {}).get("status")
-    if stated != row.status:
-        return f"the row says {row.status}, its record {stated}"
+    record: dict[str, Any] = json.loads(row.record)
+    decision = record.get("decision", {})
+    record |= decision | {"passed": decision.get("status") == "passed"}
+    for name in _REPEATED:
+        if name in record and record[name] != getattr(row, name):
+            return f"the row says {name} {getattr(row, name)}, its record {record[name]}"
     return None
 
 
@@ -127,27 +136,37 @@ def _replayed(database: Database, row: DecisionRow) -> tuple[str, str]:
         return "differs", "its session is not stored"
     if any(response.salt is None for response in records.responses):
         return "erased", ""
-    try:
-        release = database.release(records.session.release)
-        altered = [
-            response.position
-            for response in records.responses
-            if answer_digest(response.salt or "", response.answer) != response.answer_sha256
-        ]
-        if altered:
-            return "differs", f"the answer at position {altered[0]} does not have its hash"
-        state = folded(records, release)
-        stored: dict[str, Any] = json.loads(row.record)
-        found = outcome(state, decided_at=row.decided_at, engine=stored.get("engine"))
-    except AssessError as fault:
-        return "differs", str(fault)
-    if found.record_bytes == row.record.encode():
-        return "same", ""
+    stored: dict[str, Any] = json.loads(row.record)
     made_by = stored.get("engine")
     because = (
         ""
         if made_by == assess.__version__
         else f", computed by engine {made_by}, replayed by {assess.__version__}"
     )
+    try:
+        release = database.release(records.session.release)
+        for response in records.responses:
+            fault = _answer_fault(response, release)
+            if fault:
+                return "differs", f"the answer at position {response.position} {fault}{because}"
+        state = folded(records, release)
+        found = outcome(state, decided_at=row.decided_at, engine=made_by)
+    except AssessError as refused:
+        return "differs", f"{refused}{because}"
     fields = [key for key in found.record if found.record[key] != stored.get(key)]
+    if status.report(state, found) != row.report:
+        fields.append("report")
+    if found.record_bytes == row.record.encode() and not fields:
+        return "same", ""
     return "differs", f"{', '.join(fields)} differ{because}"
+
+
+def _answer_fault(response: ResponseRow, release: Release) -> str:
+    """What is wrong with a stored answer: its hash, or the category that it earns; empty if nothing is."""
+    if answer_digest(response.salt or "", response.answer) != response.answer_sha256:
+        return "does not have its hash"
+    item = release.items.get(response.item)
+    if item is None:
+        return f"is to {response.item}, which the release does not hold"
+    earned = 0 if response.answer is None else item.grade(response.answer)
+    return "" if earned == response.category else f"earns category {earned}, stored is {response.category}"
