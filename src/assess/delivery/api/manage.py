@@ -8,7 +8,14 @@ from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, json_router, read, reply, services
 from assess.delivery.service import activations
 from assess.delivery.store import reading
-from assess.errors import InvalidRequest, StorageUnavailable
+from assess.errors import (
+    ActivationRefused,
+    InvalidContent,
+    InvalidParameters,
+    InvalidRequest,
+    ScaleMismatch,
+    StorageUnavailable,
+)
 
 router = APIRouter()
 _manage = json_router()
@@ -21,13 +28,17 @@ async def post_activation(request: Request, scope: Who) -> Response:
     if (body.release is None) == (body.document is None):
         raise InvalidRequest("name a stored release, or send a document", path="release")
     if body.document is not None:
-        activated = await activations.activate(
-            services(request),
-            scope,
-            document=body.document,
-            reason=body.reason,
-            approved_by=body.approved_by,
-        )
+        try:
+            activated = await activations.activate(
+                services(request),
+                scope,
+                document=body.document,
+                reason=body.reason,
+                approved_by=body.approved_by,
+            )
+        except (InvalidContent, InvalidParameters, ScaleMismatch) as fault:
+            # Of a stored release these would be our own fault; this document was sent.
+            raise ActivationRefused(str(fault)) from fault
     else:
         assert body.release is not None
         activated = await activations.activate_stored(

@@ -12,7 +12,7 @@ from assess.delivery.service.catalogue import PROGRAMME_SCHEMA, Programme
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import Activation, StoredRelease, Tenant, Update
-from assess.errors import Forbidden, InvalidRequest, NotFound, StaleSession
+from assess.errors import Forbidden, InvalidContent, InvalidRequest, NotFound, StaleSession
 from assess.session import Release
 from assess.standards.records import canonical_json, sha256
 
@@ -42,14 +42,18 @@ async def activate(
     ActivationRefused
         It must not go live.
     Forbidden
-        The tenant demands the approval of a second person.
+        A test key where the tenant is no demonstration, or no second person where the tenant demands one.
     InvalidRequest
         No reason is given.
     """
     scope.require("manage")
-    text = canonical_json(document, floats=True)
-    digest = sha256(text)
-    kind, name, _ = _read(document, digest)
+    try:
+        text = canonical_json(document, floats=True)
+        digest = sha256(text)
+        kind, name, _ = _read(document, digest)
+    except (KeyError, TypeError, AttributeError, RecursionError) as fault:
+        said = f"{type(fault).__name__}: {fault}"
+        raise InvalidContent(f"something is missing or of another kind ({said})", place="document") from fault
     stored = StoredRelease(digest, kind, name, text.decode(), services.clock())
     return await _activate(services, scope, stored, reason, approved_by, evidence)
 
@@ -57,9 +61,14 @@ async def activate(
 async def activate_stored(
     services: Services, scope: Scope, *, release: str, reason: str, approved_by: str | None = None
 ) -> schemas.Activated:
-    """`POST /v1/activations`: make a stored release live; also the way back to an earlier one."""
+    """`POST /v1/activations`: make a release live again that the tenant had before.
+
+    Releases are stored once for all tenants, and learners are told the hash of
+    theirs; only who has had a release may name it by its hash.
+    """
     scope.require("manage")
-    stored = await services.store.read(reading.release, release)
+    known = await services.store.read(reading.was_activated, scope.tenant, release)
+    stored = await services.store.read(reading.release, release) if known else None
     if stored is None:
         raise NotFound("form", release)
     return await _activate(services, scope, stored, reason, approved_by, None)
@@ -79,6 +88,10 @@ async def _activate(
     if tenant.two_person and (not approved_by or approved_by == scope.actor):
         raise Forbidden(
             f"{stored.name}: another person than {scope.actor} must approve it", code="role_not_allowed"
+        )
+    if scope.sandbox and not tenant.demo:
+        raise Forbidden(
+            "a test key changes sandbox data only; this tenant is no demonstration", code="sandbox_only"
         )
     if not reason.strip():
         raise InvalidRequest("an activation needs a reason", path="reason")

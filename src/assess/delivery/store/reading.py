@@ -101,6 +101,13 @@ def activations(connection: Connection, tenant: str) -> list[Activation]:
     return _all(connection, Activation, a.c.tenant == tenant, ~later, order=(a.c.seq,))
 
 
+def was_activated(connection: Connection, tenant: str, release: str) -> bool:
+    """Whether a tenant ever made this release live."""
+    c = tables.activations.c
+    found = select(c.seq).where(c.tenant == tenant, c.release == release).limit(1)
+    return connection.execute(found).first() is not None
+
+
 def activation(connection: Connection, tenant: str, seq: int) -> Activation | None:
     """One activation."""
     c = tables.activations.c
