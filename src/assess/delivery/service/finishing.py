@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,8 +16,10 @@ from assess.delivery.service.standing import with_decision, with_session
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import ChangeRow, DecisionRow, Learner, Session, Stored, Update
-from assess.errors import StaleSession
+from assess.errors import StaleSession, StorageUnavailable
 from assess.session import Ending, SessionState, outcome, with_ending
+
+log = logging.getLogger(__name__)
 
 
 def decision_row(session: Session, state: SessionState, now: datetime) -> DecisionRow:
@@ -120,9 +123,18 @@ async def commit_end(
 
 
 async def sweep(services: Services, *, limit: int = 200) -> int:
-    """End the sessions whose time ran out, of all tenants; how many there were."""
+    """End the sessions whose time ran out, of all tenants; how many there were.
+
+    One that cannot be ended is logged and left: the oldest comes first, and
+    would keep every other from its end.
+    """
     overdue = await services.store.read(reading.overdue_sessions, services.clock(), limit)
     for row in overdue:
         scope = Scope(row.tenant, "sweep", frozenset({"deliver"}), sandbox=row.sandbox)
-        await touched(services, scope, row.id)
+        try:
+            await touched(services, scope, row.id)
+        except StorageUnavailable:
+            raise
+        except Exception:
+            log.exception("session %s could not be ended", row.id)
     return len(overdue)
