@@ -12,7 +12,7 @@ from assess.delivery.receipts import rfc3339
 from assess.delivery.service import learners
 from assess.delivery.service.catalogue import Programme, Shelf, pick
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.standing import Moment, evaluation_facts, next_step, sequence
+from assess.delivery.service.standing import Moment, evaluation_facts, next_step, sequence, voided
 from assess.delivery.store import reading
 from assess.delivery.store.reading import LearnerRecords
 from assess.errors import AssessError, InvalidRequest, NotFound
@@ -287,7 +287,7 @@ def _award(
         and fact.recorded_at <= moment.as_known_at
         and instant(fact.at, zone) <= moment.as_of
     ]
-    standing = [fact for fact in awards if fact.void_at is None or instant(fact.void_at, zone) > moment.as_of]
+    standing = [fact for fact in awards if not voided(fact, moment, zone)]
     kept = status == "eligible" or programme.on_loss == "keep"
     state: Any
     if standing:

@@ -119,12 +119,17 @@ def attested(records: LearnerRecords, course: str, moment: Moment, zone: tzinfo)
     for fact in records.facts:
         if fact.t != "decision" or fact.data.get("course") != course or fact.recorded_at > moment.as_known_at:
             continue
-        void_known = fact.void_recorded_at is not None and fact.void_recorded_at <= moment.as_known_at
-        voided = fact.void_at is not None and void_known and instant(fact.void_at, zone) <= moment.as_of
         at = instant(fact.at, zone)
-        if at <= moment.as_of and not voided:
+        if at <= moment.as_of and not voided(fact, moment, zone):
             found.append((at, fact.recorded_at, fact.id, fact))
     return max(found)[-1] if found else None
+
+
+def voided(fact: Fact, moment: Moment, zone: tzinfo) -> bool:
+    """Whether a fact was void at the moment, as far as that was known."""
+    if fact.void_at is None or fact.void_recorded_at is None or fact.void_recorded_at > moment.as_known_at:
+        return False
+    return instant(fact.void_at, zone) <= moment.as_of
 
 
 def evaluation_facts(records: LearnerRecords, at: datetime) -> list[dict[str, Any]]:
