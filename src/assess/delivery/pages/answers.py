@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from starlette.datastructures import FormData
 
 from assess.delivery.pages.language import Language
+from assess.delivery.pages.shell import form_text
 
 RawAnswer = str | list[str] | dict[str, str]
 _WRITTEN = ("numeric", "short_text", "extended_text")
@@ -66,12 +67,12 @@ def read_fields(asked: Asked, form: FormData, language: Language) -> Reading:
     'Number 2 is used twice. Give each line its own number.'
     """
     if asked.type in _WRITTEN:
-        text = _text(form, "answer").replace("\r\n", "\n")
+        text = form_text(form, "answer").replace("\r\n", "\n")
         filled = Filled(text=text)
         return Reading(filled, text) if text.strip() else Reading(filled, faults=(nothing(asked, language),))
     if asked.type in ("ordering", "matching"):
         name = "place" if asked.type == "ordering" else "match"
-        given = {option: _text(form, f"{name}.{option}") for option in asked.options}
+        given = {option: form_text(form, f"{name}.{option}") for option in asked.options}
         filled = Filled(by_option=given)
         if not any(given.values()):
             return Reading(filled, faults=(nothing(asked, language),))
@@ -85,11 +86,6 @@ def read_fields(asked: Asked, form: FormData, language: Language) -> Reading:
     if asked.type == "single_choice":
         return Reading(filled, filled.chosen[0])
     return Reading(filled, list(filled.chosen))
-
-
-def _text(form: FormData, name: str) -> str:
-    value = form.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def _read_order(asked: Asked, filled: Filled, language: Language) -> Reading:

@@ -13,6 +13,7 @@ from assess.delivery.pages.answers import Fault
 from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, progress_view, rule_words
 from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of, zone_of
 from assess.delivery.pages.language import CODES, Language, language
+from assess.delivery.pages.shell import read_form
 from assess.delivery.pages.wording import minutes_in_words
 from assess.delivery.schemas import BadgeInfo, CourseStatus
 from assess.delivery.service import eligibility, learners, sessions, status
@@ -180,7 +181,7 @@ def _blocked(found: CourseStatus | None, shelf: Shelf, course: ProgrammeCourse, 
 async def begin(request: Request, course: str) -> Response:
     """Note the consent, begin a session, and go to its first item."""
     visit = await visit_of(request)
-    form = await request.form()
+    form = await read_form(request)
     visit.check(form)
     services, shelf = await _shelf(request)
     forms = shelf.course_forms(course)

@@ -9,15 +9,14 @@ from assess.delivery.pages.answers import Fault, Filled, read_fields, refused
 from assess.delivery.pages.door import visit_of
 from assess.delivery.pages.item_page import Frame, render_item
 from assess.delivery.pages.practice import INTERACTIONS, N_ITEMS, practice_item
-from assess.delivery.pages.shell import Visit
+from assess.delivery.pages.shell import Visit, read_form, whole
 from assess.errors import AnswerMalformed
 
 router = APIRouter(include_in_schema=False)
 
 
 def _position(request: Request) -> int:
-    asked = request.query_params.get("item", "1")
-    return min(int(asked), N_ITEMS + 1) if asked.isascii() and asked.isdigit() and int(asked) >= 1 else 1
+    return min(whole(request.query_params.get("item", "")) or 1, N_ITEMS + 1)
 
 
 def _address(position: int) -> str:
@@ -52,7 +51,7 @@ async def practice(request: Request) -> Response:
 async def practise(request: Request) -> Response:
     """Take a practice answer as an assessment would, and forget it."""
     visit = await visit_of(request)
-    form = await request.form()
+    form = await read_form(request)
     visit.check(form)
     position = min(_position(request), N_ITEMS)
     item = practice_item(position, visit.language)

@@ -11,6 +11,7 @@ from assess.delivery.pages.door import Pass, admit, learner_scope, open_session,
 from assess.delivery.pages.item_page import Frame, render_item
 from assess.delivery.pages.language import Language
 from assess.delivery.pages.result_page import render_result
+from assess.delivery.pages.shell import form_text, read_form, whole
 from assess.delivery.pages.views import ItemView, item_view
 from assess.delivery.schemas import Current, SessionView
 from assess.delivery.service import sessions
@@ -42,11 +43,11 @@ async def item(request: Request, session: str) -> Response:
         raise SessionVoid(f"session {session} is void")
     if view.state == "finished":
         return entry.visit.redirect(f"/s/{session}/result")
-    asked = request.query_params.get("item", "")
+    asked = whole(request.query_params.get("item", ""))
     current = view.current
-    if view.review and asked.isascii() and asked.isdigit():
+    if view.review and asked:
         try:
-            current = await sessions.look(entry.services, entry.scope, session, int(asked))
+            current = await sessions.look(entry.services, entry.scope, session, asked)
         except PositionConflict:
             return entry.visit.redirect(f"/s/{session}")
     if current is None:
@@ -68,10 +69,10 @@ async def _exchange(request: Request, session: str, token: str) -> Response:
 async def respond(request: Request, session: str) -> Response:
     """Store one answer and show what comes next."""
     entry = await open_session(request, session)
-    form = await request.form()
+    form = await read_form(request)
     entry.visit.check(form)
     view = await sessions.view(entry.services, entry.scope, session)
-    position, revision = _whole(form, "position"), _whole(form, "revision")
+    position, revision = whole(form_text(form, "position")), whole(form_text(form, "revision"))
     current = await _asked_for(entry, view, position)
     reading = _read(entry, form, current)
     if reading.faults and current is not None:
@@ -82,7 +83,7 @@ async def respond(request: Request, session: str) -> Response:
             entry.scope,
             session,
             position=position,
-            item=str(form.get("item", "")),
+            item=form_text(form, "item"),
             revision=revision,
             answer=reading.answer,
         )
@@ -106,13 +107,6 @@ async def respond(request: Request, session: str) -> Response:
     return render_item(entry.visit, shown, _frame(entry, view, shown), address=f"/s/{session}")
 
 
-def _whole(form: FormData, name: str) -> int:
-    value = form.get(name)
-    return (
-        int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 7 else 0
-    )
-
-
 async def _asked_for(entry: Pass, view: SessionView, position: int) -> Current | None:
     """The offered position that a form answers, where it may still be shown."""
     if view.current is not None and view.current.position == position:
@@ -131,7 +125,7 @@ def _read(entry: Pass, form: FormData, current: Current | None) -> Reading:
         asked = item_view(current).asked
     else:
         # A second click, or an old tab: the same answer must read as the same answer.
-        kind = str(form.get("type", ""))
+        kind = form_text(form, "type")
         names = [name.partition(".")[2] for name in form if name.startswith(("place.", "match."))]
         options = names or [str(value) for value in form.getlist("answer")]
         targets = [str(value) for name, value in form.multi_items() if name.startswith("match.")]
@@ -236,7 +230,7 @@ async def review(request: Request, session: str) -> Response:
         }
         for line in await sessions.overview(entry.services, entry.scope, session)
     ]
-    moved = request.query_params.get("moved", "")
+    moved = whole(request.query_params.get("moved", ""))
     return entry.visit.render(
         "review.html",
         course_title=entry.course_title(view.course)[1],
@@ -244,7 +238,7 @@ async def review(request: Request, session: str) -> Response:
         count_words=count_words(sum(bool(line["answered"]) for line in lines), len(lines), language),
         onward=f"/s/{session}" if view.current is not None else None,
         hand_in=f"/s/{session}/submit",
-        message=_moved_words(int(moved), language) if moved.isascii() and moved.isdigit() else "",
+        message=_moved_words(moved, language) if moved else "",
     )
 
 
@@ -289,7 +283,7 @@ async def confirm(request: Request, session: str) -> Response:
 async def hand_in(request: Request, session: str) -> Response:
     """End the session; a second time changes nothing."""
     entry = await open_session(request, session)
-    entry.visit.check(await request.form())
+    entry.visit.check(await read_form(request))
     await sessions.submit(entry.services, entry.scope, session)
     return entry.visit.redirect(f"/s/{session}/result")
 

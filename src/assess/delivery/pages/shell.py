@@ -58,12 +58,34 @@ def static_address(name: str) -> str:
     return f"/static/{name}?v={mark}"
 
 
+async def read_form(request: Request) -> FormData:
+    """The fields of a posted form; no form of ours sends a file."""
+    return await request.form(max_files=0, max_fields=200)
+
+
+def form_text(form: FormData, name: str) -> str:
+    """A field as text; empty where there is none."""
+    value = form.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def whole(text: str) -> int:
+    """The number that a field or an address says; 0 where it says none that a page could mean.
+
+    Examples
+    --------
+    >>> whole("12"), whole("-1"), whole("²"), whole("9" * 5000)
+    (12, 0, 0, 0)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One request for a page: its language, its tenant's words, and the secret that binds its forms.
 
     `secret` is a cookie that scripts and other sites cannot read; the token of
-    a form is its keyed hash, so that only a page of ours can hold it.
+    a form is a keyed hash under it, so that only a page of ours can hold one.
     """
 
     request: Request
@@ -79,9 +101,21 @@ class Visit:
         return self.request.headers.get("x-fragment") == "1"
 
     @property
+    def path(self) -> str:
+        """The path asked for, as an address of this site: two slashes at its start would name another one."""
+        return "/" + self.request.url.path.lstrip("/\\")
+
     def form_token(self) -> str:
-        """The hidden field of every form of this visit."""
-        return hmac.new(self.secret.encode(), b"assess form", hashlib.sha256).hexdigest()
+        """The hidden field of a form, another one for every page.
+
+        Pages are compressed and repeat parts of their address, so a constant
+        could be guessed letter by letter from their lengths.
+        """
+        salt = secrets.token_hex(8)
+        return f"{salt}.{self._keyed(salt)}"
+
+    def _keyed(self, salt: str) -> str:
+        return hmac.new(self.secret.encode(), f"assess form {salt}".encode(), hashlib.sha256).hexdigest()
 
     def check(self, form: FormData) -> None:
         """Refuse a form that did not come from one of our pages.
@@ -91,9 +125,9 @@ class Visit:
         Forbidden
             Another site sent it, or the page is older than the cookie it was made with.
         """
-        given = form.get("csrf")
+        salt, _, given = form_text(form, "csrf").partition(".")
         foreign = self.request.headers.get("sec-fetch-site") == "cross-site"
-        if foreign or not isinstance(given, str) or not hmac.compare_digest(given, self.form_token):
+        if foreign or not hmac.compare_digest(given.encode(), self._keyed(salt).encode()):
             raise Forbidden(
                 "this form did not come from a page of this visit; load the page again", code="form_stale"
             )
@@ -105,15 +139,14 @@ class Visit:
         found = environment(self.language.code).get_template(template)
         # The script swaps an item for an item; any other page it loads as a whole.
         fragment = self.fragment and template == "item.html"
-        path = self.request.url.path
         query = {key: value for key, value in self.request.query_params.items() if key != "token"}
         markup = found.render(
             layout="fragment.html" if fragment else "base.html",
             tenant_title=self.tenant_title,
             demo=self.demo,
-            path=path,
-            with_language=lambda code: path + "?" + urlencode({**query, "lang": code}),
-            csrf=self.form_token,
+            path=self.path,
+            with_language=lambda code: self.path + "?" + urlencode({**query, "lang": code}),
+            csrf=self.form_token(),
             **values,
         )
         response = HTMLResponse(markup, status_code=status)
@@ -121,7 +154,7 @@ class Visit:
         response.headers["Vary"] = "Cookie, Accept-Language, X-Fragment"
         if fragment:
             response.headers["X-Fragment"] = "1"
-            response.headers["X-Address"] = address or str(self.request.url.path)
+            response.headers["X-Address"] = address or self.path
         return self.with_cookies(response)
 
     def redirect(self, address: str) -> Response:
@@ -171,7 +204,7 @@ def begin_visit(
 def error_page(visit: Visit, found: Problem) -> Response:
     """What went wrong and what to do, in a learner's words."""
     _ = visit.language.gettext
-    again = [(visit.request.url.path, _("Load the page again"))]
+    again = [(visit.path, _("Load the page again"))]
     kept = _("Every answer that was stored is still there.")
     actions = [("/", _("See the courses"))]
     if found.code == "session_unknown":
