@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from assess.delivery.schemas import Receipt, ReceiptToVerify
 from assess.delivery.store.rows import SigningKey
+from assess.errors import InvalidContent
 from assess.standards.records import canonical_json
 
 PURPOSE = "receipt"
@@ -65,7 +66,7 @@ class ReceiptSigner:
                 receipt.key_id,
             )
             key.verify(_bytes(receipt.signature), signed)
-        except (InvalidSignature, binascii.Error, ValueError):
+        except (InvalidSignature, binascii.Error, ValueError, InvalidContent):
             return False
         return True
 
