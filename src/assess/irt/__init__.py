@@ -16,6 +16,9 @@ from assess.irt.decision_accuracy import (
     raw_rule_accuracy,
     rule_accuracy,
 )
+
+# Eager, because `dif` is also the name of its package, which would hide a function that came later.
+from assess.irt.dif import dif
 from assess.irt.models import (
     ItemParameters,
     ParameterSet,
@@ -30,27 +33,82 @@ from assess.irt.simulate import simulate
 from assess.irt.traces import replay, simulate_adaptive
 
 if TYPE_CHECKING:
-    from assess.irt.calibration import Calibration, CalibrationOptions, calibrate
+    from assess.irt.calibration import (
+        Beta,
+        Calibration,
+        CalibrationOptions,
+        LogNormal,
+        NoPrior,
+        Normal,
+        calibrate,
+        compare,
+        reliability,
+    )
+    from assess.irt.dif import dif_likelihood_ratio
+    from assess.irt.dimensionality import parallel_analysis, polychoric
+    from assess.irt.fit import (
+        ModelFit,
+        guttman_fit,
+        item_fit,
+        local_dependence,
+        local_dependence_limit,
+        model_fit,
+        person_fit,
+    )
+    from assess.irt.linking import (
+        AnchorDrift,
+        DriftRules,
+        Link,
+        LinkErrors,
+        anchor_drift,
+        link,
+        observed_score_equating,
+        true_score_equating,
+    )
 
 __all__ = [
     "AdaptiveTest",
+    "AnchorDrift",
+    "Beta",
     "Calibration",
     "CalibrationOptions",
     "ClassificationAccuracy",
     "Constraint",
+    "DriftRules",
     "ItemParameters",
+    "Link",
+    "LinkErrors",
+    "LogNormal",
+    "ModelFit",
+    "NoPrior",
+    "Normal",
     "ParameterSet",
     "Prior",
     "RuleAccuracy",
     "StopRule",
     "accuracy_of_outcomes",
+    "anchor_drift",
     "calibrate",
     "category_probabilities",
+    "compare",
+    "dif",
+    "dif_likelihood_ratio",
     "expected_score",
+    "guttman_fit",
     "information",
+    "item_fit",
     "lee",
+    "link",
+    "local_dependence",
+    "local_dependence_limit",
     "log_category_probabilities",
+    "model_fit",
+    "observed_score_equating",
+    "parallel_analysis",
+    "person_fit",
+    "polychoric",
     "raw_rule_accuracy",
+    "reliability",
     "replay",
     "rudner",
     "rule_accuracy",
@@ -60,13 +118,47 @@ __all__ = [
     "simulate_adaptive",
     "summed_score_table",
     "test_characteristic",
+    "true_score_equating",
 ]
 
-# Names whose modules load more than numpy, and where they live (PEP 562).
+# Modules that load more than numpy, and what is theirs (PEP 562).
 _LATER = {
-    "Calibration": "assess.irt.calibration",
-    "CalibrationOptions": "assess.irt.calibration",
-    "calibrate": "assess.irt.calibration",
+    name: module
+    for module, names in {
+        "assess.irt.calibration": [
+            "Beta",
+            "Calibration",
+            "CalibrationOptions",
+            "LogNormal",
+            "NoPrior",
+            "Normal",
+            "calibrate",
+            "compare",
+            "reliability",
+        ],
+        "assess.irt.dif": ["dif_likelihood_ratio"],
+        "assess.irt.dimensionality": ["parallel_analysis", "polychoric"],
+        "assess.irt.fit": [
+            "ModelFit",
+            "guttman_fit",
+            "item_fit",
+            "local_dependence",
+            "local_dependence_limit",
+            "model_fit",
+            "person_fit",
+        ],
+        "assess.irt.linking": [
+            "AnchorDrift",
+            "DriftRules",
+            "Link",
+            "LinkErrors",
+            "anchor_drift",
+            "link",
+            "observed_score_equating",
+            "true_score_equating",
+        ],
+    }.items()
+    for name in names
 }
 
 

@@ -68,7 +68,21 @@ def compare(first: Calibration, second: Calibration) -> Comparison:
     Raises
     ------
     CalibrationError
-        Different data, priors, or equally many parameters in both.
+        Different data, or priors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from assess import irt
+    >>> ids = [f"i{j}" for j in range(8)]
+    >>> items = irt.ItemParameters(ids, "2PL", np.linspace(0.6, 2.0, 8), np.zeros((8, 1)))
+    >>> rng = np.random.default_rng(1)
+    >>> responses = irt.simulate(items, rng.normal(size=800), rng)
+    >>> import pandas as pd
+    >>> data = pd.DataFrame(responses, columns=items.item_ids)
+    >>> found = compare(irt.calibrate(data, model="1PL"), irt.calibrate(data, model="2PL"))
+    >>> found.df, found.p < 0.001
+    (7, True)
 
     References
     ----------
@@ -128,6 +142,18 @@ def reliability(
     ------
     CalibrationError
         No responses where scores are needed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from assess import irt
+    >>> ids = [f"i{j}" for j in range(8)]
+    >>> items = irt.ItemParameters(ids, "2PL", [1.2] * 8, np.linspace(-1, 1, 8)[:, None])
+    >>> rng = np.random.default_rng(1)
+    >>> data = pd.DataFrame(irt.simulate(items, rng.normal(size=800), rng), columns=items.item_ids)
+    >>> reliability(irt.calibrate(data, model="1PL"), data)
+    <Reliability: 0.6..., EAP: var / (var + mean squared error)>
 
     References
     ----------
