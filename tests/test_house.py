@@ -255,6 +255,18 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
     assert [target for target in local if not (path.parent / target).exists()] == []
 
 
+def test_the_python_in_the_documents_runs_as_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = [
+        (path, block)
+        for path in DOCUMENTS
+        for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+    ]
+    assert any(path.name == "README.md" for path, _ in blocks)
+    for path, block in blocks:
+        exec(compile(block, str(path), "exec"), {"__name__": "__main__"})
+    assert "se_a" in capsys.readouterr().out
+
+
 def test_a_decision_says_what_was_rejected() -> None:
     decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     assert decisions
