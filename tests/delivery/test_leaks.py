@@ -15,7 +15,7 @@ SECRET_NUMBER = 0.7319375
 SECRET_TEXT = "ZANZIBAR-SECRET"
 
 
-def _poisoned(kind: str, **options: Any) -> dict[str, Any]:
+def poisoned(kind: str, **options: Any) -> dict[str, Any]:
     """A release whose keys, parameters, cut and rationales can be told from everything else."""
     document = synthetic.document(kind=kind, **options)
     for reference, item in document["items"].items():
@@ -34,12 +34,21 @@ def _poisoned(kind: str, **options: Any) -> dict[str, Any]:
     return document
 
 
+def secret_numbers(document: dict[str, Any]) -> set[str]:
+    """Every parameter, the cut and its ratings, as their digits would stand in any text."""
+    values = [v for record in document["parameter_set"]["items"] for v in record.values()]
+    values += [document["cut"]["theta"], *document["cut"]["ratings"].values()]
+    # Shorter numbers than these stand in clocks and counts as well.
+    return {repr(abs(v))[:8] for v in values if isinstance(v, float) and len(repr(abs(v))) > 6}
+
+
 class Eavesdropper:
     """Everything that came over the wire, with what a learner may have seen at that moment."""
 
     def __init__(self, world: World, token: str, documents: dict[str, Any]) -> None:
         self.world, self.token, self.documents = world, token, documents
         self.offered: set[str] = set()
+        self.numbers = secret_numbers(documents)
         self.bytes = 0
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
@@ -60,6 +69,7 @@ class Eavesdropper:
             "slope",
             "theta",
             "seed",
+            *self.numbers,
         ):
             assert secret not in text, f"{secret!r} in {text[:400]}"
         seen = {reference for reference in self.documents["items"] if f"STEM-OF-{reference}-END" in text}
@@ -81,7 +91,7 @@ class Eavesdropper:
 def test_a_crawl_through_a_whole_session_finds_nothing_secret(
     world: World, kind: str, options: dict[str, Any]
 ) -> None:
-    document = _poisoned(kind, **options)
+    document = poisoned(kind, **options)
     world.activate(document)
     world.learner()
     begun = world.begin(form=f"leak-{kind}")
