@@ -153,7 +153,9 @@ class Database:
     def parameters(self, course: str) -> pd.DataFrame:
         """The parameters in force on a course's active forms: the columns of `ItemParameters.to_frame`.
 
-        `attrs` name the parameter sets and scales.
+        Once a form is calibrated, forms on judged parameters are left aside:
+        their numbers live on another scale. `attrs` name the parameter sets and
+        the scale.
         """
         import pandas as pd
 
@@ -162,6 +164,7 @@ class Database:
         releases = [release for release in releases if release.course.id == course]
         if not releases:
             raise NotFound("course", course)
+        releases = [release for release in releases if release.calibrated] or releases
         frames = [release.parameters.to_frame() for release in releases]
         table = pd.concat(frames)
         table = table[~table.index.duplicated(keep="last")].sort_index()
