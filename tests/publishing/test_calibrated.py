@@ -121,6 +121,13 @@ def test_an_unsound_calibration_is_refused(course, calibration, changes, message
         _publish(course, replace(calibration, **changes))
 
 
+def test_a_slope_that_the_data_hardly_tell_from_zero_is_refused(course, calibration):
+    errors = dict(calibration.errors)
+    errors["toy-002.v1"] = {**errors["toy-002.v1"], "a": 37.8}
+    with pytest.raises(PublishRefused, match=r"slope of toy-002\.v1 is smaller than its own standard error"):
+        _publish(course, replace(calibration, errors=errors))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

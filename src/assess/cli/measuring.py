@@ -49,6 +49,10 @@ def calibrate(
     anchors: Annotated[
         str, typer.Option(help="A published parameter set to hold fixed, so that its scale stays.")
     ] = "",
+    slope_prior: Annotated[
+        float | None,
+        typer.Option(help="For few responses: the SD of a lognormal prior on the slopes, such as 0.5."),
+    ] = None,
     min_responses: Annotated[int, typer.Option(help="Set units with fewer responses aside, by name.")] = 30,
     exclude_constant: Annotated[
         bool, typer.Option(help="Set items without variation aside, by name.")
@@ -89,6 +93,7 @@ def calibrate(
             _models(matrix, model),
             engine=cast(Literal["own", "girth"], engine),
             anchors=fixed,
+            priors=None if slope_prior is None else {"a": irt.LogNormal(0.0, slope_prior)},
             progress=progress,
         )
     known = {"course": course, "scale": scale, "sample": sample | {"n_persons": matrix.n_persons}}

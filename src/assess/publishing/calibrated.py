@@ -191,6 +191,12 @@ def _require_sound(bank: ItemBank, calibration: Calibration, set_id: str, reason
             f"the data do not hold the parameters of {', '.join(calibration.unbounded[:3])}; "
             "calibrate without these items, or with more responses"
         )
+    vague = _vague_slopes(calibration)
+    if vague:
+        raise PublishRefused(
+            f"the slope of {vague[0]} is smaller than its own standard error; calibrate with a prior on the "
+            "slopes (--slope-prior 0.5), with more responses, or without the item"
+        )
     try:
         split_reference(f"{set_id}.v1")
     except InvalidContent:
@@ -208,6 +214,14 @@ def _require_sound(bank: ItemBank, calibration: Calibration, set_id: str, reason
                     frameworks.resolve(alignment)
         except InvalidContent as fault:
             raise PublishRefused(f"{unit}: {fault}") from None
+
+
+def _vague_slopes(calibration: Calibration) -> list[str]:
+    """Units whose slope the data hardly tell from zero or from any other."""
+    frame = calibration.to_frame()
+    if not {"a", "se_a"} <= set(frame.columns):
+        return []
+    return [str(unit) for unit in frame.index[(frame["se_a"] >= frame["a"].abs()).to_numpy()]]
 
 
 def _scale(bank: ItemBank, reference_group: str, scale_id: str) -> Scale:
