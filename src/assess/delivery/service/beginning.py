@@ -12,7 +12,7 @@ from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.idempotency import Key
-from assess.delivery.service.loading import Loaded, again, load, offer_row, session_update
+from assess.delivery.service.loading import Loaded, again, offer_row, session_update
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Session, Stored
@@ -71,7 +71,7 @@ async def _begin(
     known = await idempotency.earlier(services, scope, key)
     if known is not None:
         assert key is not None
-        loaded = await load(services, scope, known)
+        loaded = await touched(services, scope, known)
         return _begun(services, loaded.row, loaded.state, _derived(scope, known, key))
     records = await learners.records(services, scope, learner)
     shelf = await services.catalogue.shelf(scope.tenant)
