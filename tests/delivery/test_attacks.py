@@ -174,3 +174,42 @@ def test_an_award_is_claimed_for_whoever_did_not_know_yet_that_it_was_void(world
     assert state() == "withdrawn"
     assert state(f"?as_known_at={known}") == "claimed"
     assert state(f"?as_of={known}") == "claimed"
+
+
+def test_a_question_asked_twice_is_refused(world: World) -> None:
+    world.learner()
+    answer = world.call("GET", "/v1/learners/lrn_1/badges/ONE?as_of=2026-11-22&as_of=2020-01-01")
+    assert refused(answer, 422, "field_invalid")["errors"][0]["path"] == "as_of"
+
+
+def test_no_status_holds_since_a_day_that_had_not_come(world: World) -> None:
+    world.learner()
+    body = world.call("GET", "/v1/learners/lrn_1/badges/ONE?as_of=2020-01-01").json()
+    assert (body["status"], body["since"]) == ("not_eligible", None)
+
+
+def test_a_repeated_begin_after_the_time_shows_no_item(world: World) -> None:
+    """Somebody who lost the first reply and came back too late would else answer what no longer counts."""
+    body = {"learner": world.learner(), "form": "x-fixed"}
+    first = world.call("POST", "/v1/sessions", body, Idempotency_Key="k").json()
+    world.clock.advance(hours=5)
+    again = world.call("POST", "/v1/sessions", body, Idempotency_Key="k").json()
+    assert again["session"] == first["session"]
+    assert (first["current"]["position"], again["current"]) == (1, None)
+
+
+def test_an_idempotency_key_is_its_senders_own(world: World) -> None:
+    world.learner()
+    begun = world.begin()
+    current, other = begun["current"], world.key("deliver")
+    assert world.respond(begun["session"], current, "a", Idempotency_Key="k").status_code == 200
+    stolen = world.respond(begun["session"], current, "b", key=other, Idempotency_Key="k")
+    refused(stolen, 409, "answer_conflict")
+    theirs = world.call(
+        "POST",
+        "/v1/sessions",
+        {"learner": world.learner("lrn_2"), "form": "x-fixed"},
+        key=other,
+        Idempotency_Key="k",
+    )
+    assert theirs.json()["session"] != begun["session"]

@@ -63,7 +63,10 @@ async def who(request: Request) -> Scope:
 
 
 async def known_query(request: Request) -> None:
-    """Refuse query parameters that the route does not have: a misspelt `as_of` would answer for now."""
+    """Refuse query parameters that the route does not have: a misspelt `as_of` would answer for now.
+
+    One that is said twice is refused too: a proxy and this server might each read another of them.
+    """
     known = {field.alias for field in request.scope["route"].dependant.query_params}
     for name in request.query_params:
         if name not in known:
@@ -72,6 +75,8 @@ async def known_query(request: Request) -> None:
                 path=name,
                 code="field_unknown",
             )
+        if len(request.query_params.getlist(name)) > 1:
+            raise InvalidRequest("said twice; say it once", path=name)
 
 
 Who = Annotated[Scope, Depends(who)]

@@ -262,7 +262,8 @@ def _since(records: LearnerRecords, badge: str, found: Eligibility, moment: Mome
     seen = [c for c in records.changes if c.badge == badge and c.at <= moment.effective]
     if seen and seen[-1].current == found.status:
         return seen[-1].at
-    return found.since or records.learner.created_at
+    begun = records.learner.created_at
+    return found.since or (begun if begun <= moment.effective else None)
 
 
 def _not_before(records: LearnerRecords, shelf: Shelf, predicate: Any, moment: Moment) -> datetime | None:
