@@ -210,6 +210,18 @@ def test_incomplete_is_never_passed(theta, rule):
     assert decide(bare(theta, status="no responses"), CUT, rule=rule).status == "incomplete"
 
 
+@pytest.mark.parametrize("rule", [None, PointRule("WL")])
+def test_a_score_without_responses_is_incomplete_even_where_it_has_no_value(rule):
+    decision = decide(bare(math.nan, math.nan, method="WL", status="no responses"), CUT, rule=rule)
+    assert (decision.status, decision.theta, decision.se, decision.p_at_or_above_cut) == (
+        "incomplete",
+        None,
+        None,
+        None,
+    )
+    assert decision.record()["theta"] is None
+
+
 @given(st.floats(0, 40))
 def test_an_incomplete_raw_score_is_never_passed(raw):
     assert decide_raw(raw, JUDGED, complete=False).status == "incomplete"

@@ -163,7 +163,8 @@ class Decision:
     provisional : bool
         The parameters are judged, or no panel adopted the cut.
     p_at_or_above_cut : float or None
-        None when the parameters are not calibrated.
+        None when the parameters are not calibrated, or nothing was answered and
+        the method has no value then.
     probability_basis : str
         posterior, normal_approximation or not_calibrated.
     theta, se, raw, cut_theta, cut_raw : float or None
@@ -255,8 +256,8 @@ def decide(
     ScaleMismatch
         Score and cut live on different scales.
     InvalidParameters
-        The score is not finite, its standard error is not positive, it was
-        not estimated by the rule's method, or judged parameters were brought
+        The score of given responses is not finite, its standard error is not
+        positive, it was not estimated by the rule's method, or judged parameters were brought
         to a probability rule.
 
     Examples
@@ -278,12 +279,13 @@ def decide(
     rule = ProbabilityRule() if rule is None else rule
     require_same_scale(score.scale_id, cut.scale_id, doing="deciding")
     answered = score.status != "no responses"
-    if not math.isfinite(score.theta):
+    valued = math.isfinite(score.theta)
+    if answered and not valued:
         raise InvalidParameters(
             f"theta is {score.theta} by {score.method}; "
             "decide on EAP, MAP or WL, which are finite for every pattern"
         )
-    if not (math.isfinite(score.se) and score.se > 0.0):
+    if valued and not (math.isfinite(score.se) and score.se > 0.0):
         raise InvalidParameters(f"the standard error is {score.se}; it must be positive and finite")
     if isinstance(rule, PointRule) and score.method != rule.method:
         raise InvalidParameters(
@@ -294,15 +296,17 @@ def decide(
             "judged parameters give no probability; use PointRule (practice) or decide_raw"
         )
 
-    theta, se, cut_theta = rounded9(score.theta), rounded9(score.se), rounded9(cut.theta)
+    cut_theta = rounded9(cut.theta)
+    theta, se = (rounded9(score.theta), rounded9(score.se)) if valued else (None, None)
     probability: float | None = None
     basis: ProbabilityBasis = "not_calibrated"
     if not parameters_provisional:
         basis = "posterior" if score.posterior is not None else "normal_approximation"
-        probability = rounded9(replace(score, theta=theta, se=se).probability_at_or_above(cut_theta))
+        if theta is not None and se is not None:
+            probability = rounded9(replace(score, theta=theta, se=se).probability_at_or_above(cut_theta))
 
     status: Status
-    if not (complete and answered):
+    if theta is None or not (complete and answered):
         status = "incomplete"
     elif isinstance(rule, PointRule):
         status = "passed" if theta >= cut_theta else "not_passed"
