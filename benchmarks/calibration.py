@@ -1,20 +1,27 @@
 """Calibration speed and accuracy: our engine and its peers on the same data, in one run.
 
-    python benchmarks/calibration.py [--cases 2pl-1000 ...] [--repeat 3] [--errors]
+    python benchmarks/calibration.py [--cases 2pl-1000 ...] [--repeat 5] [--errors] [--million]
 
-Peers are used where they are installed: R's mirt through `Rscript`, and girth.
-(Python mirt and theta-irt have no adapter here yet.) Every solution, whoever found it, is evaluated by one
-independent quadrature of 121 nodes, and its gap is the best log-likelihood
-found by anybody minus its own. Times are good as ratios within one run only;
-they cover estimation alone: reading data and starting R are left out.
+Peers are used where they are installed: R's mirt through `Rscript`, Python mirt
+(`mirt`), theta-irt (`theta`) and girth; docs/performance.md says how to get them
+without touching this project's environment. Every solution, whoever found it, is
+evaluated by one independent quadrature of 121 nodes, and its gap is the best
+log-likelihood (with the log-prior of c) found by anybody minus its own. The
+engines take turns and the median of the rounds counts, because a machine that
+others use as well gives times that are good as ratios within one run only. They
+cover estimation alone: warming up, reading data and starting R are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import os
+import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,10 +32,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assess.irt.calibration import Beta, CalibrationOptions, calibrate
+from assess.irt.calibration.likelihood import Likelihood
 from assess.irt.models import ItemParameters, log_category_probabilities
 from assess.responses import ResponseMatrix
 
-SLOW_PEERS_UP_TO = 2_000_000  # responses; girth and R take minutes beyond
+C_PRIOR = Beta(5.0, 17.0)
+NODES = 61
+SLOW_PEERS_UP_TO = 2_000_000  # responses; girth takes minutes beyond
+PEERS_UP_TO = 10_000_000  # and everybody else
+ONCE_FROM = 20.0  # seconds; who is slower than this is timed once, and not warmed up
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,11 @@ class Case:
     n_categories: int = 2
     missing: float = 0.0
 
+    @property
+    def names(self) -> list[str]:
+        """The items' ids."""
+        return [f"item{j + 1}" for j in range(self.n_items)]
+
 
 CASES = (
     Case("2pl-1000", "2PL", 1_000, 30),
@@ -50,10 +67,20 @@ CASES = (
     Case("grm-10000", "GRM", 10_000, 30, 5),
     Case("3pl-10000", "3PL", 10_000, 50),
     Case("sparse-20000", "2PL", 20_000, 300, missing=0.8),
-    Case("2pl-1000000", "2PL", 1_000_000, 50),
 )
+MILLION = Case("2pl-1000000", "2PL", 1_000_000, 50)
 
-Fitted = tuple[float, ItemParameters]
+
+@dataclass(frozen=True)
+class Fitted:
+    """What one run gave: wall-clock and processor seconds, and the solution."""
+
+    seconds: float
+    processor: float
+    parameters: ItemParameters
+
+
+Run = Callable[[], Fitted]
 
 
 def simulate(case: Case, seed: int) -> NDArray[np.int8]:
@@ -96,41 +123,95 @@ def log_likelihood(parameters: ItemParameters, categories: NDArray[np.int8], pri
     return total
 
 
-def best_time(run: Callable[[], ItemParameters], repeat: int) -> Fitted:
-    """The shortest of several runs, after one to warm up."""
+def timed(run: Callable[[], ItemParameters]) -> Fitted:
+    """One run by both clocks; the processor's counts all threads, and no waiting."""
+    started, busy = time.perf_counter(), time.process_time()
     parameters = run()
-    shortest = np.inf
+    return Fitted(time.perf_counter() - started, time.process_time() - busy, parameters)
+
+
+def taking_turns(runs: dict[str, Run], repeat: int) -> dict[str, Fitted]:
+    """The median of some rounds per engine, in each of which everybody has one turn."""
+    warm = {name: run() for name, run in runs.items()}
+    rounds: dict[str, list[Fitted]] = {
+        name: [first] if first.seconds > ONCE_FROM else [] for name, first in warm.items()
+    }
     for _ in range(repeat):
-        started = time.perf_counter()
-        parameters = run()
-        shortest = min(shortest, time.perf_counter() - started)
-    return shortest, parameters
+        for name, run in runs.items():
+            if warm[name].seconds <= ONCE_FROM:
+                rounds[name].append(run())
+    return {
+        name: Fitted(
+            float(np.median([one.seconds for one in every])),
+            float(np.median([one.processor for one in every])),
+            every[-1].parameters,
+        )
+        for name, every in rounds.items()
+    }
 
 
 # --- the engines ------------------------------------------------------------------
 
 
-def ours(case: Case, categories: NDArray[np.int8], repeat: int, *, errors: bool) -> Fitted:
+def ours(case: Case, categories: NDArray[np.int8], *, errors: bool = False) -> Run:
     matrix = ResponseMatrix(categories)
     options = CalibrationOptions(standard_errors="observed" if errors else None)
-    priors = {"c": Beta(5.0, 17.0)} if case.model == "3PL" else None
-    return best_time(lambda: calibrate(matrix, case.model, priors=priors, options=options).parameters, repeat)
+    priors = {"c": C_PRIOR} if case.model == "3PL" else None
+    return lambda: timed(lambda: calibrate(matrix, case.model, priors=priors, options=options).parameters)
 
 
-def with_girth(case: Case, categories: NDArray[np.int8]) -> Fitted | None:
+def with_girth(case: Case, categories: NDArray[np.int8]) -> Run | None:
     if case.model == "3PL" or case.missing or categories.size > SLOW_PEERS_UP_TO:
         return None
     from assess.irt import _girth
 
-    names = [f"item{j + 1}" for j in range(case.n_items)]
-
-    def run() -> ItemParameters:
+    def fit() -> ItemParameters:
         slopes, steps = _girth.estimate(categories, case.model)
-        return ItemParameters(names, case.model, slopes, steps)
+        return ItemParameters(case.names, case.model, slopes, steps)
 
-    started = time.perf_counter()
-    parameters = run()
-    return time.perf_counter() - started, parameters
+    return lambda: timed(fit)
+
+
+def with_python_mirt(case: Case, categories: NDArray[np.int8]) -> Run | None:
+    if importlib.util.find_spec("mirt") is None or categories.size > PEERS_UP_TO:
+        return None
+    import mirt
+    from mirt.estimation.priors import BetaPrior
+
+    data = categories.astype(np.int64)
+    priors = {"guessing": BetaPrior(C_PRIOR.alpha, C_PRIOR.beta)} if case.model == "3PL" else None
+
+    def fit() -> ItemParameters:
+        found = mirt.fit_mirt(
+            data,
+            case.model,
+            n_categories=case.n_categories,
+            n_quadpts=NODES,
+            compute_standard_errors=False,
+            priors=priors,
+        ).model.parameters
+        steps = found["thresholds"] if case.model == "GRM" else found["difficulty"][:, None]
+        return ItemParameters(case.names, case.model, found["discrimination"], steps, found.get("guessing"))
+
+    return lambda: timed(fit)
+
+
+def with_theta(case: Case, categories: NDArray[np.int8]) -> Run | None:
+    if importlib.util.find_spec("theta") is None or case.n_categories > 2 or categories.size > PEERS_UP_TO:
+        return None
+    import theta
+
+    data = np.where(categories < 0, np.nan, categories).astype(np.float64)
+    priors = theta.Priors(c_a=C_PRIOR.alpha, c_b=C_PRIOR.beta)
+
+    def fit() -> ItemParameters:
+        found = theta.fit(data, case.model, n_points=NODES, priors=priors)
+        lower = np.asarray(found.c) if case.model == "3PL" else None
+        return ItemParameters(
+            case.names, case.model, np.asarray(found.a), np.asarray(found.b)[:, None], lower
+        )
+
+    return lambda: timed(fit)
 
 
 MIRT = """
@@ -139,42 +220,47 @@ a <- commandArgs(TRUE); d <- read.csv(a[1]); d[d < 0] <- NA
 type <- a[2]; K <- as.integer(a[3]); J <- ncol(d)
 model <- if (type == '3PL') mirt.model(sprintf(
   'F = 1-%d\\nPRIOR = (1-%d, g, expbeta, 5, 17)', J, J)) else 1
-t0 <- proc.time()[['elapsed']]
+t0 <- proc.time()
 m <- mirt(d, model, itemtype = type, TOL = 1e-4, quadpts = 61, verbose = FALSE,
           technical = list(NCYCLES = 5000, theta_lim = c(-6, 6)))
-t1 <- proc.time()[['elapsed']]
+t <- proc.time() - t0
 p <- as.data.frame(coef(m, simplify = TRUE, digits = 12)$items)
-write_json(list(seconds = t1 - t0, columns = names(p), items = as.matrix(p)), a[4], digits = 12)
+write_json(list(seconds = t[['elapsed']], processor = t[['user.self']] + t[['sys.self']],
+                columns = names(p), items = as.matrix(p)), a[4], digits = 12)
 """
 
 
-def with_r(case: Case, categories: NDArray[np.int8]) -> Fitted | None:
-    if shutil.which("Rscript") is None or categories.size > 10 * SLOW_PEERS_UP_TO:
+def with_r(case: Case, categories: NDArray[np.int8]) -> Run | None:
+    if shutil.which("Rscript") is None or categories.size > PEERS_UP_TO:
         return None
     packages = ["Rscript", "-e", "library(mirt); library(jsonlite)"]
     if subprocess.run(packages, capture_output=True, check=False).returncode:
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        data, script, answer = (Path(folder) / name for name in ("data.csv", "fit.R", "answer.json"))
-        header = ",".join(f"item{j + 1}" for j in range(case.n_items))
-        np.savetxt(data, categories, fmt="%d", delimiter=",", header=header, comments="")
-        script.write_text(MIRT)
-        kind = "graded" if case.model == "GRM" else case.model
-        subprocess.run(
-            ["Rscript", str(script), str(data), kind, str(case.n_categories), str(answer)], check=True
-        )
-        said = json.loads(answer.read_text())
-    columns = dict(zip(said["columns"], np.array(said["items"], dtype=float).T, strict=True))
-    intercepts = [columns[name] for name in columns if name.startswith("d")]
-    slopes = columns["a1"]
-    steps = np.stack([-d / slopes for d in intercepts], axis=1)
-    names = [f"item{j + 1}" for j in range(case.n_items)]
-    lower = columns["g"] if case.model == "3PL" else None
-    return float(said["seconds"][0]), ItemParameters(names, case.model, slopes, steps, lower)
+
+    def run() -> Fitted:
+        with tempfile.TemporaryDirectory() as folder:
+            data, script, answer = (Path(folder) / name for name in ("data.csv", "fit.R", "answer.json"))
+            np.savetxt(data, categories, fmt="%d", delimiter=",", header=",".join(case.names), comments="")
+            script.write_text(MIRT)
+            kind = "graded" if case.model == "GRM" else case.model
+            subprocess.run(
+                ["Rscript", str(script), str(data), kind, str(case.n_categories), str(answer)], check=True
+            )
+            said = json.loads(answer.read_text())
+        columns = dict(zip(said["columns"], np.array(said["items"], dtype=float).T, strict=True))
+        slopes = columns["a1"]
+        steps = np.stack([-columns[name] / slopes for name in columns if name.startswith("d")], axis=1)
+        lower = columns["g"] if case.model == "3PL" else None
+        parameters = ItemParameters(case.names, case.model, slopes, steps, lower)
+        return Fitted(float(said["seconds"][0]), float(said["processor"][0]), parameters)
+
+    return run
 
 
-PEERS: dict[str, Callable[[Case, NDArray[np.int8]], Fitted | None]] = {
+PEERS: dict[str, Callable[[Case, NDArray[np.int8]], Run | None]] = {
     "R mirt": with_r,
+    "Python mirt": with_python_mirt,
+    "theta-irt": with_theta,
     "girth": with_girth,
 }
 
@@ -195,39 +281,120 @@ def gemm_pair(categories: NDArray[np.int8]) -> float:
     return shortest
 
 
+class Passes:
+    """Counts the passes over the data while it is entered; a pass over a part counts as that part."""
+
+    def __init__(self, n_persons: int) -> None:
+        self.n_persons, self.seen = n_persons, 0
+
+    def __enter__(self) -> Passes:
+        self._call = call = Likelihood.__call__
+
+        def counted(likelihood: Likelihood, eta: NDArray[np.float64]) -> object:
+            self.seen += sum(block.n_persons for block in likelihood.blocks)
+            return call(likelihood, eta)
+
+        Likelihood.__call__ = counted  # type: ignore[assignment,method-assign]
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        Likelihood.__call__ = self._call  # type: ignore[method-assign]
+
+    @property
+    def number(self) -> float:
+        """Passes over all persons."""
+        return self.seen / self.n_persons
+
+
 def lines(case: Case, repeat: int, seed: int, *, errors: bool) -> Iterator[str]:
     categories = simulate(case, seed)
-    prior = Beta(5.0, 17.0) if case.model == "3PL" else None
-    found = {"assess": ours(case, categories, repeat, errors=False)}
+    runs = {"assess": ours(case, categories)}
     if errors:
-        found["assess with standard errors"] = ours(case, categories, repeat, errors=True)
-    for name, peer in PEERS.items():
-        answer = peer(case, categories)
-        if answer is not None:
-            found[name] = answer
-    values = {name: log_likelihood(parameters, categories, prior) for name, (_, parameters) in found.items()}
-    best = max(values.values())
-    own = found["assess"][0]
+        runs["assess, standard errors"] = ours(case, categories, errors=True)
+    runs |= {name: run for name, peer in PEERS.items() if (run := peer(case, categories)) is not None}
+    found = taking_turns(runs, repeat)
+    prior = C_PRIOR if case.model == "3PL" else None
+    values = {name: log_likelihood(one.parameters, categories, prior) for name, one in found.items()}
+    best, own = max(values.values()), found["assess"]
     yield f"{case.name}: {case.model}, {case.n_persons:,} x {case.n_items}, {case.missing:.0%} missing"
-    for name, (seconds, _) in found.items():
-        gap = best - values[name]
-        yield f"    {name:28s} {1e3 * seconds:12.1f} ms  {seconds / own:8.1f} x  gap {gap:.2g}"
+    for name, one in found.items():
+        wall, processor = one.seconds / own.seconds, one.processor / own.processor
+        yield (
+            f"    {name:26s} {1e3 * one.seconds:11.1f} ms {wall:8.1f} x   processor "
+            f"{1e3 * one.processor:11.1f} ms {processor:8.1f} x   gap {best - values[name]:.2g}"
+        )
     if case.model == "2PL" and not case.missing:
-        yield f"    {'bare matrix-vector pair':28s} {1e3 * gemm_pair(categories):12.1f} ms"
+        yield floor(case, categories, own.seconds)
+
+
+def floor(case: Case, categories: NDArray[np.int8], seconds: float) -> str:
+    """How many times the bare products of its passes a fit takes."""
+    with Passes(case.n_persons) as passes:
+        ours(case, categories)()
+    pair = gemm_pair(categories)
+    return (
+        f"    {passes.number:.1f} passes of a bare matrix-vector pair of {1e3 * pair:.1f} ms: "
+        f"the fit takes {seconds / (passes.number * pair):.2f} times that"
+    )
+
+
+def million(repeat: int, seed: int) -> Iterator[str]:
+    """A million persons read from Parquet, in a process of its own so that the peak of memory is its own."""
+    import pandas as pd
+
+    case = MILLION
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "responses.parquet"
+        pd.DataFrame(simulate(case, seed), columns=case.names).to_parquet(path)
+        command = [sys.executable, __file__, "--read", str(path), "--repeat", str(repeat)]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    yield f"{case.name}: {case.model}, {case.n_persons:,} x {case.n_items}, from Parquet"
+    yield answer.stdout.rstrip()
+
+
+def read_and_fit(path: Path, repeat: int) -> Iterator[str]:
+    import pandas as pd
+
+    started = time.perf_counter()
+    categories = pd.read_parquet(path).to_numpy(dtype=np.int8)
+    read, before = time.perf_counter() - started, peak()
+    run = ours(MILLION, categories)
+    run()
+    after = peak()
+    seconds = float(np.median([run().seconds for _ in range(repeat)]))
+    yield f"    read {1e3 * read:.0f} ms, fit {1e3 * seconds:.0f} ms"
+    yield f"    peak memory {before:.0f} MB after reading, {after:.0f} MB after fitting"
+    yield floor(MILLION, categories, seconds)
+
+
+def peak() -> float:
+    """The most memory this process has held so far, in MB (2**20 bytes)."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 2**20 if sys.platform == "darwin" else most / 2**10
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = [case.name for case in CASES]
-    parser.add_argument("--cases", nargs="*", default=names[:-1], choices=names)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--cases", nargs="*", default=names, choices=names)
+    parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--seed", type=int, default=20_260)
     parser.add_argument("--errors", action="store_true", help="also with standard errors")
+    parser.add_argument("--million", action="store_true", help="a million persons from Parquet as well")
+    parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.read:
+        for line in read_and_fit(arguments.read, arguments.repeat):
+            print(line)
+        return
+    print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} when started", flush=True)
     for case in CASES:
         if case.name in arguments.cases:
             for line in lines(case, arguments.repeat, arguments.seed, errors=arguments.errors):
                 print(line, flush=True)
+    if arguments.million:
+        for line in million(arguments.repeat, arguments.seed):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
