@@ -33,7 +33,7 @@ class Settings:
     secure_cookies : bool
         True behind HTTPS: cookies are then never sent in the clear.
     max_body_bytes : int
-        A larger request body is refused with 413.
+        A larger request body is refused with 413; a release that is sent to be activated must fit.
     refresh_seconds : float
         How long an activation may take to reach this process; at most 5.
     sweep_seconds : float
@@ -46,7 +46,7 @@ class Settings:
     tenant: str = "default"
     public_url: str = ""
     secure_cookies: bool = False
-    max_body_bytes: int = 262_144
+    max_body_bytes: int = 1_048_576
     refresh_seconds: float = 2.0
     sweep_seconds: float = 20.0
     read_threads: int = 4

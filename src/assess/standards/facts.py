@@ -89,12 +89,13 @@ def instant(value: Moment, time_zone: tzinfo, *, end: bool = False) -> datetime:
     '2014-12-31T02:30:00+00:00'
     """
     try:
-        if isinstance(value, str):
-            value = date.fromisoformat(value) if _DAY.fullmatch(value) else datetime.fromisoformat(value)
-        if not isinstance(value, datetime):
-            return last_instant(value, time_zone) if end else first_instant(value, time_zone)
-        if value.tzinfo is not None:
-            return value.astimezone(UTC)
+        moment = value
+        if isinstance(moment, str):
+            moment = date.fromisoformat(moment) if _DAY.fullmatch(moment) else datetime.fromisoformat(moment)
+        if not isinstance(moment, datetime):
+            return last_instant(moment, time_zone) if end else first_instant(moment, time_zone)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
     except (ValueError, TypeError, AttributeError, OverflowError):
         pass
     raise InvalidFact(
