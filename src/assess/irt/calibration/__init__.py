@@ -5,6 +5,7 @@ from __future__ import annotations
 from assess.irt.calibration.comparison import Comparison, Reliability, compare, reliability
 from assess.irt.calibration.estimate import calibrate
 from assess.irt.calibration.options import Beta, CalibrationOptions, LogNormal, NoPrior, Normal, Prior
+from assess.irt.calibration.regression import Regression
 from assess.irt.calibration.result import Calibration, Population
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Normal",
     "Population",
     "Prior",
+    "Regression",
     "Reliability",
     "calibrate",
     "compare",

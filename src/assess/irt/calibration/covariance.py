@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from assess.irt.calibration.fit import Fit
 from assess.irt.calibration.information import observed_information, person_scores
-from assess.irt.calibration.layout import ItemSpec, report_jacobian
+from assess.irt.calibration.layout import ItemSpec, Layout, report_jacobian
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -43,6 +43,8 @@ class Covariance:
         Item to parameter to standard error.
     population : array (G, 2)
         Standard errors of mean and sd.
+    regression : array (P + 1,)
+        Of the coefficients and the residual sd, where there is a regression.
     condition : float
         Condition number of the scaled information matrix.
     decrement : float
@@ -56,6 +58,7 @@ class Covariance:
     reported: FloatArray
     errors: dict[str, dict[str, float]]
     population: FloatArray
+    regression: FloatArray
     condition: float
     decrement: float
     is_maximum: bool
@@ -112,13 +115,12 @@ def covariance(
     by_item: dict[str, dict[str, float]] = {item.id: {} for item in layout.items}
     estimated = np.asarray(abs(restriction.matrix).sum(axis=1)) > 0.0
     moving = (np.abs(jacobian) @ estimated) > 0.0
-    population = np.full((len(layout.groups), 2), np.nan)
-    for place, (owner, name) in enumerate(names):
-        if place >= len(names) - 2 * len(layout.groups):
-            if moving[place]:
-                population.flat[place - (len(names) - 2 * len(layout.groups))] = errors[place]
-        else:
-            by_item[owner][name] = float(errors[place]) if moving[place] else float("nan")
+    errors = np.where(moving, errors, np.nan)
+    of_items = sum(len(reported_names(item)) for item in layout.items)
+    for (owner, name), error in zip(names[:of_items], errors.tolist(), strict=False):
+        by_item[owner][name] = error
+    rest = errors[of_items:]
+    n_population = rest.size if layout.design is None else 2
     shown = np.flatnonzero(moving)
     labels = tuple(f"{owner}.{name}" for owner, name in names)
     return Covariance(
@@ -126,7 +128,8 @@ def covariance(
         tuple(labels[i] for i in shown.tolist()),
         reported[np.ix_(shown, shown)],
         by_item,
-        population,
+        rest[:n_population].reshape(-1, 2),
+        rest[n_population:],
         condition,
         decrement,
         is_maximum,
@@ -165,6 +168,11 @@ def reported_names(item: ItemSpec) -> tuple[str, ...]:
     return ("a", *b, *{"3PL": ("c",), "4PL": ("c", "d")}.get(item.model, ()))
 
 
+def _n_population(layout: Layout) -> int:
+    """How many reported values describe the population."""
+    return 2 * len(layout.groups) if layout.design is None else 3 + len(layout.design.names)
+
+
 def _reported(fit: Fit) -> tuple[list[tuple[str, str]], FloatArray]:
     """Names and Jacobian of all reported parameters with respect to the natural ones."""
     layout = fit.objective.likelihood.layout
@@ -184,12 +192,19 @@ def _reported(fit: Fit) -> tuple[list[tuple[str, str]], FloatArray]:
             jacobian = turn @ jacobian
         names += [(item.id, name) for name in reported_names(item)]
         parts.append((place, jacobian))
-    n_rows = len(names) + 2 * len(layout.groups)
-    full = np.zeros((n_rows, layout.n_natural))
+    full = np.zeros((len(names) + _n_population(layout), layout.n_natural))
     row = 0
     for place, jacobian in parts:
         full[row : row + jacobian.shape[0], place] = jacobian
         row += jacobian.shape[0]
+    if layout.design is not None:
+        means, log_sds = layout.population(eta).T
+        full[row:, int(layout.offsets[-1]) :] = layout.design.jacobian(means, float(log_sds[0]))
+        if not layout.free_mean[0]:
+            full[row] = 0.0
+        names += [("population", "mean"), ("population", "sd")]
+        names += [*(("regression", name) for name in layout.design.names), ("residual", "sd")]
+        return names, full
     for g, group in enumerate(layout.groups):
         names += [(group, "mean"), (group, "sd")]
         at = int(layout.offsets[-1]) + 2 * g

@@ -20,6 +20,7 @@ from assess.irt.calibration.layout import Layout, to_natural, to_parameters
 from assess.irt.calibration.options import CalibrationOptions, Prior, Priors
 from assess.irt.calibration.prepare import Prepared, prepare
 from assess.irt.calibration.priors import check_priors
+from assess.irt.calibration.regression import Regression
 from assess.irt.calibration.result import Calibration, Population
 from assess.irt.calibration.workers import Workers
 from assess.irt.models import ItemParameters
@@ -41,6 +42,7 @@ def calibrate(
     *,
     engine: Literal["own", "girth"] = "own",
     groups: ArrayLike | None = None,
+    covariates: pd.DataFrame | None = None,
     anchors: ItemParameters | Calibration | pd.DataFrame | None = None,
     priors: Priors | None = None,
     weights: ArrayLike | None = None,
@@ -66,6 +68,11 @@ def calibrate(
     groups : array (N,), optional
         Labels. The reference group has mean 0 (and SD 1 unless slopes are
         fixed); means and SDs of the others are estimated.
+    covariates : DataFrame (N, P), optional
+        Numbers known of every person, in the order of the responses: the mean of
+        theta is linear in them, its residual variance the same for all (and 1
+        unless slopes are fixed, or anchors). Combinations that occur are groups
+        in the estimation, 1,000 at most: round continuous covariates.
     anchors : ItemParameters, Calibration or DataFrame, optional
         Items held at these values, model included. The population's mean and
         SD are then estimated.
@@ -125,8 +132,16 @@ def calibrate(
     fixed = _anchors(anchors)
     intake = take_in(responses, options, allow_wide=options.allow_wide or fixed is not None)
     if intake.stream is not None:
-        refuse_with_chunks(groups=groups, weights=weights, clusters=clusters)
-    prepared = prepare(intake, model, groups=groups, anchors=fixed, weights=weights, options=options)
+        refuse_with_chunks(groups=groups, covariates=covariates, weights=weights, clusters=clusters)
+    prepared = prepare(
+        intake,
+        model,
+        groups=groups,
+        covariates=covariates,
+        anchors=fixed,
+        weights=weights,
+        options=options,
+    )
     priors = priors or {}
     check_priors(prepared.layout, priors)
     provenance = {
@@ -136,8 +151,11 @@ def calibrate(
         "priors": _priors_record(priors),
         "versions": _versions(engine),
     }
-    if engine == "girth" and (priors or fixed is not None or groups is not None or weights is not None):
-        raise CalibrationError("engine 'girth' takes no groups, anchors, priors or weights; use engine='own'")
+    others = (fixed, groups, covariates, weights)
+    if engine == "girth" and (priors or any(one is not None for one in others)):
+        raise CalibrationError(
+            "engine 'girth' takes no groups, covariates, anchors, priors or weights; use engine='own'"
+        )
     cluster = None
     if clusters is not None:
         labels = np.asarray(clusters)
@@ -227,8 +245,7 @@ def _result(
         warnings.warn(f"calibration did not converge: {what}", ConvergenceWarning, stacklevel=3)
     values = {item.id: eta[layout.offsets[j] : layout.offsets[j + 1]] for j, item in enumerate(layout.items)}
     n_persons = float(expectation.group_mass.sum())
-    population = layout.population(eta)
-    se = np.full(population.shape, np.nan) if errors is None else errors.population
+    population, regression = _populations(layout, eta, errors)
     reversed_items = [
         item.id
         for item in layout.items
@@ -256,13 +273,8 @@ def _result(
         newton_decrement=decrement,
         gradient_norm=float(np.max(np.abs(optimum.point.gradient), initial=0.0)),
         condition=float("nan") if errors is None else errors.condition,
-        population=Population(
-            layout.groups,
-            tuple(population[:, 0].tolist()),
-            tuple(np.exp(population[:, 1]).tolist()),
-            tuple(se[:, 0].tolist()),
-            tuple(se[:, 1].tolist()),
-        ),
+        population=population,
+        regression=regression,
         vcov_names=() if errors is None else errors.names,
         vcov_matrix=None if errors is None else errors.reported,
         unbounded=unbounded,
@@ -274,6 +286,30 @@ def _result(
             "n_nodes": int(expectation.state.theta.size),
         },
     )
+
+
+def _populations(
+    layout: Layout, eta: FloatArray, errors: Covariance | None
+) -> tuple[Population, Regression | None]:
+    """The groups; or, with covariates, all persons together and the regression."""
+    means, log_sds = layout.population(eta).T
+    if layout.design is None:
+        groups, sds, regression = layout.groups, np.exp(log_sds), None
+    else:
+        found, sd, explained = layout.design.summary(means, float(log_sds[0]))
+        se = np.full(found.size, np.nan) if errors is None else errors.regression
+        groups, means, sds = ("population",), found[:1], np.array([sd])
+        regression = Regression(
+            layout.design.names,
+            tuple(found[1:].tolist()),
+            tuple(se[:-1].tolist()),
+            float(np.exp(log_sds[0])),
+            float(se[-1]),
+            explained,
+        )
+    se = np.full((len(groups), 2), np.nan) if errors is None else errors.population
+    columns = (means, sds, se[:, 0], se[:, 1])
+    return Population(groups, *(tuple(column.tolist()) for column in columns)), regression
 
 
 def _undetermined(layout: Layout, errors: Covariance) -> list[str]:

@@ -12,7 +12,7 @@ plus common thresholds), anchors and a population held at N(0, 1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -22,6 +22,7 @@ from scipy.sparse import csr_array
 
 from assess.errors import CalibrationError
 from assess.irt.calibration.families import Asymptotes, Canonical, Family, Graded
+from assess.irt.calibration.regression import Design
 from assess.irt.models import ItemParameters
 
 FloatArray = NDArray[np.float64]
@@ -102,12 +103,16 @@ class Layout:
         The first is the reference group.
     free_mean, free_sd : sequence of bool
         Per group.
+    design : Design or None
+        Makes the groups' means linear in covariates, and their standard
+        deviations one; the first group's flags then speak for all.
     """
 
     items: tuple[ItemSpec, ...]
     groups: tuple[str, ...]
     free_mean: tuple[bool, ...]
     free_sd: tuple[bool, ...]
+    design: Design | None = None
     offsets: IntArray = field(init=False, repr=False)
     column_offsets: IntArray = field(init=False, repr=False)
 
@@ -262,12 +267,7 @@ def _restriction(layout: Layout) -> Restriction:
                     entries.append((place, common(f"RSM{item.n_categories}.threshold{k}"), 1.0))
             continue
         entries.extend((place, free(f"{item.id}.{name}"), 1.0) for place, name in places)
-    for g, group in enumerate(layout.groups):
-        place = int(layout.offsets[-1]) + 2 * g
-        if layout.free_mean[g]:
-            entries.append((place, free(f"{group}.mean"), 1.0))
-        if layout.free_sd[g]:
-            entries.append((place + 1, free(f"{group}.log_sd"), 1.0))
+    entries.extend(_of_population(layout, free))
 
     rows = np.array([entry[0] for entry in entries], dtype=np.int64)
     columns = np.array([entry[1] for entry in entries], dtype=np.int64)
@@ -276,6 +276,30 @@ def _restriction(layout: Layout) -> Restriction:
     plain = len(set(columns.tolist())) == len(columns) and bool(np.all(values == 1.0))
     selection = rows[np.argsort(columns)] if plain else None
     return Restriction(constant, matrix, tuple(names), selection)
+
+
+def _of_population(layout: Layout, free: Callable[[str], int]) -> Iterator[tuple[int, int, float]]:
+    """Entries (natural, free, value) of the restriction for the means and log sds of the groups."""
+    means = (int(layout.offsets[-1]) + 2 * np.arange(len(layout.groups))).tolist()
+    if layout.design is None:
+        for place, group, mean, sd in zip(
+            means, layout.groups, layout.free_mean, layout.free_sd, strict=True
+        ):
+            if mean:
+                yield place, free(f"{group}.mean"), 1.0
+            if sd:
+                yield place + 1, free(f"{group}.log_sd"), 1.0
+        return
+    columns = [("population.mean", np.ones(len(means)))] if layout.free_mean[0] else []
+    names = [f"regression.{name}" for name in layout.design.names]
+    for name, values in [*columns, *zip(names, layout.design.values.T, strict=True)]:
+        index = free(name)
+        for place, value in zip(means, values.tolist(), strict=True):
+            yield place, index, value
+    if layout.free_sd[0]:
+        index = free("residual.log_sd")
+        for place in means:
+            yield place + 1, index, 1.0
 
 
 def check_model(item: str, model: str, n_categories: int) -> None:

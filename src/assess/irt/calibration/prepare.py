@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,11 @@ from assess.irt.calibration.blocks import Sample
 from assess.irt.calibration.intake import Intake, Recoding
 from assess.irt.calibration.layout import UNIT_SLOPE, ItemSpec, Layout, check_model, to_natural
 from assess.irt.calibration.options import CalibrationOptions
+from assess.irt.calibration.regression import Design, combinations
 from assess.irt.models import ItemParameters
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -54,6 +58,7 @@ def prepare(
     model: str | Mapping[str, str],
     *,
     groups: ArrayLike | None,
+    covariates: pd.DataFrame | None = None,
     anchors: ItemParameters | None,
     weights: ArrayLike | None,
     options: CalibrationOptions,
@@ -120,8 +125,17 @@ def prepare(
             stacklevel=3,
         )
     recoding = Recoding(np.array(kept, dtype=np.int64), onto)
-    layout = _layout(specs, labels, options, anchored=bool(fixed))
     categories = recoding(intake.codes)
+    design = None
+    if covariates is not None:
+        if groups is not None:
+            raise CalibrationError("give groups or covariates; a group is a covariate of 0 and 1")
+        # who answered nothing moves nothing, the centre of the covariates included
+        answered = (categories >= 0).any(axis=1).astype(np.float64)
+        answered = answered if weight is None else answered * weight
+        design, group = combinations(covariates, answered)
+        labels = [f"combination {g + 1}" for g in range(len(design.values))]
+    layout = _layout(specs, labels, options, design, anchored=bool(fixed))
     responses = counts[kept].sum(axis=1) if weight is None else weight @ (categories >= 0)
     sample = Sample(categories, group, weight)
     rows = None
@@ -142,7 +156,12 @@ def prepare(
 
 
 def _layout(
-    specs: Sequence[ItemSpec], labels: Sequence[str], options: CalibrationOptions, *, anchored: bool
+    specs: Sequence[ItemSpec],
+    labels: Sequence[str],
+    options: CalibrationOptions,
+    design: Design | None,
+    *,
+    anchored: bool,
 ) -> Layout:
     unit = any(spec.model in UNIT_SLOPE for spec in specs)
     free_mean = options.population == "free" or (anchored and options.population == "auto")
@@ -151,8 +170,9 @@ def _layout(
         raise CalibrationError("a free population needs anchors, or items with slope 1 for its variance")
     if options.population == "free" and not anchored:
         free_mean = False
-    others = len(labels) - 1
-    return Layout(tuple(specs), tuple(labels), (free_mean, *(True,) * others), (free_sd, *(True,) * others))
+    means = (free_mean, *(True,) * (len(labels) - 1))
+    sds = (free_sd, *(True if design is None else free_sd,) * (len(labels) - 1))
+    return Layout(tuple(specs), tuple(labels), means, sds, design)
 
 
 def _models(items: Sequence[str], model: str | Mapping[str, str]) -> dict[str, str]:

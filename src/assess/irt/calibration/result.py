@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assess.errors import CalibrationError
+from assess.irt.calibration.regression import Regression
 from assess.irt.models import ItemParameters
 
 if TYPE_CHECKING:
@@ -98,6 +99,9 @@ class Calibration:
         absolute derivative, condition number of the information matrix (nan
         where no standard errors were computed).
     population : Population
+        With covariates the population over all persons.
+    regression : Regression or None
+        How the mean of theta depends on the covariates, where some were given.
     vcov_names, vcov_matrix
         Covariance of the reported free parameters, as ``item.parameter``.
     unbounded : tuple of str
@@ -127,6 +131,7 @@ class Calibration:
     notes: tuple[str, ...]
     collapsed: Mapping[str, tuple[int, ...]]
     provenance: Mapping[str, Any] = field(repr=False)
+    regression: Regression | None = None
 
     @property
     def n_items(self) -> int:
@@ -196,11 +201,19 @@ class Calibration:
             "",
             "population",
             self.population.to_frame().round(4).to_string(),
+            *self._regression_lines(),
             "",
             self.to_frame().round(4).to_string(),
         ]
         lines += ["", *(f"note: {note}" for note in self.notes)] if self.notes else []
         return "\n".join(lines)
+
+    def _regression_lines(self) -> list[str]:
+        if self.regression is None:
+            return []
+        found = self.regression
+        said = f"residual sd {found.residual_sd:.4f}, {found.explained:.1%} of the variance explained"
+        return ["", "regression of theta on covariates", found.to_frame().round(4).to_string(), said]
 
     def _repr_html_(self) -> str:
         """For notebooks."""
@@ -209,7 +222,9 @@ class Calibration:
         fit = f"log L = {self.log_likelihood:.3f}, AIC = {self.aic:.1f}, BIC = {self.bic:.1f}"
         return (
             f"<p><strong>{head}</strong><br>{fit}</p>{self.to_frame().round(3).to_html()}"
-            f"{self.population.to_frame().round(3).to_html()}" + (f"<ul>{notes}</ul>" if notes else "")
+            f"{self.population.to_frame().round(3).to_html()}"
+            + ("" if self.regression is None else self.regression.to_frame().round(3).to_html())
+            + (f"<ul>{notes}</ul>" if notes else "")
         )
 
     # --- JSON -----------------------------------------------------------------
@@ -223,6 +238,9 @@ class Calibration:
             "items": self.parameters.to_records(),
             "standard_errors": {item: dict(errors) for item, errors in self.errors.items()},
             "population": {name: list(getattr(self.population, name)) for name in Population.__slots__},
+            "regression": None
+            if self.regression is None
+            else {name: getattr(self.regression, name) for name in Regression.__slots__},
             "vcov": {"names": list(self.vcov_names), "matrix": matrix},
             "unbounded": list(self.unbounded),
             "notes": list(self.notes),
@@ -251,6 +269,7 @@ class Calibration:
                     for name in ("means", "sds", "se_means", "se_sds")
                 ),
             ),
+            regression=_regression(record.get("regression")),
             vcov_names=tuple(record["vcov"]["names"]),
             vcov_matrix=None if matrix is None else np.array(matrix, dtype=np.float64),
             unbounded=tuple(record["unbounded"]),
@@ -275,6 +294,17 @@ _WHOLES = ("n_parameters", "n_persons", "n_iterations")
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
+
+
+def _regression(record: Mapping[str, Any] | None) -> Regression | None:
+    if record is None:
+        return None
+    return Regression(
+        tuple(record["names"]),
+        tuple(_number(x) for x in record["coefficients"]),
+        tuple(_number(x) for x in record["errors"]),
+        *(_number(record[name]) for name in ("residual_sd", "se_residual_sd", "explained")),
+    )
 
 
 def _with_nan(values: Mapping[str, float | None]) -> dict[str, float]:
