@@ -131,8 +131,8 @@ def prepare(
         if groups is not None:
             raise CalibrationError("give groups or covariates; a group is a covariate of 0 and 1")
         # who answered nothing moves nothing, the centre of the covariates included
-        answered = (categories >= 0).any(axis=1).astype(np.float64)
-        answered = answered if weight is None else answered * weight
+        persons = np.ones(len(categories)) if weight is None else weight
+        answered = np.where((categories >= 0).any(axis=1), persons, 0.0)
         design, group = combinations(covariates, answered)
         labels = [f"combination {g + 1}" for g in range(len(design.values))]
     layout = _layout(specs, labels, options, design, anchored=bool(fixed))
