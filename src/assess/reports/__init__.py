@@ -1,0 +1,1 @@
+"""Figures and texts about a calibration, made from DataFrames and parameters."""
