@@ -1,6 +1,6 @@
 """Calibration speed and accuracy: our engine and its peers on the same data, in one run.
 
-    python benchmarks/calibration.py [--cases 2pl-1000 ...] [--repeat 5] [--errors] [--million]
+    python benchmarks/calibration.py [--cases 2pl-1000 ...] [--repeat 3] [--errors] [--million]
 
 Peers are used where they are installed: R's mirt through `Rscript`, Python mirt
 (`mirt`), theta-irt (`theta`) and girth; docs/performance.md says how to get them
@@ -40,6 +40,9 @@ C_PRIOR = Beta(5.0, 17.0)
 NODES = 61
 SLOW_PEERS_UP_TO = 2_000_000  # responses; girth takes minutes beyond
 PEERS_UP_TO = 10_000_000  # and everybody else
+PRODUCTS_COUNT_FROM = (
+    100_000  # persons; before that the products of the responses are not what takes the time
+)
 ONCE_FROM = 20.0  # seconds; who is slower than this is timed once, and not warmed up
 
 
@@ -333,7 +336,7 @@ def lines(case: Case, repeat: int, seed: int, *, errors: bool) -> Iterator[str]:
             f"    {name:26s} {1e3 * one.seconds:11.1f} ms {wall:8.1f} x   processor "
             f"{1e3 * one.processor:11.1f} ms {processor:8.1f} x   gap {best - values[name]:.2g}"
         )
-    if case.model == "2PL" and not case.missing:
+    if case.model == "2PL" and not case.missing and case.n_persons >= PRODUCTS_COUNT_FROM:
         yield floor(case, categories, own.seconds)
 
 
@@ -389,7 +392,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = [case.name for case in CASES]
     parser.add_argument("--cases", nargs="*", default=names, choices=names)
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--seed", type=int, default=20_260)
     parser.add_argument("--errors", action="store_true", help="also with standard errors")
     parser.add_argument("--million", action="store_true", help="a million persons from Parquet as well")
