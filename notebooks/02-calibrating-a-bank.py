@@ -119,12 +119,13 @@ print(f"true b within the 95 % interval: {within:.0%} of {len(sound)} items")
 
 # %%
 fit = irt.item_fit(slopes, responses)
-ordered = fit["p"].sort_values()
-holm = (ordered * np.arange(len(ordered), 0, -1)).cummax().clip(upper=1.0)
-fit["p_holm"] = holm
-flagged = fit[fit["p_holm"] < 0.01]
+behind = figures.fit_plot_data(fit, level=0.01).set_index("item")
+flagged = behind[behind["flagged"]]
 print("flagged under 2PL and GPCM:", ", ".join(flagged.index) or "none")
-fit.sort_values("p").head(4).round(4)
+behind.head(4).round(4)
+
+# %%
+figures.fit_plot(fit, level=0.01)
 
 # %%
 rasch_fit = irt.item_fit(rasch, responses)

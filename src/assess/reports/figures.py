@@ -21,6 +21,14 @@ from assess.classical import Distractors
 from assess.errors import InvalidRequest
 from assess.irt.parameters import ItemParameters, ParameterSet
 from assess.irt.scoring import Source, resolved
+from assess.reports.comparisons import (
+    anchor_plot,
+    anchor_plot_data,
+    dif_plot,
+    dif_plot_data,
+    fit_plot,
+    fit_plot_data,
+)
 from assess.reports.figure_data import (
     STATUSES,
     distractor_curves_data,
@@ -49,8 +57,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "anchor_plot",
+    "anchor_plot_data",
+    "dif_plot",
+    "dif_plot_data",
     "distractor_curves",
     "distractor_curves_data",
+    "fit_plot",
+    "fit_plot_data",
     "information_curve",
     "information_data",
     "item_curves",
