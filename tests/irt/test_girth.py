@@ -73,7 +73,7 @@ def test_models_that_girth_cannot_do_are_refused(model: str) -> None:
 
 def test_what_girth_would_ignore_is_refused() -> None:
     responses = simulated()
-    with pytest.raises(CalibrationError, match="no groups, anchors, priors or weights"):
+    with pytest.raises(CalibrationError, match="no groups, covariates, anchors, priors or weights"):
         calibrate(responses, "2PL", engine="girth", priors={"a": LogNormal(0.0, 0.5)})
     models = dict.fromkeys(responses.item_ids, "2PL") | {"item1": "1PL"}
     with pytest.raises(CalibrationError, match="one model for all items"):

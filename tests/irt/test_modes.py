@@ -13,6 +13,12 @@ from tests.irt.examples import parameter_sets
 FINE = np.linspace(-12.0, 12.0, 8001)
 
 
+def test_of_two_almost_equal_roots_warm_takes_the_higher():
+    # By a quadrature of 800,001 points the roots -1.9499 and -0.4250 differ by 1.63e-4 in height.
+    items = ItemParameters(["i0"], "PCM", [2.6875], [[-2.375, 0.0, 3.0]])
+    assert warm(np.array([[1]], dtype=np.int8), items)[0] == pytest.approx(-0.4250, abs=1e-4)
+
+
 def drawn_categories(data, items):
     return np.array([[data.draw(st.integers(-1, k - 1)) for k in items.n_categories.tolist()]], dtype=np.int8)
 

@@ -90,11 +90,15 @@ def warm(categories: Categories, parameters: ItemParameters) -> FloatArray:
     total_information = _sum_over_items(given, curvature)
     total_bias = _sum_over_items(given, bias)
     value = tabulated(categories, first) + _half_ratio(total_bias, total_information)
+    # Two roots can be almost equally high: cells are integrated by the cubic through four points of the grid.
+    rise = 0.5 * _STEP * (value[:, 1:] + value[:, :-1])
+    rise[:, 1:-1] -= _STEP / 24.0 * (value[:, 3:] - value[:, 2:-1] - value[:, 1:-2] + value[:, :-3])
     climb = np.zeros_like(value)
-    np.cumsum(0.5 * _STEP * (value[:, 1:] + value[:, :-1]), axis=1, out=climb[:, 1:])
+    np.cumsum(rise, axis=1, out=climb[:, 1:])
 
     falls = (value[:, :-1] > 0.0) & (value[:, 1:] <= 0.0)
-    height = np.where(falls, np.maximum(climb[:, :-1], climb[:, 1:]), -np.inf)
+    fall = np.where(falls, value[:, :-1] - value[:, 1:], 1.0)
+    height = np.where(falls, climb[:, :-1] + 0.5 * _STEP * value[:, :-1] ** 2 / fall, -np.inf)
     cell = height.argmax(axis=1)
     rows = np.arange(len(categories))
     top = height[rows, cell]
