@@ -128,7 +128,8 @@ _ADDRESSES = [
     "anaconda" + ".org",
     "/opt/" + "wheels",
 ]
-_PLACES = ["../" + "shared", "/work/" + "main", "/work/" + "shared", "/root/" + "."]
+# A folder beside the checkout, and the checkout itself: neither is there for anybody else.
+_PLACES = ["../" + "shared", str(ROOT)]
 
 
 def _texts() -> Iterator[Path]:
