@@ -82,7 +82,6 @@ def test_pure_rooms_make_no_generator_out_of_nothing() -> None:
     assert offenders == [], "take `rng`, or a seed that the caller chose"
 
 
-@pytest.mark.skipif("irt" not in ROOMS, reason="no room irt")
 def test_importing_measurement_loads_numpy_and_nothing_heavier() -> None:
     heavy = {"pandas", "scipy", "girth", "yaml", "rich", "pyarrow", "matplotlib"}
     script = f"import sys, assess.irt; print(*sorted({heavy} & set(sys.modules)))"

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from assess.delivery.store.migrating import upgrade
 from assess.delivery.store.rows import Committed, Writes
+from assess.delivery.store.snapshots import SnapshotReads
 from assess.delivery.store.writing import apply
 from assess.errors import StaleSession, StorageUnavailable
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 # Any fixed number: processes that start together migrate one after the other.
 _MIGRATION_LOCK = 7_305_190_236_114_007
 _CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the other one went first
 
 
-class PostgresStore:
+class PostgresStore(SnapshotReads):
     """A store in PostgreSQL."""
 
     def __init__(self, url: str, *, threads: int = 8) -> None:
@@ -37,7 +33,7 @@ class PostgresStore:
             isolation_level="REPEATABLE READ",
             connect_args={"options": "-c synchronous_commit=on"},
         )
-        self._reading = self._engine.execution_options(postgresql_readonly=True)
+        self._readers = self._engine.execution_options(postgresql_readonly=True)
         # A write waits for locks that others hold; a snapshot from before would make each wait a conflict.
         self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
@@ -49,20 +45,6 @@ class PostgresStore:
             finally:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
                 connection.commit()
-
-    async def read(
-        self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run one of `store.reading`'s functions on a consistent snapshot."""
-
-        def run() -> T:
-            try:
-                with self._reading.connect() as connection:
-                    return query(connection, *args, **kwargs)
-            except SQLAlchemyError as fault:
-                raise StorageUnavailable(f"the database did not answer ({fault})") from fault
-
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then.

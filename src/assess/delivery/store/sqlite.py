@@ -13,27 +13,24 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, Concatenate, ParamSpec, TypeVar
+from typing import IO, Any
 
 from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from assess.delivery.store.migrating import upgrade
 from assess.delivery.store.rows import Committed, Writes
+from assess.delivery.store.snapshots import SnapshotReads
 from assess.delivery.store.writing import apply
 from assess.errors import AssessError, StorageUnavailable, StoreLocked
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _LARGEST_GROUP = 128
 _Job = tuple[Writes, "Future[Committed]"]
 
 
-class SqliteStore:
+class SqliteStore(SnapshotReads):
     """A store in one SQLite file, written by this process alone.
 
     Raises
@@ -59,20 +56,6 @@ class SqliteStore:
         self._writer = threading.Thread(target=self._write, name="store-write", daemon=True)
         self._writer.start()
         self._closed = False
-
-    async def read(
-        self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run one of `store.reading`'s functions on a consistent snapshot."""
-
-        def run() -> T:
-            try:
-                with self._readers.connect() as connection:
-                    return query(connection, *args, **kwargs)
-            except SQLAlchemyError as fault:
-                raise StorageUnavailable(f"the database did not answer ({fault})") from fault
-
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then.
