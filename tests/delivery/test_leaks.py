@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -42,6 +43,24 @@ def secret_numbers(document: dict[str, Any]) -> set[str]:
     return {repr(abs(v))[:8] for v in values if isinstance(v, float) and len(repr(abs(v))) > 6}
 
 
+def secrets_in(text: str, more: set[str]) -> set[str]:
+    """What of a release stands in the text: its words as words, its marks and the digits in `more` anywhere.
+
+    A random id is made of small letters and digits and spells "seed" once in some tens of thousands, so a
+    short word counts where no letter or digit touches it, as in every name of a field.
+    """
+    words = set(re.findall(r"(?<![^\W_])(?:judged|proficient|slopes?|thetas?|seeds?)(?![^\W_])", text))
+    return words | {secret for secret in (MARK, SECRET_TEXT, *more) if secret in text}
+
+
+@pytest.mark.parametrize(
+    "said", ['{"seed": 1}', "start_seed=4", "theta: 0.3", "the slopes", "just_proficient"]
+)
+def test_a_secret_word_is_found_in_a_name_and_not_in_a_random_id(said: str) -> None:
+    assert secrets_in(said, set())
+    assert not secrets_in("req_nqt23hlnseeduazx4fck ses_thetaq7slopea", set())
+
+
 class Eavesdropper:
     """Everything that came over the wire, with what a learner may have seen at that moment."""
 
@@ -59,19 +78,8 @@ class Eavesdropper:
         return answer
 
     def check(self, text: str) -> None:
-        for secret in (
-            MARK,
-            SECRET_TEXT,
-            "7319375",
-            "judged",
-            "just_proficient",
-            '"key"',
-            "slope",
-            "theta",
-            "seed",
-            *self.numbers,
-        ):
-            assert secret not in text, f"{secret!r} in {text[:400]}"
+        found = secrets_in(text, {'"key"', "7319375", *self.numbers})
+        assert not found, f"{found} in {text[:400]}"
         seen = {reference for reference in self.documents["items"] if f"STEM-OF-{reference}-END" in text}
         now = {reference for reference in seen if reference not in self.offered}
         # One item more may come with each reply: the one that is offered by it.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests import synthetic
-from tests.delivery.test_leaks import SECRET_TEXT, poisoned, secret_numbers
+from tests.delivery.test_leaks import SECRET_TEXT, poisoned, secret_numbers, secrets_in
 from tests.delivery.world import MARK, World
 
 LANGUAGES = ("en", "fr", "ar")
@@ -21,7 +21,8 @@ class Browser:
     def __init__(self, world: World, document: dict[str, Any]) -> None:
         self.client = world.client
         self.references = list(document["items"])
-        self.secrets = {MARK, SECRET_TEXT, "just_proficient", "judged", "theta", *secret_numbers(document)}
+        self.allowed_marks: set[str] = set()
+        self.numbers = secret_numbers(document)
         self.offered: list[str] = []
         self.pages = 0
 
@@ -35,7 +36,7 @@ class Browser:
         for reply in (*answer.history, answer):
             self.pages += 1
             said = html.unescape(reply.text) + str(dict(reply.headers))
-            found = {secret for secret in self.secrets if secret in said}
+            found = secrets_in(said, self.numbers) - self.allowed_marks
             assert not found, f"{found} in {reply.request.method} {reply.url}"
             shown = [r for r in self.references if f"STEM-OF-{r}-END" in said and r not in self.offered]
             # Only the item that an answer leads to, or the first, is new; and never two at a time.
@@ -124,7 +125,7 @@ def test_no_page_on_the_way_through_a_session_holds_a_secret(
     confirm = browser.get(f"{session}/submit")
     if 'method="post"' in confirm.text:
         if form.get("feedback") == "rationales":
-            browser.secrets -= {MARK, SECRET_TEXT}
+            browser.allowed_marks = {MARK, SECRET_TEXT}
         browser.post(f"{session}/submit", fields_of(confirm.text))
     for language in LANGUAGES:
         ended = browser.get(f"{session}/result?late=1&lang={language}")
