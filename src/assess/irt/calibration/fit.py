@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
 from assess.errors import CalibrationError
-from assess.irt.calibration.blocks import Block, IndicatorBlock, Sample, build_blocks
+from assess.irt.calibration.blocks import Block, Sample, ScoreBlock, build_blocks
 from assess.irt.calibration.information import cross_products, missing_information
 from assess.irt.calibration.intake import Stream
 from assess.irt.calibration.layout import UNIT_SLOPE, Layout
@@ -18,7 +18,9 @@ from assess.irt.calibration.likelihood import Likelihood
 from assess.irt.calibration.optimiser import Metric, Objective, Optimum, Point, maximise, positive
 from assess.irt.calibration.options import CalibrationOptions, Priors
 from assess.irt.calibration.priors import LogPrior
+from assess.irt.calibration.spread import first_order_information
 from assess.irt.calibration.starts import starting_values
+from assess.irt.calibration.state import MOST_SPREADS
 from assess.irt.calibration.workers import Workers
 from assess.progress import Progress
 
@@ -33,6 +35,7 @@ ROUGHLY = 1e-2
 LARGE_DECREMENT = 1e-5
 EXACT_UP_TO = 5e8
 PERSONS_PER_PARAMETER = 8
+FIRST_ORDER_CALLS = 6
 ROUNDS = 4
 FINEST = 0.05
 STEEPEST = 15.0
@@ -194,7 +197,7 @@ def _maximise(
 def single_precision(objective: Objective) -> bool:
     """Whether some block prefers single precision."""
     return any(
-        isinstance(block, IndicatorBlock) and block.precision is np.float32
+        not isinstance(block, ScoreBlock) and block.precision is np.float32
         for block in objective.likelihood.blocks
     )
 
@@ -206,25 +209,36 @@ def tolerance(objective: Objective, options: CalibrationOptions, n_persons: int)
 
 
 def _newton_matrix(objective: Objective, small: Likelihood | None) -> Callable[[Point], FloatArray]:
-    """Minus the Hessian for Newton steps: on a subsample if there is one, crossed where exact is dear."""
+    """Minus the Hessian for Newton steps: exact where that is cheap, else to first order.
+
+    On a subsample if there is one. Should the first-order matrix not lead on, as
+    its posteriors are too wide or its patterns of missing too odd, the third
+    call sums the cross-products of the persons' scores.
+    """
     likelihood = small or objective.likelihood
+    coded = sum(block.n_persons for block in likelihood.blocks if not isinstance(block, ScoreBlock))
     persons = sum(block.n_persons for block in likelihood.blocks)
     n_free = objective.restriction.n_free
-    work = persons * likelihood.theta.size * float(n_free) ** 2
-    indicators = all(isinstance(block, IndicatorBlock) for block in likelihood.blocks)
-    crossed = indicators and work > EXACT_UP_TO and persons > PERSONS_PER_PARAMETER * n_free
+    dear = coded * likelihood.theta.size * float(n_free) ** 2 > EXACT_UP_TO
+    first_order = dear and coded == persons and len(list(objective.likelihood.blocks)) < MOST_SPREADS
+    crossed = dear and coded == persons > PERSONS_PER_PARAMETER * n_free
     weight = sum(
         block.n_persons if block.weights is None else float(block.weights.sum())
         for block in likelihood.blocks
     )
+    n_calls = 0
 
     def matrix(point: Point) -> FloatArray:
-        state = point.expectation.state
-        scale = float(point.expectation.group_mass.sum()) / weight
-        if crossed:
+        nonlocal n_calls
+        n_calls += 1
+        expectation, state = point.expectation, point.expectation.state
+        scale = float(expectation.group_mass.sum()) / weight
+        if first_order and n_calls <= FIRST_ORDER_CALLS:
+            information = first_order_information(objective.likelihood, expectation)
+        elif crossed:
             information = cross_products(likelihood, state) * scale
         else:
-            complete = point.expectation.complete_information(observed=True)
+            complete = expectation.complete_information(observed=True)
             information = complete - missing_information(likelihood, state) * scale
         pulled = objective.restriction.pull_matrix(information)
         return pulled - objective.prior_curvature(point) if objective.prior else pulled

@@ -25,9 +25,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from assess.irt.calibration.blocks import Block, IndicatorBlock, ScoreBlock
+from assess.irt.calibration.blocks import Block, CodedBlock, ScoreBlock
+from assess.irt.calibration.chunks import coded_posterior
 from assess.irt.calibration.layout import Layout
-from assess.irt.calibration.likelihood import Likelihood, indicator_posterior
+from assess.irt.calibration.likelihood import Likelihood
 from assess.irt.calibration.scores import ScoreTable, score_table
 from assess.irt.calibration.state import Expectation, State
 
@@ -36,6 +37,7 @@ IntArray = NDArray[np.int64]
 
 CHUNK = 256
 NEGLIGIBLE = 1e-9
+PROJECTED_PERSONS = 4_000
 
 
 def observed_information(likelihood: Likelihood, expectation: Expectation) -> FloatArray:
@@ -84,10 +86,10 @@ def _add_missing(matrix: FloatArray, likelihood: Likelihood, state: State, block
 
 
 def cross_products(likelihood: Likelihood, state: State) -> FloatArray:
-    """Sum over persons of the outer product of their scores; indicator blocks only."""
+    """Sum over persons of the outer product of their scores; coded blocks only."""
     matrix = np.zeros((state.layout.n_natural, state.layout.n_natural))
     for block in likelihood.blocks:
-        assert isinstance(block, IndicatorBlock)
+        assert not isinstance(block, ScoreBlock)
         lookup = _MeanScores(_ScoreRows(state, block))
         place = lookup.table.natural
         total = np.zeros((place.size, place.size))
@@ -99,6 +101,39 @@ def cross_products(likelihood: Likelihood, state: State) -> FloatArray:
             total += part
         matrix[np.ix_(place, place)] += total
     return matrix
+
+
+def projected_products(likelihood: Likelihood, state: State, directions: FloatArray) -> FloatArray:
+    """Cross-products of the scores along some directions (n_natural, k), as (k, k).
+
+    From evenly spread persons of the coded blocks, scaled up to all of them.
+    """
+    total = np.zeros((directions.shape[1], directions.shape[1]))
+    tasks = []
+    for block in likelihood.blocks:
+        assert not isinstance(block, ScoreBlock)
+        step = max(1, block.n_persons // PROJECTED_PERSONS)
+        lookup = _MeanScores(_ScoreRows(state, block))
+        along = directions[lookup.table.natural].astype(lookup.flat.dtype)
+        for start in range(0, block.n_persons, step * 2 * CHUNK):
+            rows = slice(start, min(start + step * 2 * CHUNK, block.n_persons), step)
+            tasks.append(partial(_projected_chunk, state, block, lookup, rows, along))
+    for part, weight in likelihood.workers.run(tasks):
+        total += part * weight
+    return total
+
+
+def _projected_chunk(
+    state: State, block: CodedBlock, lookup: _MeanScores, rows: slice, along: NDArray[np.floating]
+) -> tuple[FloatArray, float]:
+    """Cross-products of some persons along directions, and how many persons each of them stands for."""
+    scores = lookup(block.responses[rows], coded_posterior(state, block, rows)) @ along
+    scores = scores.astype(np.float64)
+    everybody = slice(rows.start, rows.stop)
+    if block.weights is None:
+        return scores.T @ scores, (rows.stop - rows.start) / scores.shape[0]
+    weights = block.weights[rows]
+    return (scores * weights[:, None]).T @ scores, float(block.weights[everybody].sum() / max(weights.sum(), 1e-300))
 
 
 def person_scores(likelihood: Likelihood, state: State) -> tuple[IntArray, FloatArray]:
@@ -118,7 +153,7 @@ def person_scores(likelihood: Likelihood, state: State) -> tuple[IntArray, Float
             table = _ScoreRows(state, block)
             for start in range(0, block.n_persons, CHUNK * 4):
                 chunk = slice(start, start + CHUNK * 4)
-                posterior = indicator_posterior(state, block, chunk)
+                posterior = coded_posterior(state, block, chunk)
                 out[chunk][:, table.natural] = table.mean_scores(block.responses[chunk], posterior)
         rows.append(block.rows)
         scores.append(out)
@@ -217,7 +252,7 @@ class _ScoreRows:
         columns = np.concatenate(spans)
         self.first = np.concatenate([[0], np.cumsum([span.size for span in spans])])[:-1].astype(np.int64)
         self.missing_row = columns.size
-        dtype = block.precision if isinstance(block, IndicatorBlock) else np.float64
+        dtype = np.float64 if isinstance(block, ScoreBlock) else block.precision
         # (Q, rows, p): one contiguous table per node
         rows = np.concatenate([table[columns], np.zeros((1, self.width, state.theta.size))])
         self.rows = np.ascontiguousarray(np.moveaxis(rows, 2, 0)).astype(dtype)
@@ -244,8 +279,8 @@ class _ScoreRows:
         return out
 
 
-def _indicator_chunk(state: State, block: IndicatorBlock, table: _ScoreRows, rows: slice) -> FloatArray:
-    posterior = indicator_posterior(state, block, rows)
+def _indicator_chunk(state: State, block: CodedBlock, table: _ScoreRows, rows: slice) -> FloatArray:
+    posterior = coded_posterior(state, block, rows)
     codes = table.codes(block.responses[rows])
     n = codes.shape[0]
     dtype = table.rows.dtype
@@ -265,10 +300,10 @@ def _indicator_chunk(state: State, block: IndicatorBlock, table: _ScoreRows, row
 
 
 def _scores_chunk(
-    state: State, block: IndicatorBlock, lookup: _MeanScores, rows: slice
+    state: State, block: CodedBlock, lookup: _MeanScores, rows: slice
 ) -> NDArray[np.floating]:
     """Cross-products of the scores of some persons."""
-    scores = lookup(block.responses[rows], indicator_posterior(state, block, rows))
+    scores = lookup(block.responses[rows], coded_posterior(state, block, rows))
     if block.weights is not None:
         scores = scores * np.sqrt(block.weights[rows])[:, None].astype(scores.dtype)
     return scores.T @ scores

@@ -13,6 +13,10 @@ from assess.irt.calibration.layout import Batch, Layout
 from assess.irt.calibration.population import NodeWeights
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# blocks whose spread is kept; beyond that (chunks larger than memory) the matrix comes from a subsample
+MOST_SPREADS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +78,24 @@ class State:
 
 
 @dataclass(frozen=True, eq=False)
+class Spread:
+    """Posterior variance in one block.
+
+    Parameters
+    ----------
+    share : array (J_b, Q) or None
+        Share of the persons at a node who answered each item; None where all did.
+    spread : array (Q,)
+        Persons at the nodes, each weighted by the variance of the posterior.
+    """
+
+    group: int
+    items: IntArray
+    share: FloatArray | None
+    spread: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class Expectation:
     """What one pass over the data gives at one parameter point.
 
@@ -87,6 +109,8 @@ class Expectation:
     item_mass : array (J, Q)
         Expected number of persons at each node who answered each item.
     group_mass : array (G, Q)
+    spreads : tuple of Spread
+        Of the coded blocks, for Newton steps.
     """
 
     state: State
@@ -95,6 +119,7 @@ class Expectation:
     counts: FloatArray
     item_mass: FloatArray
     group_mass: FloatArray
+    spreads: tuple[Spread, ...]
 
     def complete_information(self, *, observed: bool = False) -> FloatArray:
         """Complete-data information of the natural parameters, block-diagonal.
