@@ -95,7 +95,7 @@ class IndicatorBlock:
         """Indicators (n, M_b) of some persons."""
         if self.indicators is not None:
             return self.indicators[chosen]
-        return _indicators(self.responses[chosen], self.column_item, self.column_category, self.precision)
+        return indicators(self.responses[chosen], self.column_item, self.column_category, self.precision)
 
     def codes(self) -> CodeArray:
         """Category numbers (n, J_b), -1 where missing."""
@@ -108,7 +108,8 @@ class MaskedBlock:
 
     `answered` and `categories` (n, J_b) are ones and categories where an item
     was answered, zero elsewhere; both None when they would be too large to
-    keep, and then made anew chunk by chunk.
+    keep, and then made anew chunk by chunk. `by_column` has the position of the
+    item and the category of every column.
     """
 
     group: int
@@ -117,6 +118,7 @@ class MaskedBlock:
     responses: CodeArray
     counts: FloatArray
     columns: IntArray
+    by_column: tuple[IntArray, IntArray]
     weights: FloatArray | None
     precision: type[np.float32] | type[np.float64]
     answered: NDArray[np.floating] | None
@@ -181,9 +183,10 @@ def column_counts(mask: NDArray[np.bool_]) -> IntArray:
     return np.asarray(np.add.reduce(parts, axis=0, dtype=np.int64) + rest)
 
 
-def _indicators(
+def indicators(
     codes: CodeArray, column_item: IntArray, column_category: IntArray, precision: type[np.floating]
 ) -> NDArray[np.floating]:
+    """Ones (n, M) where a person chose the category of a column, zeros elsewhere."""
     return np.asarray(codes[:, column_item] == column_category.astype(np.int8), dtype=precision)
 
 
@@ -311,7 +314,10 @@ def _masked_block(
     answered = categories = None
     if 2 * codes.size * np.dtype(precision).itemsize <= INDICATOR_BYTES:
         answered, categories = (codes >= 0).astype(precision), np.maximum(codes, 0).astype(precision)
-    return MaskedBlock(g, rows, items, codes, counts, columns, weights, precision, answered, categories)
+    by_column = (position, category)
+    return MaskedBlock(
+        g, rows, items, codes, counts, columns, by_column, weights, precision, answered, categories
+    )
 
 
 def _indicator_block(
@@ -329,9 +335,9 @@ def _indicator_block(
     kept = category > 0 if complete else np.ones(category.size, dtype=bool)
     weights = None if sample.weights is None else sample.weights[rows]
     size = rows.size * int(kept.sum()) * np.dtype(precision).itemsize
-    indicators = None
+    coded = None
     if size <= INDICATOR_BYTES:
-        indicators = _indicators(codes, position[kept], category[kept], precision)
+        coded = indicators(codes, position[kept], category[kept], precision)
     return IndicatorBlock(
         g,
         rows,
@@ -344,5 +350,5 @@ def _indicator_block(
         weights,
         complete,
         precision,
-        indicators,
+        coded,
     )
