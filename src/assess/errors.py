@@ -7,7 +7,10 @@ status and a stable code in one table.
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class AssessError(Exception):
