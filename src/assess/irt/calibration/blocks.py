@@ -288,7 +288,9 @@ def _ordered(sample: Sample, layout: Layout, rows: IntArray, items: IntArray) ->
 
     Their posteriors then share a few nodes when the information matrix is summed.
     """
-    codes = sample.categories[rows] if items.size == layout.n_items else sample.categories[np.ix_(rows, items)]
+    codes = (
+        sample.categories[rows] if items.size == layout.n_items else sample.categories[np.ix_(rows, items)]
+    )
     share = (1.0 / (np.diff(layout.column_offsets)[items] - 1)).astype(np.float32)
     score = np.empty(rows.size, dtype=np.float32)
     for start in range(0, rows.size, ORDERED_AT_ONCE):

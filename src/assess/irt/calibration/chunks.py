@@ -42,14 +42,14 @@ class Tables:
     base : array (Q,)
         What every person's log-posterior begins with.
     theta : array (Q,)
-    slopes : array (J_b, 2) or None
-        Of a masked block, in two parts.
+    slopes : array (J_b, 2)
+        Of a masked block, in two parts; empty elsewhere.
     """
 
     table: NDArray[np.floating]
     base: NDArray[np.floating]
     theta: FloatArray
-    slopes: NDArray[np.floating] | None
+    slopes: NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +63,15 @@ class ChunkSums:
     mass : array (Q,)
     spread : array (Q,)
         The same, each person counting by the variance of the posterior.
-    slope_scores : array (J_b,) or None
-        Category times posterior mean, of a masked block.
+    slope_scores : array (J_b,)
+        Category times posterior mean, of a masked block; zero elsewhere.
     """
 
     log_likelihood: float
     counts: FloatArray
     mass: FloatArray
     spread: FloatArray
-    slope_scores: FloatArray | None
+    slope_scores: FloatArray
 
 
 def spans(n_persons: int) -> Iterator[slice]:
@@ -84,7 +84,7 @@ def chunk_tables(state: State, block: CodedBlock, precision: type[np.floating]) 
     """The tables of a block at a parameter point."""
     log_p = state.log_p
     base = state.groups[block.group].log_weights.copy()
-    slopes = None
+    slopes: NDArray[np.floating] = np.zeros((0, 2))
     if isinstance(block, MaskedBlock):
         table = log_p[state.layout.column_offsets[block.items]]
         slopes = split_slopes(state, block)
@@ -102,7 +102,7 @@ def chunk_tables(state: State, block: CodedBlock, precision: type[np.floating]) 
 def _log_posterior(
     block: CodedBlock, rows: slice, tables: Tables
 ) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating] | None]:
-    """Unnormalised log-posteriors (Q, n), the coded responses (n, M), and the categories of a masked block."""
+    """Unnormalised log-posteriors (Q, n), coded responses (n, M), and categories of a masked block."""
     precision = tables.table.dtype
     if isinstance(block, MaskedBlock):
         coded, categories = block.parts(rows)
@@ -130,10 +130,9 @@ def _exponentiated(log_posterior: NDArray[np.floating]) -> tuple[NDArray[np.floa
 
 def chunk_sums(block: CodedBlock, chosen: slice, tables: Tables) -> ChunkSums:
     """Log-likelihood and expected counts of the persons of one task."""
-    masked = isinstance(block, MaskedBlock)
     counts = np.zeros(tables.table.shape)
     sums = np.zeros((tables.theta.size, 2))
-    slope_scores = np.zeros(block.items.size) if masked else None
+    slope_scores = np.zeros(block.items.size)
     log_likelihood = 0.0
     moments = np.stack([tables.theta, tables.theta**2]).astype(tables.table.dtype)
     for start in range(chosen.start, chosen.stop, CHUNK):
@@ -152,7 +151,7 @@ def chunk_sums(block: CodedBlock, chosen: slice, tables: Tables) -> ChunkSums:
             mean = mean * weights
         counts += posterior @ coded
         sums += posterior @ np.stack([np.ones_like(variance), variance], axis=1)
-        if slope_scores is not None and categories is not None:
+        if categories is not None:
             slope_scores += mean.astype(categories.dtype) @ categories
     return ChunkSums(log_likelihood, counts.T, sums[:, 0], sums[:, 1], slope_scores)
 
@@ -166,7 +165,7 @@ def added(parts: Sequence[ChunkSums]) -> ChunkSums:
             first.counts + part.counts,
             first.mass + part.mass,
             first.spread + part.spread,
-            None if part.slope_scores is None else first.slope_scores + part.slope_scores,
+            first.slope_scores + part.slope_scores,
         )
     return first
 

@@ -32,7 +32,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from assess.irt.calibration.blocks import Block, CodeArray, CodedBlock, IndicatorBlock, MaskedBlock, ScoreBlock, indicators
+from assess.irt.calibration.blocks import (
+    Block,
+    CodeArray,
+    CodedBlock,
+    IndicatorBlock,
+    MaskedBlock,
+    ScoreBlock,
+    indicators,
+)
 from assess.irt.calibration.chunks import coded_posterior
 from assess.irt.calibration.layout import Layout
 from assess.irt.calibration.likelihood import Likelihood
@@ -221,7 +229,9 @@ def _projected_chunk(
     if block.weights is None:
         return scores.T @ scores, (rows.stop - rows.start) / scores.shape[0]
     weights = block.weights[rows]
-    return (scores * weights[:, None]).T @ scores, float(block.weights[everybody].sum() / max(weights.sum(), 1e-300))
+    return (scores * weights[:, None]).T @ scores, float(
+        block.weights[everybody].sum() / max(weights.sum(), 1e-300)
+    )
 
 
 def person_scores(likelihood: Likelihood, state: State) -> tuple[IntArray, FloatArray]:
@@ -365,9 +375,7 @@ class _ScoreRows:
         return out
 
 
-def _scores_chunk(
-    state: State, block: CodedBlock, lookup: _MeanScores, rows: slice
-) -> NDArray[np.floating]:
+def _scores_chunk(state: State, block: CodedBlock, lookup: _MeanScores, rows: slice) -> NDArray[np.floating]:
     """Cross-products of the scores of some persons."""
     scores = lookup(block.responses[rows], coded_posterior(state, block, rows))
     if block.weights is not None:
