@@ -11,6 +11,7 @@ from scipy.linalg import cho_solve
 
 from assess.errors import CalibrationError
 from assess.irt.calibration.blocks import Block, Sample, ScoreBlock, build_blocks
+from assess.irt.calibration.histogram import Histogram, with_histogram
 from assess.irt.calibration.information import cross_products, missing_information
 from assess.irt.calibration.intake import Stream
 from assess.irt.calibration.layout import UNIT_SLOPE, Layout
@@ -49,6 +50,7 @@ class Fit:
     objective: Objective
     optimum: Optimum
     n_iterations: int
+    histogram: Histogram | None = None
 
     @property
     def eta(self) -> FloatArray:
@@ -136,6 +138,21 @@ def fit(
         objective = Objective(finer, prior)
     assert optimum is not None
     return Fit(objective, _upright(objective, optimum), n_iterations)
+
+
+def fit_histogram(normal: Fit, options: CalibrationOptions, n_persons: int, progress: Progress) -> Fit:
+    """The same items in populations of any shape, from a normal fit on."""
+    enough = tolerance(normal.objective, options, n_persons)
+    metric: Metric | None = None
+
+    def items(objective: Objective, at: FloatArray) -> Optimum | None:
+        nonlocal metric
+        found = _maximise(objective, at, None, n_persons, options, 0, progress, 0, metric)
+        metric = None if found is None else found.metric
+        return found
+
+    objective, optimum, histogram, n_iterations = with_histogram(normal.objective, normal.eta, items, enough)
+    return Fit(objective, _upright(objective, optimum), normal.n_iterations + n_iterations, histogram)
 
 
 def point_fit(

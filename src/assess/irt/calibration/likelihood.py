@@ -49,6 +49,8 @@ class Likelihood:
         Compute in double precision whatever the blocks prefer. Single precision
         rounds the table of log-probabilities, which all persons share: its
         gradient is off by about a thousandth of a standard error.
+    log_weights : array (G, Q), optional
+        Populations that are not normal, held at these weights.
     """
 
     def __init__(
@@ -59,17 +61,19 @@ class Likelihood:
         workers: Workers,
         *,
         double: bool = False,
+        log_weights: FloatArray | None = None,
     ) -> None:
         self.layout = layout
         self.theta = theta
         self.blocks = blocks
         self.workers = workers
         self.double = double
+        self.log_weights = log_weights
         self._families = tuple((batch, batch.family(theta)) for batch in layout.batches)
 
     def state(self, eta: FloatArray) -> State:
         """Probabilities and population at a parameter point."""
-        return State(self.layout, eta, self.theta, self._families)
+        return State(self.layout, eta, self.theta, self._families, self.log_weights)
 
     def __call__(self, eta: FloatArray) -> Expectation:
         """One pass over the data."""

@@ -29,12 +29,15 @@ class State:
         Natural parameters.
     theta : array (Q,)
         Nodes.
+    log_weights : array (G, Q) or None
+        Of populations that are not normal.
     """
 
     layout: Layout
     eta: FloatArray
     theta: FloatArray
     families: tuple[tuple[Batch, Family], ...]
+    log_weights: FloatArray | None = None
 
     @cached_property
     def batch_log_p(self) -> tuple[FloatArray, ...]:
@@ -65,6 +68,8 @@ class State:
     @cached_property
     def groups(self) -> tuple[NodeWeights, ...]:
         """The population of each group on the nodes."""
+        if self.log_weights is not None:
+            return tuple(NodeWeights.held(own) for own in self.log_weights)
         return tuple(
             NodeWeights.normal(float(mean), float(log_sd), self.theta)
             for mean, log_sd in self.layout.population(self.eta)
