@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         accuracy_of_outcomes,
         raw_rule_accuracy,
         rule_accuracy,
+        rule_outcomes,
     )
     from assess.irt.dif import dif_likelihood_ratio
     from assess.irt.dimensionality import parallel_analysis, polychoric
@@ -111,6 +112,7 @@ __all__ = [
     "replay",
     "rudner",
     "rule_accuracy",
+    "rule_outcomes",
     "score",
     "score_one",
     "simulate",
@@ -142,6 +144,7 @@ _LATER = {
             "accuracy_of_outcomes",
             "raw_rule_accuracy",
             "rule_accuracy",
+            "rule_outcomes",
         ],
         "assess.irt.dif": ["dif_likelihood_ratio"],
         "assess.irt.dimensionality": ["parallel_analysis", "polychoric"],
