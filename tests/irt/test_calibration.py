@@ -749,11 +749,11 @@ def test_the_information_is_minus_the_second_derivative(
 ) -> None:
     """Louis's formula against differences of the gradient, weights and a group's mean and sd included."""
     categories = simulated(400, 5, n_categories, missing=missing)
-    categories = categories[(categories >= 0).any(axis=1)].astype(np.int8)
+    answered = categories[(categories >= 0).any(axis=1)].astype(np.int8)
     items = tuple(ItemSpec(f"item{j}", model, n_categories) for j in range(5))
     layout = Layout(items, ("first", "second"), (False, True), (False, True))
-    group = (np.arange(len(categories)) % 2).astype(np.int64)
-    sample = Sample(categories, group, np.random.default_rng(2).uniform(0.5, 2.0, len(categories)))
+    group = (np.arange(len(answered)) % 2).astype(np.int64)
+    sample = Sample(answered, group, np.random.default_rng(2).uniform(0.5, 2.0, len(answered)))
     with Workers(1) as workers:
         likelihood = Likelihood(layout, np.linspace(-6.0, 6.0, 61), build_blocks(sample, layout), workers)
         eta = starting_values(sample, layout, {})
@@ -773,10 +773,10 @@ def test_the_information_is_minus_the_second_derivative(
 def test_the_first_order_matrix_is_near_the_exact_one(model: str, missing: float) -> None:
     """In the metric of the exact matrix its eigenvalues are near one: a Newton step then leaves little."""
     n_categories = 4 if model == "GRM" else 2
-    categories = simulated(6_000, 40, n_categories, missing=missing).astype(np.int8)
+    answered = simulated(6_000, 40, n_categories, missing=missing).astype(np.int8)
     items = tuple(ItemSpec(f"item{j}", model, n_categories) for j in range(40))
     layout = Layout(items, ("population",), (False,), (False,))
-    sample = Sample(categories, np.zeros(6_000, dtype=np.int64))
+    sample = Sample(answered, np.zeros(6_000, dtype=np.int64))
     with Workers(1) as workers:
         likelihood = Likelihood(layout, np.linspace(-6.0, 6.0, 61), build_blocks(sample, layout), workers)
         expectation = likelihood(starting_values(sample, layout, {}))

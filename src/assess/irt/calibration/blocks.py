@@ -313,9 +313,11 @@ def _masked_block(
     weights = None if sample.weights is None else sample.weights[rows]
     columns, position, category = _columns_of(layout, items)
     counts = _weighted_counts(codes, weights, position, category)
-    answered = categories = None
+    answered: NDArray[np.floating] | None = None
+    categories: NDArray[np.floating] | None = None
     if 2 * codes.size * np.dtype(precision).itemsize <= INDICATOR_BYTES:
-        answered, categories = (codes >= 0).astype(precision), np.maximum(codes, 0).astype(precision)
+        answered = np.asarray(codes >= 0, dtype=precision)
+        categories = np.asarray(np.maximum(codes, 0), dtype=precision)
     by_column = (position, category)
     return MaskedBlock(
         g, rows, items, codes, counts, columns, by_column, weights, precision, answered, categories

@@ -108,10 +108,11 @@ def calibrate(
     Notes
     -----
     Peak memory beyond the responses, in bytes (eight instead of four below
-    4,000 persons): 4 N J for complete data or large booklets of 1PL, 2PL, Rasch,
-    PCM, GPCM or RSM items; else 4 N sum(K), of which no more than 512 MB are kept
-    and the rest made anew in each pass. To this come about six P x P matrices of
-    8 P^2 for P parameters, per thread in the standard errors.
+    4,000 persons): for 1PL, 2PL, Rasch, PCM, GPCM and RSM items 4 N J for complete
+    data or large booklets, 8 N J for scattered missing responses; else 4 N sum(K). Of
+    the latter two no more than 512 MB are kept and the rest made anew in each pass.
+    To this come about six P x P matrices of 8 P^2 for P parameters, and for the
+    standard errors 4 sum(K) bytes for each of 16,384 persons.
 
     Examples
     --------

@@ -105,9 +105,10 @@ def with_histogram(
     n_iterations, settled = 0, False
     for _ in range(ROUNDS):
         here = objective(h)
-        optimum = maximise(here, at)
+        found = maximise(here, at)
         # the first point is that of the normal solution, which was possible
-        assert optimum is not None
+        assert found is not None
+        optimum = found
         n_iterations += optimum.n_iterations + 1
         state = optimum.point.expectation.state
         at = state.eta
@@ -116,8 +117,8 @@ def with_histogram(
         if settled:
             break
         h = moved
-    found = replace(optimum, converged=settled and optimum.converged)
-    return here, found, _histogram(here, state, np.exp(state_weights(state)), free, penalty), n_iterations
+    ended = replace(optimum, converged=settled and optimum.converged)
+    return here, ended, _histogram(here, state, np.exp(state_weights(state)), free, penalty), n_iterations
 
 
 def state_weights(state: State) -> FloatArray:

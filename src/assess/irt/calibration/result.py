@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -285,12 +285,12 @@ class Calibration:
             model=record["model"],
             population=Population(
                 tuple(population["groups"]),
-                *(
-                    tuple(_number(x) for x in population[name])
-                    for name in ("means", "sds", "se_means", "se_sds")
-                ),
-                tuple(population.get("nodes", ())),
-                tuple(tuple(own) for own in population.get("weights", ())),
+                means=_numbers(population["means"]),
+                sds=_numbers(population["sds"]),
+                se_means=_numbers(population["se_means"]),
+                se_sds=_numbers(population["se_sds"]),
+                nodes=tuple(population.get("nodes", ())),
+                weights=tuple(tuple(own) for own in population.get("weights", ())),
             ),
             regression=_regression(record.get("regression")),
             vcov_names=tuple(record["vcov"]["names"]),
@@ -317,6 +317,10 @@ _WHOLES = ("n_parameters", "n_persons", "n_iterations")
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
+
+
+def _numbers(values: Sequence[float | None]) -> tuple[float, ...]:
+    return tuple(_number(x) for x in values)
 
 
 def _regression(record: Mapping[str, Any] | None) -> Regression | None:
