@@ -478,6 +478,18 @@ def test_a_large_sample_is_fitted_through_a_subsample_to_the_same_maximum() -> N
     np.testing.assert_allclose(whole.to_frame()["se_a"], small.to_frame()["se_a"], rtol=1e-3)
 
 
+def test_a_booklet_too_small_for_the_subsample_is_fitted_all_the_same() -> None:
+    """200 persons share a booklet; among 10,000 of 24,000 they are too few for a block of their own."""
+    categories = simulated(24_000, 40, seed=12, missing=0.5)
+    rows = np.random.default_rng(13).choice(24_000, 200, replace=False)
+    categories[rows] = simulated(200, 40, seed=13)
+    categories[rows, 20:] = -1
+    calibration = calibrate(matrix(categories), "2PL", options=QUICK)
+    assert calibration.converged
+    gap = calibration.parameters.steps[:, 0] - np.linspace(-1.3, 1.3, 40)
+    assert np.sqrt(np.mean(gap**2)) < 0.08
+
+
 def test_single_precision_chunks_reach_the_maximum_that_double_reaches() -> None:
     categories = simulated(6_000, 8, 3, seed=10)
     whole = calibrate(matrix(categories), "GRM")

@@ -152,7 +152,7 @@ def fit_histogram(normal: Fit, options: CalibrationOptions, n_persons: int, prog
         return found
 
     objective, optimum, histogram, n_iterations = with_histogram(normal.objective, normal.eta, items, enough)
-    return Fit(objective, _upright(objective, optimum), normal.n_iterations + n_iterations, histogram)
+    return Fit(objective, optimum, normal.n_iterations + n_iterations, histogram)
 
 
 def point_fit(
@@ -228,16 +228,23 @@ def tolerance(objective: Objective, options: CalibrationOptions, n_persons: int)
 def _newton_matrix(objective: Objective, small: Likelihood | None) -> Callable[[Point], FloatArray]:
     """Minus the Hessian for Newton steps: exact where that is cheap, else to first order.
 
-    On a subsample if there is one. Should the first-order matrix not lead on, as
-    its posteriors are too wide or its patterns of missing too odd, the third
-    call sums the cross-products of the persons' scores.
+    The exact one on a subsample if there is one. Should the first-order matrix not
+    lead on, because posteriors are too wide or patterns of missing too odd, later
+    calls sum the cross-products of the persons' scores.
     """
     likelihood = small or objective.likelihood
     coded = sum(block.n_persons for block in likelihood.blocks if not isinstance(block, ScoreBlock))
     persons = sum(block.n_persons for block in likelihood.blocks)
     n_free = objective.restriction.n_free
     dear = coded * likelihood.theta.size * float(n_free) ** 2 > EXACT_UP_TO
-    first_order = dear and coded == persons and len(list(objective.likelihood.blocks)) < MOST_SPREADS
+    # of all persons, whose blocks may be of another kind than those of the subsample; never of a stream
+    blocks = objective.likelihood.blocks
+    first_order = (
+        dear
+        and isinstance(blocks, tuple)
+        and len(blocks) < MOST_SPREADS
+        and not any(isinstance(block, ScoreBlock) for block in blocks)
+    )
     crossed = dear and coded == persons > PERSONS_PER_PARAMETER * n_free
     weight = sum(
         block.n_persons if block.weights is None else float(block.weights.sum())
