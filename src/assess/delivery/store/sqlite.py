@@ -127,25 +127,55 @@ class SqliteStore(SnapshotReads):
                 return group, True
         return group, False
 
-    @staticmethod
-    def _commit_group(connection: Connection, group: list[_Job]) -> None:
+    def _commit_group(self, connection: Connection, group: list[_Job]) -> None:
         done: list[tuple[Future[Committed], Committed]] = []
         failed: list[tuple[Future[Committed], AssessError]] = []
         if not group:
             return
-        with connection.begin():
-            for writes, future in group:
-                try:
-                    with connection.begin_nested():
-                        done.append((future, apply(connection, writes)))
-                except (AssessError, SQLAlchemyError) as fault:
-                    refusal = fault if isinstance(fault, AssessError) else _refused(fault)
-                    failed.append((future, refusal))
+        try:
+            with connection.begin():
+                for writes, future in group:
+                    try:
+                        with connection.begin_nested():
+                            done.append((future, apply(connection, writes)))
+                    except (AssessError, SQLAlchemyError) as fault:
+                        refusal = fault if isinstance(fault, AssessError) else _refused(fault)
+                        failed.append((future, refusal))
+                        _require_transaction(connection, fault)
+                _require_transaction(connection, None)
+        except _TransactionLost as lost:
+            if len(group) == 1:
+                raise lost.__cause__ or lost from None
+            # Nobody of the group was stored. Each alone: who brought no harm must not suffer for it.
+            for job in group:
+                self._commit_alone(connection, job)
+            return
         # Only here is it on the disk; before this line nobody may hear "stored".
         for future, committed in done:
             future.set_result(committed)
         for future, refusal in failed:
             future.set_exception(refusal)
+
+    def _commit_alone(self, connection: Connection, job: _Job) -> None:
+        try:
+            self._commit_group(connection, [job])
+        except (AssessError, SQLAlchemyError) as fault:
+            job[1].set_exception(_refused(fault))
+
+
+class _TransactionLost(Exception):
+    """SQLite rolled the whole transaction back by itself, savepoints and all."""
+
+
+def _require_transaction(connection: Connection, fault: Exception | None) -> None:
+    """Notice when a full disk or a failed read took the transaction away in mid-group.
+
+    The driver's commit would do nothing then, and not say so: members that
+    were applied before would be called stored, and be gone.
+    """
+    driver = connection.connection.dbapi_connection
+    if not getattr(driver, "in_transaction", False):
+        raise _TransactionLost("the database rolled the transaction back") from fault
 
 
 def _refused(fault: Exception) -> StorageUnavailable:
