@@ -42,6 +42,8 @@ class SqliteStore(SnapshotReads):
     def __init__(self, path: Path, *, read_threads: int = 4) -> None:
         path = path.absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Answers and signing keys lie in it, so nobody else on this machine reads it. Its companions follow.
+        path.touch(mode=0o600)
         self._lock = _take_lock(path)
         self._writer_engine = _engine(path, writes=True)
         self._readers = _engine(path, writes=False, pool_size=read_threads)
@@ -178,7 +180,10 @@ def _require_transaction(connection: Connection, fault: Exception | None) -> Non
         raise _TransactionLost("the database rolled the transaction back") from fault
 
 
-def _refused(fault: Exception) -> StorageUnavailable:
+def _refused(fault: BaseException) -> StorageUnavailable:
+    while isinstance(fault.__context__, SQLAlchemyError):
+        # Undoing a member of a lost transaction fails too; what came first is the reason.
+        fault = fault.__context__
     refusal = StorageUnavailable(f"the database refused the write ({fault})")
     refusal.__cause__ = fault
     return refusal
