@@ -58,6 +58,11 @@ def tenant(connection: Connection, id: str) -> Tenant | None:
     return _one(connection, Tenant, tables.tenants.c.id == id)
 
 
+def tenants(connection: Connection) -> list[str]:
+    """The ids of all tenants."""
+    return list(connection.scalars(select(tables.tenants.c.id).order_by(tables.tenants.c.id)))
+
+
 def api_key(connection: Connection, secret_sha256: str) -> ApiKey | None:
     """The API key with this hash, revoked or not."""
     return _one(connection, ApiKey, tables.api_keys.c.secret_sha256 == secret_sha256)

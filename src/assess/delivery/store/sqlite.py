@@ -26,6 +26,7 @@ from assess.delivery.store.snapshots import SnapshotReads
 from assess.delivery.store.writing import apply
 from assess.errors import AssessError, StorageUnavailable, StoreLocked
 
+PRAGMAS = ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 _LARGEST_GROUP = 128
 _Job = tuple[Writes, "Future[Committed]"]
 
@@ -41,17 +42,17 @@ class SqliteStore(SnapshotReads):
 
     def __init__(self, path: Path, *, read_threads: int = 4) -> None:
         path = path.absolute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Answers and signing keys lie in it, so nobody else on this machine reads it. Its companions follow.
-        path.touch(mode=0o600)
-        self._lock = _take_lock(path)
+        new_file(path)
+        self._lock = take_lock(path)
         self._writer_engine = _engine(path, writes=True)
         self._readers = _engine(path, writes=False, pool_size=read_threads)
         try:
             with self._writer_engine.connect() as connection:
                 upgrade(connection)
-        except BaseException:
+        except BaseException as fault:
             self._release()
+            if isinstance(fault, SQLAlchemyError):
+                raise StorageUnavailable(f"{path} cannot be used as a database ({fault})") from fault
             raise
         self._pool = ThreadPoolExecutor(read_threads, thread_name_prefix="store-read")
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -189,11 +190,25 @@ def _refused(fault: BaseException) -> StorageUnavailable:
     return refusal
 
 
-def _take_lock(path: Path) -> IO[str]:
+def new_file(path: Path) -> None:
+    """Make the file, if there is none: with answers and signing keys in it, it is nobody else's to read."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)  # what SQLite puts beside it gets the same rights
+    except OSError as fault:
+        raise StorageUnavailable(f"{path} cannot be made ({fault.strerror})") from fault
+
+
+def take_lock(path: Path) -> IO[str]:
+    """Be the one process that writes the file, until the lock is closed."""
     import fcntl
 
     lock_path = path.with_name(path.name + ".lock")
-    lock = lock_path.open("w")
+    try:
+        lock = lock_path.open("w")
+    except OSError as fault:
+        raise StorageUnavailable(f"{lock_path} cannot be written ({fault.strerror})") from fault
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -203,6 +218,11 @@ def _take_lock(path: Path) -> IO[str]:
             "stop that process, ask the running server over HTTP, or use PostgreSQL (ASSESS_DATABASE_URL)"
         ) from None
     return lock
+
+
+def writing_engine(path: Path) -> Engine:
+    """Connections that write; whoever has the lock uses one at a time."""
+    return _engine(path, writes=True)
 
 
 def _engine(path: Path, *, writes: bool, pool_size: int = 1) -> Engine:
@@ -218,13 +238,7 @@ def _engine(path: Path, *, writes: bool, pool_size: int = 1) -> Engine:
     def prepare(connection: sqlite3.Connection, _: object) -> None:
         # The driver would begin transactions on its own, too late and not IMMEDIATE.
         connection.isolation_level = None
-        for pragma in (
-            "busy_timeout = 5000",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            *(() if writes else ("query_only = ON",)),
-        ):
+        for pragma in (*PRAGMAS, *(() if writes else ("query_only = ON",))):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
