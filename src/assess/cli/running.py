@@ -151,28 +151,35 @@ def create_key(
 ) -> None:
     """Make an API key; its secret is printed once and stored as a hash."""
     from assess.delivery.service import keys
-    from assess.delivery.settings import Settings
 
-    row, secret = with_services(
-        Settings.from_environment(),
-        account(),
+    row, secret = _with_keys(
         lambda services, who: keys.create(
             services, who, name=name, scopes=scope, sandbox=sandbox, sources=source
-        ),
+        )
     )
     out.print(f"{row.id} {row.name}: {', '.join(row.scopes)}", markup=False)
     out.print(secret, markup=False)
+
+
+def _with_keys(use: Callable[[Services, Scope], Awaitable[T]]) -> T:
+    from assess.delivery.settings import Settings
+
+    try:
+        return with_services(Settings.from_environment(), account(), use)
+    except StoreLocked:
+        # There is no way over HTTP: a key that makes keys would be worth stealing.
+        raise CommandError(
+            "a running server has the database; stop it, make or end the key, and start it again, "
+            "or use PostgreSQL (ASSESS_DATABASE_URL)"
+        ) from None
 
 
 @keys_app.command("revoke")
 def revoke_key(key: Annotated[str, typer.Argument(help="The id of the key, key_...")]) -> None:
     """End a key at once."""
     from assess.delivery.service import keys
-    from assess.delivery.settings import Settings
 
-    with_services(
-        Settings.from_environment(), account(), lambda services, who: keys.revoke(services, who, key)
-    )
+    _with_keys(lambda services, who: keys.revoke(services, who, key))
     out.print(f"{key} is revoked")
 
 

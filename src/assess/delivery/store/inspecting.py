@@ -57,7 +57,6 @@ def newest_instant(connection: Connection) -> datetime | None:
         (tables.changes, "at"),
         (tables.facts, "recorded_at"),
         (tables.activations, "at"),
-        (tables.tenants, "created_at"),
     ):
         latest = connection.scalar(select(func.max(table.c[name])))
         found += [] if latest is None else [latest]
