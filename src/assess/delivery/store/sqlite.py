@@ -138,13 +138,17 @@ class SqliteStore(SnapshotReads):
         try:
             with connection.begin():
                 for writes, future in group:
+                    member = connection.begin_nested()
                     try:
-                        with connection.begin_nested():
-                            done.append((future, apply(connection, writes)))
+                        committed = apply(connection, writes)
+                        member.commit()
                     except (AssessError, SQLAlchemyError) as fault:
+                        _require_transaction(connection, fault)
+                        member.rollback()
                         refusal = fault if isinstance(fault, AssessError) else _refused(fault)
                         failed.append((future, refusal))
-                        _require_transaction(connection, fault)
+                    else:
+                        done.append((future, committed))
                 _require_transaction(connection, None)
         except _TransactionLost as lost:
             if len(group) == 1:
@@ -181,10 +185,7 @@ def _require_transaction(connection: Connection, fault: Exception | None) -> Non
         raise _TransactionLost("the database rolled the transaction back") from fault
 
 
-def _refused(fault: BaseException) -> StorageUnavailable:
-    while isinstance(fault.__context__, SQLAlchemyError):
-        # Undoing a member of a lost transaction fails too; what came first is the reason.
-        fault = fault.__context__
+def _refused(fault: Exception) -> StorageUnavailable:
     refusal = StorageUnavailable(f"the database refused the write ({fault})")
     refusal.__cause__ = fault
     return refusal
