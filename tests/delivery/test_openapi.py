@@ -37,16 +37,8 @@ CHECKS = [
 ]
 
 
-WHOLE = {
-    "/v1/facts": {
-        "source": "academy",
-        "t": "attended",
-        "subject": "lrn_1",
-        "event": "e",
-        "id": "f9",
-        "at": "2026-11-20",
-    }
-}
+FACT = {"source": "academy", "t": "attended", "subject": "lrn_1", "event": "e", "at": "2026-11-20"}
+WHOLE = {"/v1/facts": {"id": "f9", **FACT}}
 """Bodies of which the document says less than the server asks for."""
 
 
@@ -69,8 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, seeded: tuple[Path, dict[str,
         done = world.sit(world.learner("lrn_1"))
         begun = world.begin("lrn_1", form="x-adaptive")
         other = world.begin(world.learner("lrn_2"))
-        fact = {"id": "f1", "source": "academy", "t": "attended", "subject": "lrn_1", "event": "e1"}
-        world.call("POST", "/v1/facts", fact | {"at": "2026-11-20"})
+        assert world.call("POST", "/v1/facts", {"id": "f1", **FACT}).status_code == 201
         decision = world.call("GET", "/v1/learners/lrn_1/courses/twt-3/status").json()["decision"]["id"]
         known = {
             "learner": ["lrn_1", "lrn_2"],
