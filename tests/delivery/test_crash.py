@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import shutil
@@ -15,7 +16,7 @@ import pytest
 
 from tests.delivery import cluster
 from tests.delivery.conftest import open_world
-from tests.delivery.crashing import Account, Load, Server, account, crash
+from tests.delivery.crashing import Account, Load, Resumed, Server, account, crash
 from tests.delivery.world import Clock
 from tests.delivery.world import settings as world_settings
 from tests.verification import record
@@ -57,7 +58,7 @@ def sound(found: Account) -> None:
     assert (found.n_lost, found.n_other) == (0, 0)
 
 
-def server_crashes(server: Server, key: str, n_kills: int, seed: int) -> tuple[Account, list[float]]:
+def server_crashes(server: Server, key: str, n_kills: int, seed: int) -> tuple[Account, list[Resumed]]:
     """Kill the server again and again, while four learners answer as fast as they can."""
     chance, load = random.Random(seed), Load(server, key, FORMS, seed)
     load.start(4)
@@ -69,7 +70,7 @@ def server_crashes(server: Server, key: str, n_kills: int, seed: int) -> tuple[A
 
 def database_crashes(
     server: Server, key: str, own: cluster.Cluster, n_kills: int, seed: int
-) -> tuple[Account, list[float]]:
+) -> tuple[Account, list[Resumed]]:
     """Kill PostgreSQL again and again; the server is never restarted."""
     chance, load = random.Random(seed), Load(server, key, FORMS, seed)
     load.start(4)
@@ -107,14 +108,16 @@ def _cold_start() -> float:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def _say(kind: str, found: Account, resumed: list[float], seed: int) -> None:
-    slowest, usual = max(resumed), statistics.median(resumed)
+def _say(kind: str, found: Account, resumed: list[Resumed], seed: int) -> None:
+    seconds, processor = [each.seconds for each in resumed], [each.processor for each in resumed]
     record(
         f"kill -9 of {kind} under load",
         f"{len(resumed)} kills: of {found.n_acknowledged:,} acknowledged answers {found.n_lost} lost; "
         f"{found.n_decisions:,} decisions, {found.n_other} unlike an undisturbed run; first answer after a "
-        f"start in {usual:.1f} s, at most {slowest:.1f} s (modules loaded before; loading them takes "
-        f"{_cold_start():.1f} s of processor time)",
+        f"start in {statistics.median(seconds):.1f} s, at most {max(seconds):.1f} s, for which the server worked "
+        f"{statistics.median(processor):.2f} s, at most {max(processor):.2f} s, at a load of "
+        f"{os.getloadavg()[1]:.0f} on {os.cpu_count()} processors (modules loaded before; loading them takes "
+        f"{_cold_start():.1f} s of work)",
         seed=seed,
     )
     sound(found)

@@ -422,3 +422,19 @@ def test_a_server_does_not_start_without_its_postgresql(tmp_path: Path) -> None:
     nowhere = f"postgresql+psycopg://nobody@/nowhere?host={tmp_path}"
     with pytest.raises(StorageUnavailable, match="cannot be used"):
         open_store(world_settings(tmp_path, database_url=nowhere))
+
+
+# --- what the page on operations promises -------------------------------------------------------
+
+
+def test_every_promise_of_the_page_on_operations_names_a_test_that_is_there() -> None:
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "docs" / "operations.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+    there = {
+        name
+        for path in (root / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert len(named) > 10
+    assert named <= there, named - there
