@@ -9,7 +9,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,23 +58,19 @@ def sound(found: Account) -> None:
     assert (found.n_lost, found.n_other) == (0, 0)
 
 
-def server_crashes(server: Server, key: str, n_kills: int, seed: int) -> tuple[Account, list[Resumed]]:
-    """Kill the server again and again, while four learners answer as fast as they can."""
-    chance, load = random.Random(seed), Load(server, key, FORMS, seed)
-    load.start(4)
-    resumed = [crash(load, chance.randint(1, 60), server.kill, server.launch) for _ in range(n_kills)]
-    load.stop()
-    server.stop()
-    return account(server.settings, load), resumed
-
-
-def database_crashes(
-    server: Server, key: str, own: cluster.Cluster, n_kills: int, seed: int
+def crashes(
+    server: Server,
+    key: str,
+    kill: Callable[[], None],
+    restart: Callable[[], None],
+    *,
+    n_kills: int,
+    seed: int,
 ) -> tuple[Account, list[Resumed]]:
-    """Kill PostgreSQL again and again; the server is never restarted."""
+    """Kill again and again, while four learners answer as fast as they can, then compare."""
     chance, load = random.Random(seed), Load(server, key, FORMS, seed)
     load.start(4)
-    resumed = [crash(load, chance.randint(1, 60), own.kill, own.start) for _ in range(n_kills)]
+    resumed = [crash(load, chance.randint(1, 60), kill, restart) for _ in range(n_kills)]
     load.stop()
     server.stop()
     return account(server.settings, load), resumed
@@ -86,14 +82,14 @@ def database_crashes(
 def test_a_killed_server_loses_nothing_acknowledged_and_goes_on_at_the_same_item(
     server: Server, seeded: tuple[Path, dict[str, str]]
 ) -> None:
-    found, _ = server_crashes(server, seeded[1]["live"], n_kills=2, seed=1)
+    found, _ = crashes(server, seeded[1]["live"], server.kill, server.launch, n_kills=2, seed=1)
     sound(found)
 
 
 def test_a_killed_postgresql_loses_nothing_acknowledged_and_the_server_survives_it(
     apart: tuple[Server, str], own: cluster.Cluster
 ) -> None:
-    found, _ = database_crashes(*apart, own, n_kills=1, seed=2)
+    found, _ = crashes(*apart, own.kill, own.start, n_kills=1, seed=2)
     sound(found)
 
 
@@ -114,8 +110,8 @@ def _say(kind: str, found: Account, resumed: list[Resumed], seed: int) -> None:
         f"kill -9 of {kind} under load",
         f"{len(resumed)} kills: of {found.n_acknowledged:,} acknowledged answers {found.n_lost} lost; "
         f"{found.n_decisions:,} decisions, {found.n_other} unlike an undisturbed run; first answer after a "
-        f"start in {statistics.median(seconds):.1f} s, at most {max(seconds):.1f} s, for which the server worked "
-        f"{statistics.median(processor):.2f} s, at most {max(processor):.2f} s, at a load of "
+        f"start in {statistics.median(seconds):.1f} s, at most {max(seconds):.1f} s, for which the server "
+        f"worked {statistics.median(processor):.2f} s, at most {max(processor):.2f} s, at a load of "
         f"{os.getloadavg()[1]:.0f} on {os.cpu_count()} processors (modules loaded before; loading them takes "
         f"{_cold_start():.1f} s of work)",
         seed=seed,
@@ -126,19 +122,19 @@ def _say(kind: str, found: Account, resumed: list[Resumed], seed: int) -> None:
 @pytest.mark.verify
 @pytest.mark.timeout(3600)
 def test_a_hundred_kills_of_a_server_on_sqlite(server: Server, seeded: tuple[Path, dict[str, str]]) -> None:
-    found, resumed = server_crashes(server, seeded[1]["live"], n_kills=100, seed=11)
+    found, resumed = crashes(server, seeded[1]["live"], server.kill, server.launch, n_kills=100, seed=11)
     _say("the server on SQLite", found, resumed, 11)
 
 
 @pytest.mark.verify
 @pytest.mark.timeout(3600)
 def test_fifty_kills_of_a_server_on_postgresql(apart: tuple[Server, str]) -> None:
-    found, resumed = server_crashes(*apart, n_kills=50, seed=12)
+    found, resumed = crashes(*apart, apart[0].kill, apart[0].launch, n_kills=50, seed=12)
     _say("the server on PostgreSQL", found, resumed, 12)
 
 
 @pytest.mark.verify
 @pytest.mark.timeout(3600)
 def test_fifty_kills_of_postgresql(apart: tuple[Server, str], own: cluster.Cluster) -> None:
-    found, resumed = database_crashes(*apart, own, n_kills=50, seed=13)
+    found, resumed = crashes(*apart, own.kill, own.start, n_kills=50, seed=13)
     _say("PostgreSQL below a server", found, resumed, 13)

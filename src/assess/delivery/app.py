@@ -102,9 +102,11 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
             yield
         finally:
             if working is not None:
-                # What it does at the moment is brought to its end: it may have told somebody already.
+                # What it does at the moment is brought to its end, if that comes soon; else its lease ends.
                 stop.set()
-                await working
+                await asyncio.wait({working}, timeout=5)
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
             services.store.close()
 
     app = FastAPI(

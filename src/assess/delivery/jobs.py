@@ -22,7 +22,7 @@ from assess.delivery.security import new_id
 from assess.delivery.service import Services, sessions
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import ChangeRow, Claim, Delete, Idempotency, Job, Outgoing, Update
-from assess.errors import StaleSession
+from assess.errors import StaleSession, StorageUnavailable
 
 log = logging.getLogger(__name__)
 events = logging.getLogger("assess.events")
@@ -108,6 +108,8 @@ class Worker:
                     await self.prepare()
                     ready = True
                 await self.work()
+            except StorageUnavailable as fault:
+                log.warning("work waits for the database: %s", fault)
             except Exception:
                 log.exception("work was interrupted and goes on in a moment")
 
