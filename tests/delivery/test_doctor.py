@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from assess.delivery import doctor
 from assess.delivery.doctor import Finding, examine
 from assess.delivery.settings import Settings
 from assess.delivery.store import Writes, migrating, open_store
@@ -195,7 +194,7 @@ def test_a_disk_that_fills_up_is_seen_in_time(
     closed: Settings, banks: Path, free: int, verdict: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage(2**40, 0, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(2**40, 0, free))
     assert found(closed, banks)["disk"].verdict == verdict
 
 

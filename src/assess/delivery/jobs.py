@@ -73,7 +73,7 @@ def delay(attempts: int) -> timedelta:
     >>> [delay(n).total_seconds() for n in (1, 2, 3, 30)]
     [5.0, 10.0, 20.0, 3600.0]
     """
-    return min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempts - 1, 20))
+    return min(LONGEST_DELAY, FIRST_DELAY * (1 << min(attempts - 1, 20)))
 
 
 @dataclass(frozen=True)
