@@ -171,6 +171,17 @@ def test_a_form_holds_what_its_blueprint_wants_and_no_pilot_item_twice(bank: Ite
     assert not any(bank.items[reference].case_set for reference in wanted.pilot)
 
 
+@pytest.mark.parametrize("form", [*FIXED, "adaptive"])
+def test_no_form_holds_two_units_that_help_with_each_other(bank: ItemBank, form: str) -> None:
+    wanted = bank.forms[f"{bank.course}-{form}.v1"]
+    shown = {reference.rsplit(".v", 1)[0] for reference in (*wanted.units, *wanted.pilot)}
+    named = [item for item in bank.items.values() if "not_with" in item.notes]
+    assert named
+    for item in named:
+        assert item.id not in item.notes["not_with"]
+        assert item.id not in shown or not shown & set(item.notes["not_with"]), item.id
+
+
 @pytest.mark.parametrize("form", FIXED)
 def test_a_fixed_form_has_the_counts_of_the_course(bank: ItemBank, form: str) -> None:
     drawn = operational(bank, form)
