@@ -40,6 +40,8 @@ class Settings:
         How often sessions whose time ran out are ended without a visitor; 0 never.
     read_threads : int
         Connections that read at the same time.
+    token_days : float
+        How long a learner token lives: after its session closed, or after the learner signed in.
     """
 
     database_url: str = DEFAULT_DATABASE
@@ -50,6 +52,7 @@ class Settings:
     refresh_seconds: float = 2.0
     sweep_seconds: float = 20.0
     read_threads: int = 4
+    token_days: float = 7.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -80,6 +83,7 @@ class Settings:
             refresh_seconds=min(5.0, _number(found, "ASSESS_REFRESH_SECONDS", default.refresh_seconds, 0)),
             sweep_seconds=_number(found, "ASSESS_SWEEP_SECONDS", default.sweep_seconds, 0),
             read_threads=int(_number(found, "ASSESS_READ_THREADS", default.read_threads, 1)),
+            token_days=_number(found, "ASSESS_TOKEN_DAYS", default.token_days, 0.01),
         )
 
     @property

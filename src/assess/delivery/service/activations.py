@@ -150,6 +150,7 @@ async def set_tenant(
     accept_provisional: bool | None = None,
     demo: bool | None = None,
     two_person: bool | None = None,
+    assigned_only: bool | None = None,
 ) -> None:
     """Make or change the scope's tenant; what is left out stays."""
     scope.require("manage")
@@ -160,6 +161,7 @@ async def set_tenant(
             ("accept_provisional", accept_provisional),
             ("demo", demo),
             ("two_person", two_person),
+            ("assigned_only", assigned_only),
         )
         if value is not None
     }
@@ -173,6 +175,7 @@ async def set_tenant(
             two_person=bool(two_person),
             change_sequence=0,
             created_at=services.clock(),
+            assigned_only=bool(assigned_only),
         )
         await services.store.commit(Writes(scope.tenant, inserts=(row,)))
     elif given:

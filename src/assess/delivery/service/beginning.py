@@ -7,13 +7,13 @@ from datetime import datetime
 
 from assess.delivery import schemas
 from assess.delivery.security import derived_token, digest, new_id, new_token
-from assess.delivery.service import finishing, idempotency, learners, showing, standing
+from assess.delivery.service import finishing, idempotency, learners, showing, standing, windows
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.idempotency import Key
 from assess.delivery.service.loading import Loaded, again, offer_row, session_update
-from assess.delivery.store import Writes, reading
+from assess.delivery.store import Writes, reading, reading_people
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Session, Stored
 from assess.errors import (
@@ -49,7 +49,7 @@ async def begin(
 
     Raises
     ------
-    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted
+    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted, WindowClosed
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:
@@ -82,9 +82,12 @@ async def _begin(
         if loaded.state.ending is None:
             return await _resume(services, scope, loaded, key)
         records = await learners.records(services, scope, learner)
+    learners.require_not_erased(records.learner)
     release = shelf.form(form_id)
     await _require_consent(services, scope, release)
     now = services.clock()
+    assigned = await services.store.read(reading_people.assignments_for, scope.tenant, learner)
+    windows.require_open(shelf, assigned, release.course.id, learner, now)
     _require_try(records, release, now)
     excluded = await _met_before(services, records, release)
     session_id = new_id("ses")
