@@ -23,6 +23,7 @@ from assess.errors import (
     InvalidRequest,
     NotFound,
     RetakeTooEarly,
+    SessionFinished,
     TriesExhausted,
 )
 from assess.session import Release, SessionState, count_items, start, step, with_offer
@@ -49,7 +50,8 @@ async def begin(
 
     Raises
     ------
-    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted, WindowClosed
+    NotFound, Forbidden, InvalidRequest, LearnerErased, SessionRefusal
+        Of the refusals: FormNotActive, WindowClosed, AlreadyPassed, RetakeTooEarly, TriesExhausted.
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:
@@ -133,6 +135,23 @@ async def _begin(
     # The learner's version keeps two starts of one course apart: each would be counted as the same try.
     await services.store.commit(Writes(scope.tenant, (finishing.moved(records.learner),), inserts=rows))
     return _begun(services, row, state, token)
+
+
+async def take_over(services: Services, scope: Scope, session: str) -> schemas.SessionBegun:
+    """Go on with an open session on another device, whether its form is still live or not.
+
+    Raises
+    ------
+    NotFound, SessionFinished
+    """
+
+    async def once() -> schemas.SessionBegun:
+        loaded = await touched(services, scope, session)
+        if loaded.state.ending is not None or loaded.state.void:
+            raise SessionFinished("this session has ended")
+        return await _resume(services, scope, loaded, None)
+
+    return await again(once)
 
 
 async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | None) -> schemas.SessionBegun:

@@ -151,6 +151,12 @@ async def assigned(services: Services, scope: Scope, learner: str) -> schemas.Pa
     return schemas.Page(items=[_assigned(row) for row in rows], next=None)
 
 
+async def window(services: Services, scope: Scope, learner: str, course: str) -> Assignment | None:
+    """The window of a course that speaks for a learner now; None for a course that is not assigned."""
+    rows = await services.store.read(reading_people.assignments_for, scope.tenant, learner)
+    return windows.speaking([row for row in rows if row.course == course], services.clock())
+
+
 def _checked(
     shelf: Shelf, tenant: str, kind: str, target: str, courses: list[schemas.AssignCourse]
 ) -> tuple[Assignment, ...]:

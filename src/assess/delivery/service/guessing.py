@@ -62,7 +62,7 @@ def place_of(address: str) -> str:
 
 @dataclass
 class Guesses:
-    """Wrong codes from each place and from all; only a wrong one counts, so a school behind one address may enter.
+    """Wrong codes from each place and from all; a right one costs nothing, so a school may share an address.
 
     Parameters
     ----------

@@ -159,6 +159,13 @@ async def enrol_guest(services: Services, tenant: str, locale: str | None = None
     return own_scope(tenant, learner.id, sandbox=True)
 
 
+async def same_person(services: Services, scope: Scope, other: str) -> bool:
+    """Whether another id is the scope's learner, or a record of the same person."""
+    assert scope.learner is not None
+    person = await services.store.read(reading_people.who, scope.tenant, scope.learner)
+    return other in (scope.learner, *person.ids)
+
+
 def own_scope(tenant: str, learner: str, *, sandbox: bool) -> Scope:
     """The scope of a learner who acts for himself on the pages, before a session."""
     return Scope(tenant, f"learner:{learner}", frozenset({"deliver"}), learner=learner, sandbox=sandbox)

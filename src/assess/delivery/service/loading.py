@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from assess.delivery.service import learners
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.store import reading, reading_people
+from assess.delivery.store import reading
 from assess.delivery.store.reading import SessionRecords
 from assess.delivery.store.rows import OfferRow, Session, Update
 from assess.errors import NotFound, StaleSession
@@ -42,11 +43,10 @@ async def load(services: Services, scope: Scope, session: str) -> Loaded:
     records = await services.store.read(reading.session_records, scope.tenant, session)
     if records is None or records.session.sandbox != scope.sandbox:
         raise NotFound("session", session)
-    if scope.learner is not None and records.session.learner != scope.learner:
-        # Another record of the same person is as good.
-        person = await services.store.read(reading_people.who, scope.tenant, scope.learner)
-        if records.session.learner not in person.ids:
-            raise NotFound("session", session)
+    whose = records.session.learner
+    # Another record of the same person is as good.
+    if scope.learner not in (None, whose) and not await learners.same_person(services, scope, whose):
+        raise NotFound("session", session)
     release = await services.catalogue.release(records.session.release)
     return Loaded(records, folded(records, release))
 

@@ -112,8 +112,8 @@ async def _unmerge(services: Services, scope: Scope, learner: str, reason: str) 
         return _reply(row)
     now = services.clock()
     apart = []
-    for id in (learner, row.into):
-        found = await services.store.read(reading_people.records_apart, scope.tenant, id, without=row.id)
+    for side in (learner, row.into):
+        found = await services.store.read(reading_people.records_apart, scope.tenant, side, without=row.id)
         assert found is not None
         apart.append(replace(found, undone=found.undone | {row.id}))
     mine, theirs = apart

@@ -8,7 +8,7 @@ nothing, and an import that was cut off is completed by running it again.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from assess.delivery import schemas
@@ -80,6 +80,9 @@ class _Plan:
     cohorts: dict[str, Cohort] = field(default_factory=dict)
     members: dict[tuple[str, str], CohortMember] = field(default_factory=dict)
     assignments: dict[tuple[str, str, str], Assignment] = field(default_factory=dict)
+    # What lines said, changed or not: two that disagree would change each other's word at every import.
+    said_locales: dict[str, str] = field(default_factory=dict)
+    said_windows: dict[tuple[str, str, str], Assignment] = field(default_factory=dict)
     gone: list[Delete] = field(default_factory=list)
     cohort_words: list[str] = field(default_factory=list)
     faults: list[schemas.RosterFault] = field(default_factory=list)
@@ -96,8 +99,8 @@ class _Plan:
         changed = [row for key, row in self.assignments.items() if key in self.known.assignments]
         new = [row for key, row in self.assignments.items() if key not in self.known.assignments]
         updates = [
-            Update(Learner, {"tenant": tenant, "id": id}, {"locale": locale})
-            for id, locale in self.locales.items()
+            Update(Learner, {"tenant": tenant, "id": learner}, {"locale": locale})
+            for learner, locale in self.locales.items()
         ]
         updates += [
             Update(
@@ -108,7 +111,7 @@ class _Plan:
             for row in changed
         ]
         rows: list[Stored] = [*self.learners.values()]
-        rows += [LearnerExternalId(tenant, *pair, id) for pair, id in self.external.items()]
+        rows += [LearnerExternalId(tenant, *pair, learner) for pair, learner in self.external.items()]
         rows += [*self.cohorts.values(), *self.members.values(), *new]
         return Writes(tenant, tuple(updates), tuple(self.gone), tuple(rows))
 
@@ -138,32 +141,37 @@ class _Plan:
             self._fault(row, "subject" if row.issuer else "issuer", "issuer and subject come together")
             return None, [], False
         owner = None if pair is None else self.external.get(pair) or self.known.external.get(pair)
-        id = row.learner or owner
-        if id is None:
+        learner = row.learner or owner
+        if learner is None:
             if pair is None:
                 self._fault(row, "learner", "name the learner, or issuer and subject")
                 return None, [], False
-            id = new_id("lrn")
-        if not ID.fullmatch(id):
-            self._fault(row, "learner", f"{id!r} is no learner id: letters, digits and . _ : @ ~ - only")
+            learner = new_id("lrn")
+        if not ID.fullmatch(learner):
+            self._fault(row, "learner", f"{learner!r} is no learner id: letters, digits and . _ : @ ~ - only")
             return None, [], False
-        if owner is not None and owner != id:
+        if owner is not None and owner != learner:
             self._fault(row, "subject", f"{row.issuer} {row.subject!r} belongs to learner {owner!r}")
             return None, [], False
-        known = self.learners.get(id) or self.known.learners.get(id)
+        known = self.learners.get(learner) or self.known.learners.get(learner)
         if known is not None and (known.sandbox != self.scope.sandbox or known.erased_at is not None):
             why = "was erased" if known.erased_at is not None else "is not reached by this key"
-            self._fault(row, "learner", f"learner {id!r} {why}")
+            self._fault(row, "learner", f"learner {learner!r} {why}")
             return None, [], False
         said = []
         if pair is not None and owner is None:
-            self.external[pair] = id
+            self.external[pair] = learner
             said.append(f"external id {row.issuer} {row.subject}")
         if known is None:
-            self.learners[id] = Learner(
-                self.scope.tenant, id, row.locale or None, self.scope.sandbox, version=1, created_at=self.now
+            self.learners[learner] = Learner(
+                self.scope.tenant,
+                learner,
+                row.locale or None,
+                self.scope.sandbox,
+                version=1,
+                created_at=self.now,
             )
-        return id, said, known is None
+        return learner, said, known is None
 
     def _locale(self, row: schemas.RosterRow, learner: str) -> list[str]:
         if not row.locale:
@@ -171,13 +179,16 @@ class _Plan:
         if not _LOCALE.fullmatch(row.locale):
             self._fault(row, "locale", f"{row.locale!r} is no language; write en, fr-CA or ar")
             return []
-        made = self.learners.get(learner)
-        was = made.locale if made is not None else self.known.learners[learner].locale
-        was = self.locales.get(learner, was)
-        if was == row.locale:
+        said = self.said_locales.setdefault(learner, row.locale)
+        if said != row.locale:
+            self._fault(row, "locale", f"another line says {said} for learner {learner!r}")
             return []
+        made = self.learners.get(learner)
         if made is not None:
-            self._fault(row, "locale", f"another line says {was!r} for learner {learner!r}")
+            self.learners[learner] = replace(made, locale=row.locale)
+            return []
+        was = self.known.learners[learner].locale
+        if was == row.locale:
             return []
         self.locales[learner] = row.locale
         return [f"locale {was or 'none'} -> {row.locale}"]
@@ -185,23 +196,23 @@ class _Plan:
     # --- where ---
 
     def _cohort(self, row: schemas.RosterRow, learner: str) -> list[str]:
-        id = row.cohort
-        if not id:
+        cohort = row.cohort
+        if not cohort:
             return []
-        if not ID.fullmatch(id):
-            self._fault(row, "cohort", f"{id!r} is no cohort id: letters, digits and . _ : @ ~ - only")
+        if not ID.fullmatch(cohort):
+            self._fault(row, "cohort", f"{cohort!r} is no cohort id: letters, digits and . _ : @ ~ - only")
             return []
-        known = self.cohorts.get(id) or self.known.cohorts.get(id)
+        known = self.cohorts.get(cohort) or self.known.cohorts.get(cohort)
         if known is None:
-            self.cohorts[id] = Cohort(self.scope.tenant, id, id, self.scope.sandbox, self.now)
-            self.cohort_words.append(f"cohort {id}: new")
+            self.cohorts[cohort] = Cohort(self.scope.tenant, cohort, cohort, self.scope.sandbox, self.now)
+            self.cohort_words.append(f"cohort {cohort}: new")
         elif known.sandbox != self.scope.sandbox:
-            self._fault(row, "cohort", f"cohort {id!r} is not reached by this key")
+            self._fault(row, "cohort", f"cohort {cohort!r} is not reached by this key")
             return []
-        if (id, learner) in self.known.members or (id, learner) in self.members:
+        if (cohort, learner) in self.known.members or (cohort, learner) in self.members:
             return []
-        self.members[id, learner] = CohortMember(self.scope.tenant, id, learner, self.now)
-        return [f"cohort {id}"]
+        self.members[cohort, learner] = CohortMember(self.scope.tenant, cohort, learner, self.now)
+        return [f"cohort {cohort}"]
 
     def _courses(self, row: schemas.RosterRow, learner: str) -> list[str]:
         """Courses go to the cohort of the line, or without one to the learner alone."""
@@ -217,13 +228,12 @@ class _Plan:
             if found is None:
                 continue
             key = (kind, target, course)
-            was = self.assignments.get(key) or self.known.assignments.get(key)
-            if was == found:
+            if self.said_windows.setdefault(key, found) != found:
+                words = f"another line gives {kind} {target} another window for {course}"
+                self._fault(row, "window_from", words)
                 continue
-            if key in self.assignments:
-                self._fault(
-                    row, "window_from", f"another line gives {kind} {target} another window for {course}"
-                )
+            was = self.known.assignments.get(key)
+            if found in (was, self.assignments.get(key)):
                 continue
             self.assignments[key] = found
             words = f"course {course} {_window(found)}" + ("" if was is None else f", was {_window(was)}")

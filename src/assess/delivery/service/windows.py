@@ -122,7 +122,7 @@ def open_at(row: Assignment, now: datetime) -> bool:
 
 
 def speaking(rows: list[Assignment], now: datetime) -> Assignment | None:
-    """Of several windows of one course: one that is open, else the next to open, else the last that closed."""
+    """Of several windows of one course: an open one, else the next to open, else the last that closed."""
     if not rows:
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, func, or_, select, tuple_
+from sqlalchemy import Connection, and_, func, or_, select
 
 from assess.delivery.store import tables
 from assess.delivery.store import tables_people as people
@@ -138,9 +138,17 @@ def known(
 ) -> Known:
     """Everything that a part of a roster is compared with, in a handful of statements."""
     e = tables.learner_external_ids.c
-    pairs = _all(
-        connection, LearnerExternalId, e.tenant == tenant, tuple_(e.issuer, e.subject).in_(list(external))
-    )
+    subjects: dict[str, list[str]] = {}
+    for issuer, subject in external:
+        subjects.setdefault(issuer, []).append(subject)
+    # Issuer by issuer: SQLite walks the whole table for a list of pairs.
+    pairs = [
+        row
+        for issuer, theirs in subjects.items()
+        for row in _all(
+            connection, LearnerExternalId, e.tenant == tenant, e.issuer == issuer, e.subject.in_(theirs)
+        )
+    ]
     ids = {*learners, *(row.learner for row in pairs)}
     learner, m = tables.learners.c, people.cohort_members.c
     c, a = people.cohorts.c, people.assignments.c
