@@ -156,7 +156,8 @@ def known(
         and_(a.kind == "cohort", a.target.in_(list(cohorts))),
         and_(a.kind == "learner", a.target.in_(list(ids))),
     )
-    here = (m.tenant == tenant, m.cohort.in_(list(cohorts)), m.learner.in_(list(ids)))
+    # By learner alone: nobody is in many cohorts, and a cohort may hold everybody.
+    here = (m.tenant == tenant, m.learner.in_(list(ids)))
     return Known(
         {
             row.id: row
