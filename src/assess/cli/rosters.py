@@ -284,7 +284,8 @@ async def _import(desk: Desk, roster: Roster, options: _Options) -> None:
     if options.dry_run:
         out.print("dry run: nothing was written")
         return
-    moving = [line for line in lines if line.number in found.moving - found.bad]
+    changing = found.moving - found.bad
+    moving = [line for line in lines if line.number in changing]
     with bar("importing") as progress:
         for part in _parts(moving, progress):
             await _write(desk, schemas.ImportRoster(rows=[_row(line) for line in part]))
