@@ -192,7 +192,7 @@ def test_a_roster_goes_through_the_server_that_has_the_database(live, tmp_path):
         file.write_text(_TWO)
         refused = live("roster", "import", file)
         assert (refused.code, "a running server has the database; go through it" in refused.err) == (2, True)
-        through = ("--server", f"http://127.0.0.1:{port}")
+        through: tuple[str, ...] = ("--server", f"http://127.0.0.1:{port}")
         assert "add --key" in live("roster", "import", file, *through).err
         through += ("--key", secret)
         assert "2 lines written" in live("roster", "import", file, *through).out

@@ -161,7 +161,7 @@ def test_a_tenant_may_let_learners_begin_assigned_courses_only(world: World) -> 
 
 def test_a_roster_is_written_once_and_the_second_time_changes_nothing(both_worlds: World) -> None:
     world = both_worlds
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "learner": "lrn_1",
             "cohort": "c1",
