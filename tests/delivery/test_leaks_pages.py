@@ -78,7 +78,16 @@ def test_no_page_on_the_way_through_a_session_holds_a_secret(
     begun = world.begin(form=name)
     session = f"/s/{begun['session']}"
     browser = Browser(world, document)
-    outside = ["/", f"/courses/twt-3?form={name}", "/badges", "/badges/ONE", "/me", "/practice", "/nothing"]
+    outside = [
+        "/",
+        f"/courses/twt-3?form={name}",
+        "/badges",
+        "/badges/ONE",
+        "/me",
+        "/sign-in",
+        "/practice",
+        "/nothing",
+    ]
     for address in [*outside, session, f"{session}/result", f"{session}?token=lrt_wrong"]:
         browser.get(address)  # a stranger first
     browser.next_item()

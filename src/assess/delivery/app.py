@@ -58,8 +58,11 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.RetakeTooEarly: (409, "retake_too_early", "Too early for another try"),
     errors.TriesExhausted: (409, "tries_exhausted", "No further try"),
     errors.AlreadyPassed: (409, "tries_exhausted", "The course is passed"),
+    errors.WindowClosed: (409, "window_closed", "Not the time for this course"),
     errors.FormNotActive: (409, "form_not_active", "No form of this course is live"),
     errors.ActivationRefused: (422, "field_invalid", "The release must not go live"),
+    errors.LearnerErased: (410, "learner_erased", "The learner was erased"),
+    errors.RateLimited: (429, "rate_limited", "Too many tries"),
     errors.IdempotencyConflict: (409, "idempotency_conflict", "The key came before with another body"),
     errors.FactConflict: (409, "fact_id_conflict", "The id stands for another fact"),
     errors.StorageUnavailable: (503, "storage_unavailable", "Nothing was stored; try again"),
@@ -214,6 +217,8 @@ def _handle_problems(
             response.headers["WWW-Authenticate"] = 'Bearer realm="assess"'
         if found.status == 503:
             response.headers["Retry-After"] = "2"
+        if isinstance(fault, errors.RateLimited):
+            response.headers["Retry-After"] = str(fault.retry_after)
         if isinstance(fault, HTTPException) and fault.headers:
             response.headers.update(fault.headers)
         return response

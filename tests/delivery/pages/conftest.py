@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from assess.delivery.app import create_app
-from assess.delivery.service import activations, keys, open_services
+from assess.delivery.service import SCOPES, activations, keys, open_services
 from assess.delivery.settings import Settings
 from tests.delivery.pages import small_bank
 
@@ -34,13 +34,14 @@ class Clock:
 
 @dataclass(frozen=True)
 class Site:
-    """A running server."""
+    """A running server, and a live key with every scope."""
 
     url: str
     clock: Clock
+    key: str
 
 
-async def _seed(settings: Settings, *, demo: bool) -> None:
+async def _seed(settings: Settings, *, demo: bool) -> str:
     services = await open_services(settings)
     scope = keys.local(settings.tenant, "test")
     await activations.set_tenant(
@@ -49,7 +50,9 @@ async def _seed(settings: Settings, *, demo: bool) -> None:
     documents = [small_bank.programme_document(), *map(small_bank.release_document, FORMS)]
     for document in documents:
         await activations.activate(services, scope, document=document, reason="for the tests")
+    _, secret = await keys.create(services, scope, name="test", scopes=SCOPES)
     services.store.close()
+    return secret
 
 
 def _free_port() -> int:
@@ -62,7 +65,7 @@ def _free_port() -> int:
 def _serve(folder: Path, *, demo: bool) -> Iterator[Site]:
     settings = Settings(database_url=f"sqlite:///{folder / 'pages.db'}", refresh_seconds=0.0)
     # Playwright may keep a loop running in this thread, beside which no other can start.
-    _in_thread(lambda: asyncio.run(_seed(settings, demo=demo)))
+    key = _in_thread(lambda: asyncio.run(_seed(settings, demo=demo)))
     clock, port = Clock(), _free_port()
     config = uvicorn.Config(
         create_app(settings, clock=clock), host="127.0.0.1", port=port, log_level="warning", ws="none"
@@ -75,18 +78,19 @@ def _serve(folder: Path, *, demo: bool) -> Iterator[Site]:
         assert time.monotonic() < deadline, "the server did not start"
         time.sleep(0.02)
     try:
-        yield Site(f"http://127.0.0.1:{port}", clock)
+        yield Site(f"http://127.0.0.1:{port}", clock, key)
     finally:
         server.should_exit = True
         thread.join(timeout=10)
 
 
-def _in_thread(work: Callable[[], None]) -> None:
+def _in_thread(work: Callable[[], str]) -> str:
     faults: list[BaseException] = []
+    found: list[str] = []
 
     def run() -> None:
         try:
-            work()
+            found.append(work())
         except BaseException as fault:  # noqa: BLE001 - raised again below, in the test's own thread
             faults.append(fault)
 
@@ -95,6 +99,7 @@ def _in_thread(work: Callable[[], None]) -> None:
     thread.join()
     if faults:
         raise faults[0]
+    return found[0]
 
 
 @pytest.fixture(scope="module")

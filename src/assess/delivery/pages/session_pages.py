@@ -7,14 +7,22 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from assess.delivery.pages.answers import Asked, Fault, Reading, fill, read_fields, refused
-from assess.delivery.pages.door import Pass, admit, learner_scope, open_session, services_of, visit_of
+from assess.delivery.pages.door import (
+    Pass,
+    admit,
+    known_learner,
+    learner_scope,
+    open_session,
+    services_of,
+    visit_of,
+)
 from assess.delivery.pages.item_page import Frame, render_item
 from assess.delivery.pages.language import Language
 from assess.delivery.pages.result_page import render_result
-from assess.delivery.pages.shell import form_text, read_form, whole
+from assess.delivery.pages.shell import SIGN_IN_COOKIE, form_text, read_form, whole
 from assess.delivery.pages.views import ItemView, item_view
 from assess.delivery.schemas import Current, SessionView
-from assess.delivery.service import sessions
+from assess.delivery.service import learners, sessions
 from assess.errors import (
     AnswerConflict,
     AnswerMalformed,
@@ -62,7 +70,16 @@ async def _exchange(request: Request, session: str, token: str) -> Response:
     """Keep a link's token in a cookie and take it out of the address, where it would be seen and shared."""
     scope = await learner_scope(services_of(request), token)
     scope.require_session(session)
-    return admit(await visit_of(request), session, token)
+    visit, known = await visit_of(request), await known_learner(request)
+    response = admit(visit, session, token)
+    if (
+        known is not None
+        and known.signed_in
+        and not await learners.same_person(services_of(request), scope, known.learner)
+    ):
+        # Another learner's link on a shared device: whoever signed in before has left.
+        visit.drop_cookie(response, SIGN_IN_COOKIE)
+    return response
 
 
 @router.post("/s/{session}")
@@ -291,7 +308,7 @@ async def hand_in(request: Request, session: str) -> Response:
 @router.get("/s/{session}/result")
 async def result(request: Request, session: str) -> Response:
     """What was decided, how sure that is, and what comes next."""
-    entry = await open_session(request, session)
+    entry = await open_session(request, session, signed_in=True)
     try:
         found = await sessions.result(entry.services, entry.scope, session)
     except NotFinished:

@@ -25,6 +25,7 @@ LANGUAGE_COOKIE = "assess_language"
 VISIT_COOKIE = "assess_visit"
 SESSION_COOKIE = "assess_session"
 LEARNER_COOKIE = "assess_learner"
+SIGN_IN_COOKIE = "assess_sign_in"
 WEEK = 7 * 24 * 3600
 _YEAR = 365 * 24 * 3600
 
@@ -169,6 +170,10 @@ class Visit:
             self.set_cookie(response, name, value, max_age=_YEAR if name == LANGUAGE_COOKIE else None)
         return response
 
+    def drop_cookie(self, response: Response, name: str, *, path: str = "/") -> None:
+        """End a cookie of this site."""
+        self.set_cookie(response, name, "", path=path, max_age=0)
+
     def set_cookie(
         self, response: Response, name: str, value: str, *, path: str = "/", max_age: int | None = None
     ) -> None:
@@ -217,6 +222,7 @@ def error_page(visit: Visit, found: Problem) -> Response:
     elif found.status == 401:
         heading = _("We do not know you here yet")
         sentences = [_("Open the assessment with the link that you were given."), kept]
+        actions = [("/sign-in", _("Sign in with a code")), *actions]
     elif found.code == "session_void":
         heading = _("This assessment does not count")
         sentences = [_("It was declared void. Your organisation can tell you why, and how to go on.")]

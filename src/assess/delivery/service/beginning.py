@@ -7,13 +7,13 @@ from datetime import datetime
 
 from assess.delivery import schemas
 from assess.delivery.security import derived_token, digest, new_id, new_token
-from assess.delivery.service import finishing, idempotency, learners, showing, standing
+from assess.delivery.service import finishing, idempotency, learners, showing, standing, windows
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.idempotency import Key
 from assess.delivery.service.loading import Loaded, again, offer_row, session_update
-from assess.delivery.store import Writes, reading
+from assess.delivery.store import Writes, reading, reading_people
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Session, Stored
 from assess.errors import (
@@ -23,6 +23,7 @@ from assess.errors import (
     InvalidRequest,
     NotFound,
     RetakeTooEarly,
+    SessionFinished,
     TriesExhausted,
 )
 from assess.session import Release, SessionState, count_items, start, step, with_offer
@@ -49,7 +50,8 @@ async def begin(
 
     Raises
     ------
-    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted
+    NotFound, Forbidden, InvalidRequest, LearnerErased, SessionRefusal
+        Of the refusals: FormNotActive, WindowClosed, AlreadyPassed, RetakeTooEarly, TriesExhausted.
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:
@@ -82,9 +84,12 @@ async def _begin(
         if loaded.state.ending is None:
             return await _resume(services, scope, loaded, key)
         records = await learners.records(services, scope, learner)
+    learners.require_not_erased(records.learner)
     release = shelf.form(form_id)
     await _require_consent(services, scope, release)
     now = services.clock()
+    assigned = await services.store.read(reading_people.assignments_for, scope.tenant, learner)
+    windows.require_open(shelf, assigned, release.course.id, learner, now)
     _require_try(records, release, now)
     excluded = await _met_before(services, records, release)
     session_id = new_id("ses")
@@ -130,6 +135,23 @@ async def _begin(
     # The learner's version keeps two starts of one course apart: each would be counted as the same try.
     await services.store.commit(Writes(scope.tenant, (finishing.moved(records.learner),), inserts=rows))
     return _begun(services, row, state, token)
+
+
+async def take_over(services: Services, scope: Scope, session: str) -> schemas.SessionBegun:
+    """Go on with an open session on another device, whether its form is still live or not.
+
+    Raises
+    ------
+    NotFound, SessionFinished
+    """
+
+    async def once() -> schemas.SessionBegun:
+        loaded = await touched(services, scope, session)
+        if loaded.state.ending is not None or loaded.state.void:
+            raise SessionFinished("this session has ended")
+        return await _resume(services, scope, loaded, None)
+
+    return await again(once)
 
 
 async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | None) -> schemas.SessionBegun:

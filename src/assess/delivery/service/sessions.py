@@ -7,7 +7,7 @@ from datetime import datetime
 
 from assess.delivery import schemas
 from assess.delivery.service import idempotency, showing, standing
-from assess.delivery.service.beginning import begin
+from assess.delivery.service.beginning import begin, take_over
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import commit_end, end, sweep, touched
@@ -277,4 +277,16 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
     )
 
 
-__all__ = ["begin", "folded", "load", "look", "overview", "respond", "result", "submit", "sweep", "view"]
+__all__ = [
+    "begin",
+    "folded",
+    "load",
+    "look",
+    "overview",
+    "respond",
+    "result",
+    "submit",
+    "sweep",
+    "take_over",
+    "view",
+]
