@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from assess.cli import banks, demo, measuring, replaying, rosters, running, simulating
+from assess.cli import banks, demo, measuring, operating, replaying, rosters, running, simulating
 from assess.cli.console import guarded, out
 
 app = typer.Typer(
@@ -25,7 +25,10 @@ app.command()(simulating.simulate)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)
-app.command()(running.doctor)
+app.command()(operating.backup)
+app.command()(operating.restore)
+app.command()(operating.doctor)
+app.command()(operating.work)
 
 
 @app.command()
