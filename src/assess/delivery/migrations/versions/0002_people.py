@@ -1,6 +1,6 @@
 """Who a learner is: cohorts, assigned courses, sign-in, merges
 
-Revision: 0002_people, after 0005_jobs
+Revision: 0002_people, after 0001
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from assess.delivery.store import columns
 
 revision = "0002_people"
-down_revision = "0005_jobs"
+down_revision = "0001"
 branch_labels = None
 depends_on = None
 
