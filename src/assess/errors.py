@@ -107,6 +107,10 @@ class StaleSession(SessionRefusal):
     """The session moved on between reading and writing; read it again."""
 
 
+class OpenedElsewhere(StaleSession):
+    """The session was opened again after the one that writes had opened it."""
+
+
 class SessionFinished(SessionRefusal):
     """The session has ended and takes no more answers."""
 
@@ -189,6 +193,14 @@ class IdempotencyConflict(AssessError):
 
 class FactConflict(AssessError):
     """The same fact id with another content."""
+
+
+class RateLimited(AssessError):
+    """Too much in too short a time; `retry_after` says in how many seconds more is taken."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class StoreLocked(AssessError):

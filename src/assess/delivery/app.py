@@ -61,6 +61,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.ActivationRefused: (422, "field_invalid", "The release must not go live"),
     errors.IdempotencyConflict: (409, "idempotency_conflict", "The key came before with another body"),
     errors.FactConflict: (409, "fact_id_conflict", "The id stands for another fact"),
+    errors.RateLimited: (429, "rate_limited", "Too many requests"),
     errors.StorageUnavailable: (503, "storage_unavailable", "Nothing was stored; try again"),
     errors.AssessError: (500, "internal_error", "Something went wrong here"),
 }
@@ -220,6 +221,8 @@ def _handle_problems(
             response.headers["WWW-Authenticate"] = 'Bearer realm="assess"'
         if found.status == 503:
             response.headers["Retry-After"] = "2"
+        if isinstance(fault, errors.RateLimited):
+            response.headers["Retry-After"] = str(fault.retry_after)
         if isinstance(fault, HTTPException) and fault.headers:
             response.headers.update(fault.headers)
         return response

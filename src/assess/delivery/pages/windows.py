@@ -1,0 +1,45 @@
+"""A session that is open in more than one window: which one is in use, and what the others say.
+
+A window holds a fence: in the hidden field of its forms, and as `window` in
+the addresses that it goes on to, so that all of this works without a script.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from assess.delivery.pages.door import Pass
+from assess.delivery.pages.shell import whole
+from assess.delivery.schemas import SessionView
+from assess.delivery.service import fencing
+from assess.errors import OpenedElsewhere
+
+
+async def fence_of(request: Request, entry: Pass, view: SessionView) -> int:
+    """The fence of the page that is asked for: the one in its address, or that of a new opening.
+
+    Raises
+    ------
+    OpenedElsewhere
+        The address goes on from a window that is no longer in use.
+    """
+    given = whole(request.query_params.get("window", ""))
+    if not given:
+        return await fencing.open_page(entry.services, entry.scope, view.session)
+    if given != view.fence:
+        raise OpenedElsewhere(f"session {view.session} was opened again after window {given}")
+    return given
+
+
+def address(session: str, fence: int, page: str = "", **query: int) -> str:
+    """A page of a session, in the same window; with fence 0 in none.
+
+    Examples
+    --------
+    >>> address("ses_1", 2, "review"), address("ses_1", 2, item=3)
+    ('/s/ses_1/review?window=2', '/s/ses_1?item=3&window=2')
+    """
+    found = urlencode({**query, **({"window": fence} if fence else {})})
+    return f"/s/{session}{'/' if page else ''}{page}{'?' if found else ''}{found}"
