@@ -15,6 +15,7 @@ from assess.errors import NotFound, OpenedElsewhere, StaleSession
 from assess.session import Ending, Offer, Release, Response, SessionState, StartRecord, TimeGrant, fold
 
 T = TypeVar("T")
+_RETRIES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +31,20 @@ class Loaded:
 
 
 async def again(use_case: Callable[[], Awaitable[T]]) -> T:
-    """Run a use case; if somebody else wrote first, read and run it once more."""
-    try:
-        return await use_case()
-    except OpenedElsewhere:
-        raise
-    except StaleSession:
-        return await use_case()
+    """Run a use case; if somebody else wrote first, read and run it again, a few times.
+
+    Once is too few: an answer from one tab and the timer may both go before
+    the hand-in from another, and a learner who hands in must not hear "try
+    again" for that.
+    """
+    for _ in range(_RETRIES):
+        try:
+            return await use_case()
+        except OpenedElsewhere:
+            raise
+        except StaleSession:
+            continue
+    return await use_case()
 
 
 async def load(services: Services, scope: Scope, session: str) -> Loaded:
