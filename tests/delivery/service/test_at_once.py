@@ -170,7 +170,8 @@ def test_two_tabs_and_the_timer_at_once_a_thousand_times(
     database = request.node.callspec.params["both_settings"]
     verification.record(
         f"two tabs and the timer at once, {database}",
-        f"1,000 sessions ({timed_out} timed out, {1000 - timed_out} handed in): 1,000 decisions, 1,000 events, "
-        "no answer acknowledged without its row; the same answer 2 to 20 times at once: 1 row, 1 receipt",
+        f"1,000 sessions ({timed_out} timed out, {1000 - timed_out} handed in): 1,000 decisions, "
+        "1,000 events, no answer acknowledged without its row; "
+        "the same answer 2 to 20 times at once: 1 row, 1 receipt",
         seed=SEED,
     )

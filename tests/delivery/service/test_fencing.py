@@ -130,7 +130,7 @@ def test_an_answer_on_its_way_when_the_session_is_opened_elsewhere_is_refused(
     assert (waits, len(records.responses)) == (False, 0)
 
 
-def test_an_ended_session_is_looked_at_without_being_opened(both_worlds: World, begun: dict[str, Any]) -> None:
+def test_an_ended_session_is_only_looked_at(both_worlds: World, begun: dict[str, Any]) -> None:
     world, session = both_worlds, begun["session"]
     world.call("POST", f"/v1/sessions/{session}/submit")
     assert world.run(fencing.open_page, world.admin, session) == 1

@@ -20,9 +20,7 @@ def _verified(world: World, receipt: dict[str, Any]) -> bool:
 async def _change_keys(services: Services) -> ReceiptSigner:
     """Retire the key in use and put a new one in its place, as another process would."""
     new = new_signing_key("sk_new", NOON + timedelta(days=1))
-    old = Update(
-        SigningKey, {"id": services.receipts.key_id}, {"retired_at": NOON + timedelta(days=1)}, {}
-    )
+    old = Update(SigningKey, {"id": services.receipts.key_id}, {"retired_at": NOON + timedelta(days=1)}, {})
     await services.store.commit(Writes("default", (old,), inserts=(new,)))
     return ReceiptSigner(await services.store.read(reading.signing_keys, "receipt"))
 

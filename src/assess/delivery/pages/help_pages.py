@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from assess.delivery.pages.answers import Fault
-from assess.delivery.pages.door import Pass, known_learner, open_session, visit_of
+from assess.delivery.pages.door import known_learner, open_session, visit_of
 from assess.delivery.pages.shell import Visit, form_text, read_form
 from assess.delivery.schemas import encode
 from assess.delivery.service import problem_notes, receipts, sessions
@@ -72,7 +72,9 @@ async def leave_note(request: Request, session: str) -> Response:
         faults = (Fault("note", words),)
         return _note_page(entry.visit, session, named, faults=faults, note=note, status=422)
     except RateLimited as fault:
-        message = _("You have left several notes already, and they are kept. Tell your organisation in person.")
+        message = _(
+            "You have left several notes already, and they are kept. Tell your organisation in person."
+        )
         response = _note_page(entry.visit, session, named, message=message, note=note, status=429)
         response.headers["Retry-After"] = str(fault.retry_after)
         return response
@@ -130,7 +132,7 @@ async def receipt_page(request: Request, session: str) -> Response:
 @router.get("/s/{session}/receipts.json")
 async def receipt_file(request: Request, session: str) -> Response:
     """The receipts as they can be sent to be verified."""
-    entry: Pass = await open_session(request, session)
+    entry = await open_session(request, session)
     found = await receipts.listed(entry.services, entry.scope, session)
     return Response(
         encode({"receipts": found}),

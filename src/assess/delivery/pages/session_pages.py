@@ -168,7 +168,7 @@ def _again(
 ) -> Response:
     """The same item with what was typed, and what is wrong with it."""
     shown = item_view(current)
-    back = {} if current == view.current else {"item": shown.position}
+    back = 0 if current == view.current else shown.position
     return render_item(
         entry.visit,
         shown,
@@ -176,7 +176,7 @@ def _again(
         filled=reading.filled,
         faults=faults,
         status=422,
-        address=address(view.session, 0, **back),
+        address=address(view.session, 0, item=back),
     )
 
 

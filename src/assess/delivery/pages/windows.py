@@ -33,13 +33,14 @@ async def fence_of(request: Request, entry: Pass, view: SessionView) -> int:
     return given
 
 
-def address(session: str, fence: int, page: str = "", **query: int) -> str:
-    """A page of a session, in the same window; with fence 0 in none.
+def address(session: str, fence: int, page: str = "", *, item: int = 0, moved: int = 0) -> str:
+    """A page of a session, in the same window; a 0 is left out.
 
     Examples
     --------
     >>> address("ses_1", 2, "review"), address("ses_1", 2, item=3)
     ('/s/ses_1/review?window=2', '/s/ses_1?item=3&window=2')
     """
-    found = urlencode({**query, **({"window": fence} if fence else {})})
+    query = {"item": item, "moved": moved, "window": fence}
+    found = urlencode({name: value for name, value in query.items() if value})
     return f"/s/{session}{'/' if page else ''}{page}{'?' if found else ''}{found}"

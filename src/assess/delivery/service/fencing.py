@@ -57,7 +57,7 @@ def opening(
 
 
 async def open_page(services: Services, scope: Scope, session: str) -> int:
-    """Take the fence for a page that is being opened; an ended session is only looked at, and keeps its own."""
+    """Take the fence for a page that is being opened; an ended session is only looked at."""
 
     async def once() -> int:
         loaded = await touched(services, scope, session)

@@ -1,4 +1,4 @@
-"""What a learner tells us when something went wrong: an event of their session, and nothing about the person."""
+"""What a learner tells us when something went wrong: an event of their session, not of the person."""
 
 from __future__ import annotations
 
