@@ -462,7 +462,7 @@ def test_the_pages_of_help_fit_everybody(new_context: NewContext, site: Site, la
     save(page)
     faults: list[str] = []
     page.context.new_page().goto(address)
-    for path in ("?window=1", "/receipts", "/problem", "/problem?sent=1", "/submit"):
+    for path in ("?fence=1", "/receipts", "/problem", "/problem?sent=1", "/submit"):
         page.goto(address + path)
         faults += axe_faults(page)
         if overflow(page) > 0:

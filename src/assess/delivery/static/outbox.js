@@ -21,8 +21,8 @@
       const request = indexedDB.open("assess", 1);
       request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "key" });
       request.onsuccess = () => {
-        request.result.onversionchange = () => request.result.close();
         request.result.onclose = () => { opening = null; };
+        request.result.onversionchange = () => { request.result.close(); opening = null; };
         done(request.result);
       };
       request.onerror = request.onblocked = () => fail(request.error);

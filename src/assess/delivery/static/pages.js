@@ -256,10 +256,10 @@
   addEventListener("beforeunload", (event) => { if (unsent && unsent.session) event.preventDefault(); });
   addEventListener("offline", () => { if (busy) say(words(busy.kept ? "waiting" : "unkept", busy), "waiting"); });
 
-  // The window's number leads from page to page without a script; in the address it would only be copied.
+  // The fence leads from page to page where no script runs; in the address it would only be copied.
   const here = new URL(location.href);
-  if (here.searchParams.has("window")) {
-    here.searchParams.delete("window");
+  if (here.searchParams.has("fence")) {
+    here.searchParams.delete("fence");
     history.replaceState(null, "", here);
   }
   begin();

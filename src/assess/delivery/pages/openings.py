@@ -1,7 +1,7 @@
 """A session that is open in more than one window: which one is in use, and what the others say.
 
-A window holds a fence: in the hidden field of its forms, and as `window` in
-the addresses that it goes on to, so that all of this works without a script.
+A window holds the fence of its opening: in the hidden field of its forms, and
+in the addresses that it goes on to, so that all of this works without a script.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ async def fence_of(request: Request, entry: Pass, view: SessionView) -> int:
     OpenedElsewhere
         The address goes on from a window that is no longer in use.
     """
-    given = whole(request.query_params.get("window", ""))
+    given = whole(request.query_params.get("fence", ""))
+    if "prefetch" in request.headers.get("sec-purpose", ""):
+        # A browser that guesses where its user may go next opens nothing, and puts nobody out of a session.
+        return view.fence
     if not given:
         return await fencing.open_page(entry.services, entry.scope, view.session)
     if given != view.fence:
-        raise OpenedElsewhere(f"session {view.session} was opened again after window {given}")
+        raise OpenedElsewhere(f"session {view.session} was opened again since fence {given} was taken")
     return given
 
 
@@ -39,8 +42,8 @@ def address(session: str, fence: int, page: str = "", *, item: int = 0, moved: i
     Examples
     --------
     >>> address("ses_1", 2, "review"), address("ses_1", 2, item=3)
-    ('/s/ses_1/review?window=2', '/s/ses_1?item=3&window=2')
+    ('/s/ses_1/review?fence=2', '/s/ses_1?item=3&fence=2')
     """
-    query = {"item": item, "moved": moved, "window": fence}
+    query = {"item": item, "moved": moved, "fence": fence}
     found = urlencode({name: value for name, value in query.items() if value})
     return f"/s/{session}{'/' if page else ''}{page}{'?' if found else ''}{found}"

@@ -72,15 +72,15 @@ def _records(world: World, session: str) -> reading.SessionRecords:
 # --- windows, without a script -------------------------------------------------
 
 
-def test_a_window_keeps_its_number_from_page_to_page(window: Window, begun: dict[str, Any]) -> None:
+def test_a_window_keeps_its_fence_from_page_to_page(window: Window, begun: dict[str, Any]) -> None:
     assert window.fields()["fence"] == "2"
     for n in range(2, 5):
         page = window.answer()
-        assert (window.item, page.url.query) == (f"Item {n} of 12", b"window=2")
+        assert (window.item, page.url.query) == (f"Item {n} of 12", b"fence=2")
     window.open(re.findall(r'href="([^"]+)">Previous item', window.page.text)[0].replace("&amp;", "&"))
     assert (window.item, window.fields()["fence"]) == ("Item 3 of 12", "2")
     window.open(re.findall(r'href="([^"]+/review[^"]*)"', window.page.text)[0])
-    assert "window=2" in window.page.text
+    assert "fence=2" in window.page.text
     window.open(re.findall(r'href="([^"]+/submit[^"]*)"', window.page.text)[0])
     assert window.fields()["fence"] == "2"
     # One opening, however many pages.
@@ -121,11 +121,11 @@ def test_the_same_answer_from_a_window_left_behind_is_stored_and_goes_no_further
 
 def test_pages_of_a_window_left_behind_hand_nothing_in(window: Window, begun: dict[str, Any]) -> None:
     world, session = window.world, begun["session"]
-    window.open(f"/s/{session}/submit?window=2")
+    window.open(f"/s/{session}/submit?fence=2")
     left = window.fields()
     Window(world, session)
     for page in ("", "/review", "/submit"):
-        reply = window.open(f"/s/{session}{page}?window=2")
+        reply = window.open(f"/s/{session}{page}?fence=2")
         assert (reply.status_code, window.heading) == (409, STALE)
     reply = world.client.post(f"/s/{session}/submit", data=left)
     assert (reply.status_code, STALE in reply.text) == (409, True)
@@ -133,6 +133,12 @@ def test_pages_of_a_window_left_behind_hand_nothing_in(window: Window, begun: di
     window.open(f"/s/{session}/submit")
     reply = world.client.post(f"/s/{session}/submit", data=window.fields())
     assert str(reply.url).endswith("/result")
+
+
+def test_a_browser_that_guesses_the_next_page_opens_nothing(window: Window, begun: dict[str, Any]) -> None:
+    window.world.client.get(window.path, headers={"Sec-Purpose": "prefetch;prerender"})
+    assert window.answer().status_code == 200
+    assert len(_records(window.world, begun["session"]).events) == 1
 
 
 def test_a_form_from_before_there_were_windows_still_stores(window: Window, begun: dict[str, Any]) -> None:
@@ -169,7 +175,7 @@ def test_the_script_gets_the_receipt_of_the_last_answer_too(window: Window) -> N
         window.path, data=window.fields(answer="b"), headers={"X-Fragment": "1"}, follow_redirects=False
     )
     assert (reply.status_code, reply.text) == (200, "")
-    assert re.fullmatch(r"/s/\w+/review\?window=2", reply.headers["x-go"])
+    assert re.fullmatch(r"/s/\w+/review\?fence=2", reply.headers["x-go"])
     assert json.loads(reply.headers["x-receipt"])["position"] == 12
 
 
