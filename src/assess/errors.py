@@ -187,20 +187,20 @@ class Unauthenticated(AssessError):
         self.code = code
 
 
+class RateLimited(AssessError):
+    """Too many requests of a kind; `retry_after` says in how many seconds one may come again."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class IdempotencyConflict(AssessError):
     """One idempotency key, two different requests."""
 
 
 class FactConflict(AssessError):
     """The same fact id with another content."""
-
-
-class RateLimited(AssessError):
-    """Too much in too short a time; `retry_after` says in how many seconds more is taken."""
-
-    def __init__(self, message: str, *, retry_after: int) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class StoreLocked(AssessError):

@@ -10,10 +10,10 @@ from assess.delivery.pages.answers import Asked, Fault, Reading, fill, read_fiel
 from assess.delivery.pages.door import Pass, admit, learner_scope, open_session, services_of, visit_of
 from assess.delivery.pages.item_page import Frame, render_item
 from assess.delivery.pages.language import Language
+from assess.delivery.pages.openings import address, fence_of
 from assess.delivery.pages.result_page import render_result
 from assess.delivery.pages.shell import form_text, opened_elsewhere, read_form, whole
 from assess.delivery.pages.views import ItemView, item_view
-from assess.delivery.pages.openings import address, fence_of
 from assess.delivery.schemas import Current, Responded, SessionView, encode
 from assess.delivery.service import sessions
 from assess.errors import (

@@ -16,7 +16,7 @@ from assess.delivery.service.loading import Loaded, again, event_row, session_up
 from assess.delivery.store import Writes
 from assess.delivery.store.reading import SessionRecords
 from assess.delivery.store.rows import SessionEvent, Update
-from assess.errors import OpenedElsewhere
+from assess.errors import OpenedElsewhere, StaleSession
 
 OPENED = "opened"
 # The fence of the begin itself, which is no event: the start record says it.
@@ -34,13 +34,19 @@ def require(records: SessionRecords, fence: int | None) -> None:
     Raises
     ------
     OpenedElsewhere
+        The session was opened again since.
+    StaleSession
+        A fence that these records do not know: they are behind, or it was never given.
     """
     last = newest(records)
-    if fence is not None and fence != last:
-        raise OpenedElsewhere(
-            f"this session was opened again: its fence is {last}, and this answer comes with {fence}; "
-            "open the session again to go on here"
-        )
+    if fence is None or fence == last:
+        return
+    if fence > last:
+        raise StaleSession(f"the newest fence of this session is {last}, and this answer comes with {fence}")
+    raise OpenedElsewhere(
+        f"this session was opened again: its fence is {last}, and this answer comes with {fence}; "
+        "open the session again to go on here"
+    )
 
 
 def opening(

@@ -51,9 +51,10 @@
   const forget = (entry) => trying("readwrite", (store) => store.delete(entry.key));
   const waiting = async (session) => {
     const all = await trying("readonly", (store) => store.getAll());
-    const mine = (all ? all.found : []).filter((entry) => entry.session === session);
-    for (const entry of mine.filter((entry) => Date.now() - entry.at > WEEK)) await forget(entry);
-    return mine.filter((entry) => Date.now() - entry.at <= WEEK).sort((a, b) => a.position - b.position);
+    const found = all ? all.found : [];
+    for (const entry of found.filter((entry) => Date.now() - entry.at > WEEK)) await forget(entry);
+    return found.filter((entry) => entry.session === session && Date.now() - entry.at <= WEEK)
+      .sort((a, b) => a.position - b.position);
   };
 
   // --- sending ------------------------------------------------------------------------------------------

@@ -6,6 +6,15 @@
   const content = document.getElementById("content");
   const status = document.getElementById("status");
   const spoken = document.getElementById("spoken");
+  // Answers of which this tab knows what became, should the browser not forget them when it is asked to: a
+  // page that sends one again whenever it is loaded, and is loaded again for it, would never come to rest.
+  const settled = {
+    read() { try { return JSON.parse(sessionStorage.getItem("settled")) || []; } catch { return []; } },
+    write(keys) { try { sessionStorage.setItem("settled", JSON.stringify(keys)); } catch { /* then not */ } },
+    has(key) { return this.read().includes(key); },
+    add(key) { this.write([...this.read().slice(-50), key]); },
+    delete(key) { this.write(this.read().filter((other) => other !== key)); },
+  };
   let busy = null; // the answer that is on its way
   let unsent = null; // the same, and one that the server could not store
 
@@ -158,6 +167,7 @@
   const send = async (entry, final) => {
     const form = content.querySelector("form[data-store]");
     busy = unsent = entry;
+    settled.delete(entry.key);
     lock(form, true);
     say(words("storing", entry));
     if (entry.session) await outbox.keep(entry);
@@ -165,7 +175,10 @@
     const reply = await outbox.deliver(entry, () => say(words(entry.kept ? "waiting" : "unkept", entry), "waiting"));
     // Who is at the door, or an old form: loading the page again may settle that, and the answer is sent then.
     const unsettled = reply && [401, 403, 404].includes(reply.status);
-    if (reply && !unsettled && entry.session) await outbox.forget(entry);
+    if (reply && !unsettled && entry.session) {
+      settled.add(entry.key);
+      await outbox.forget(entry);
+    }
     busy = null;
     unsent = reply ? null : entry;
     if (reply && (reply.fragment || reply.go)) settle(entry, reply);
@@ -232,6 +245,7 @@
     if (!status || !status.dataset.session) return;
     for (const entry of await outbox.waiting(status.dataset.session)) {
       if (busy) return;
+      if (settled.has(entry.key)) continue;
       const mine = { csrf: status.dataset.csrf, ...(Number(status.dataset.fence) ? { fence: status.dataset.fence } : {}) };
       entry.fields = entry.fields.map(([name, value]) => [name, mine[name] ?? value]);
       await send(entry, false);
