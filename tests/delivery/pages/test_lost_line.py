@@ -156,6 +156,15 @@ def test_a_browser_that_keeps_nothing_says_so_and_tries_on(new_context: NewConte
     assert rows(site, page) == [(1, 1, "b")]
 
 
+def test_a_page_that_lost_its_outbox_works_as_without_a_script(page: Page, site: Site) -> None:
+    page.route("**/outbox.js*", lambda route: route.abort())
+    begin(page, site, "c-2")
+    fill_in(page)
+    press(page)
+    expect(page.locator(".where-item")).to_have_text("Item 2 of 12")
+    assert rows(site, page) == [(1, 1, "b")]
+
+
 # --- what the page believes ---------------------------------------------------------
 
 

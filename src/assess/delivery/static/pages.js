@@ -106,7 +106,7 @@
       const form = content.querySelector("form[data-store]");
       const fields = form ? [...new FormData(form)] : [];
       const answered = fields.some(([name, value]) => /^(answer|match\.)/.test(name) && value);
-      if (answered && !busy && !sentAtTheEnd) {
+      if (answered && !busy && !sentAtTheEnd && window.outbox) {
         sentAtTheEnd = true;
         send(entryOf(form, null), true);
         return;
@@ -242,7 +242,7 @@
 
   // What an earlier page of this session could not send goes out from this one, which is the one in use.
   const catchUp = async () => {
-    if (!status || !status.dataset.session) return;
+    if (!window.outbox || !status || !status.dataset.session) return;
     for (const entry of await outbox.waiting(status.dataset.session)) {
       if (busy) return;
       if (settled.has(entry.key)) continue;
@@ -262,7 +262,8 @@
 
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (!form.matches("form[data-store]") || !window.fetch) return;
+    // A thin line may have lost the outbox itself; then the form goes as it does without a script.
+    if (!form.matches("form[data-store]") || !window.outbox) return;
     event.preventDefault();
     if (busy) outbox.wake();
     else send(entryOf(form, event.submitter), false);
