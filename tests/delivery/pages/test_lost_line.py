@@ -433,13 +433,13 @@ def _sit_on_a_thin_line(
     kept_ones = page.request.get(f"{site.url}/s/{session}/receipts.json").json()["receipts"]
     assert {receipt["position"]: receipt["signature"] for receipt in kept_ones} == receipts
     assert kept(page) == []
-    assert line.lost > 0
     return line
 
 
 def test_six_items_on_a_thin_line_are_stored_once_each(page: Page, long_site: Site) -> None:
     # A shorter latency and more losses than the study below, so that six items meet some.
-    _sit_on_a_thin_line(page, long_site, "x-6", latency_ms=200, share=0.25, seed=SEED)
+    line = _sit_on_a_thin_line(page, long_site, "x-6", latency_ms=200, share=0.25, seed=SEED)
+    assert line.lost > 0
 
 
 @pytest.mark.verify
@@ -451,6 +451,8 @@ def test_24_items_on_a_thin_line_are_stored_once_each(new_context: NewContext, l
         page = new_context().new_page()
         line = _sit_on_a_thin_line(page, long_site, "x-24", latency_ms=2000, share=0.05, seed=seed)
         sent, lost = sent + line.sent, lost + line.lost
+    # Of one session of 24 requests, three in ten lose none at 5 %.
+    assert lost > 0
     verification.record(
         "browser at 50 kbit/s, 2 s latency, 5 % of requests lost, 24 items",
         f"3 sessions, {sent} requests of which {lost} failed: 72 answers, 0 lost, 0 double, "
