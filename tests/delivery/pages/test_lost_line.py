@@ -20,10 +20,10 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests import synthetic, verification
+from tests.delivery.crashing import Server
 from tests.delivery.pages.conftest import Site, serve
 from tests.delivery.pages.test_in_a_browser import axe_faults, overflow
 from tests.delivery.pages.walking import begin, fill_in, kind_of, save
-from tests.delivery.test_crash import Server
 from tests.delivery.world import programme
 
 NewContext = Callable[..., BrowserContext]
@@ -354,8 +354,7 @@ def test_a_server_killed_under_an_answer_stores_it_once_when_it_is_back(
         receipts = page.request.get(f"{server.url}/s/{begun['session']}/receipts.json").json()["receipts"]
         assert [(receipt["position"], receipt["revision"]) for receipt in receipts] == [(1, 1)]
     finally:
-        if server.process is not None and server.process.poll() is None:
-            server.kill()
+        server.close()
 
 
 # --- a thin line ------------------------------------------------------------------------------
