@@ -107,6 +107,10 @@ class StaleSession(SessionRefusal):
     """The session moved on between reading and writing; read it again."""
 
 
+class OpenedElsewhere(StaleSession):
+    """The session was opened again after the one that writes had opened it."""
+
+
 class SessionFinished(SessionRefusal):
     """The session has ended and takes no more answers."""
 
@@ -196,7 +200,7 @@ class Unauthenticated(AssessError):
 
 
 class RateLimited(AssessError):
-    """Too many tries; `retry_after` is the time to wait, in seconds."""
+    """Too many requests of a kind; `retry_after` says in how many seconds one may come again."""
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)

@@ -52,6 +52,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.PositionConflict: (409, "position_conflict", "The position cannot be answered now"),
     errors.AnswerConflict: (409, "answer_conflict", "Another answer is stored"),
     errors.StaleSession: (409, "stale_session", "The session moved on; read it again"),
+    errors.OpenedElsewhere: (409, "stale_session", "The session was opened elsewhere"),
     errors.SessionFinished: (409, "session_finished", "The session has ended"),
     errors.SessionVoid: (409, "session_void", "The session was declared void"),
     errors.SessionExpired: (410, "session_expired", "The time is over"),
@@ -65,6 +66,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.RateLimited: (429, "rate_limited", "Too many tries"),
     errors.IdempotencyConflict: (409, "idempotency_conflict", "The key came before with another body"),
     errors.FactConflict: (409, "fact_id_conflict", "The id stands for another fact"),
+    errors.RateLimited: (429, "rate_limited", "Too often; wait"),
     errors.StorageUnavailable: (503, "storage_unavailable", "Nothing was stored; try again"),
     errors.AssessError: (500, "internal_error", "Something went wrong here"),
 }

@@ -49,12 +49,17 @@ class BeginSession(Body, frozen=True):
 
 
 class PostResponse(Body, frozen=True):
-    """`POST /v1/sessions/{id}/responses`; `answer` null leaves the item blank."""
+    """`POST /v1/sessions/{id}/responses`; `answer` null leaves the item blank.
+
+    `fence` is the one that this client got when it opened the session; with it
+    an answer is refused once the session was opened elsewhere.
+    """
 
     position: int
     item: str
     revision: int
     answer: str | list[str] | dict[str, str] | None
+    fence: int | None = None
 
 
 class Choice(Reply, frozen=True):
@@ -96,7 +101,7 @@ class Current(Reply, frozen=True):
 
 
 class SessionBegun(Reply, frozen=True):
-    """Reply to `POST /v1/sessions`."""
+    """Reply to `POST /v1/sessions`; `fence` is this opening's own."""
 
     session: str
     token: str
@@ -105,6 +110,7 @@ class SessionBegun(Reply, frozen=True):
     release: str
     expires_at: datetime
     current: Current | None
+    fence: int
 
 
 class Progress(Reply, frozen=True):
@@ -122,7 +128,7 @@ class Accommodations(Reply, frozen=True):
 
 
 class SessionView(Reply, frozen=True):
-    """`GET /v1/sessions/{id}`; `state` is in_progress, finished or void."""
+    """`GET /v1/sessions/{id}`; `state` is in_progress, finished or void, `fence` that of the last opening."""
 
     session: str
     state: Literal["in_progress", "finished", "void"]
@@ -139,6 +145,7 @@ class SessionView(Reply, frozen=True):
     seconds_left: int | None
     practice: bool
     sandbox: bool
+    fence: int
 
 
 class Receipt(Reply, frozen=True):
