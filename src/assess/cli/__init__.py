@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from assess.cli import banks, demo, measuring, replaying, running, simulating
+from assess.cli import banks, demo, measuring, operating, replaying, running, simulating
 from assess.cli.console import guarded, out
 
 app = typer.Typer(
@@ -24,7 +24,10 @@ app.command()(simulating.simulate)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)
-app.command()(running.doctor)
+app.command()(operating.backup)
+app.command()(operating.restore)
+app.command()(operating.doctor)
+app.command()(operating.work)
 
 
 @app.command()

@@ -26,8 +26,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from assess import __version__, errors
 from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
+from assess.delivery.jobs import worker
 from assess.delivery.security import new_id
-from assess.delivery.service import Services, open_services, sessions
+from assess.delivery.service import open_services
 from assess.delivery.settings import Settings, utc_now
 
 log = logging.getLogger(__name__)
@@ -95,14 +96,17 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = await open_services(settings, clock=clock)
         app.state.services = services
-        sweeping = asyncio.create_task(_sweep(services)) if settings.sweep_seconds > 0 else None
+        stop = asyncio.Event()
+        working = asyncio.create_task(worker(services).run(stop)) if settings.work_seconds > 0 else None
         try:
             yield
         finally:
-            if sweeping is not None:
-                sweeping.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await sweeping
+            if working is not None:
+                # What it does at the moment is brought to its end, if that comes soon; else its lease ends.
+                stop.set()
+                await asyncio.wait({working}, timeout=5)
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
             services.store.close()
 
     app = FastAPI(
@@ -127,16 +131,6 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         Shell, max_body_bytes=settings.max_body_bytes, secure=settings.secure_cookies, on_fault=answer
     )
     return app
-
-
-async def _sweep(services: Services) -> None:
-    """End sessions whose time ran out, again and again."""
-    while True:
-        await asyncio.sleep(services.settings.sweep_seconds)
-        try:
-            await sessions.sweep(services)
-        except Exception:
-            log.exception("the sweep failed and will be tried again")
 
 
 def settle_memory() -> None:
