@@ -22,6 +22,7 @@ def test_help_names_every_command(assess):
         "demo",
         "bank",
         "keys",
+        "roster",
         "activate",
         "simulate",
         "calibrate",

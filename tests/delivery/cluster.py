@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,8 +44,17 @@ class Cluster:
         psutil.wait_procs(doomed, timeout=30)
 
     def start(self) -> None:
-        """Start it again; it recovers from its log."""
-        self._server.ensure_postgres_running()
+        """Start it again; recovering on a busy machine may take longer than its starter waits."""
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                self._server.ensure_postgres_running()
+            except (subprocess.SubprocessError, AssertionError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
 
     def fresh_database(self, name: str) -> str:
         """The address of a new, empty database."""

@@ -52,16 +52,21 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.PositionConflict: (409, "position_conflict", "The position cannot be answered now"),
     errors.AnswerConflict: (409, "answer_conflict", "Another answer is stored"),
     errors.StaleSession: (409, "stale_session", "The session moved on; read it again"),
+    errors.OpenedElsewhere: (409, "stale_session", "The session was opened elsewhere"),
     errors.SessionFinished: (409, "session_finished", "The session has ended"),
     errors.SessionVoid: (409, "session_void", "The session was declared void"),
     errors.SessionExpired: (410, "session_expired", "The time is over"),
     errors.RetakeTooEarly: (409, "retake_too_early", "Too early for another try"),
     errors.TriesExhausted: (409, "tries_exhausted", "No further try"),
     errors.AlreadyPassed: (409, "tries_exhausted", "The course is passed"),
+    errors.WindowClosed: (409, "window_closed", "Not the time for this course"),
     errors.FormNotActive: (409, "form_not_active", "No form of this course is live"),
     errors.ActivationRefused: (422, "field_invalid", "The release must not go live"),
+    errors.LearnerErased: (410, "learner_erased", "The learner was erased"),
+    errors.RateLimited: (429, "rate_limited", "Too many tries"),
     errors.IdempotencyConflict: (409, "idempotency_conflict", "The key came before with another body"),
     errors.FactConflict: (409, "fact_id_conflict", "The id stands for another fact"),
+    errors.RateLimited: (429, "rate_limited", "Too often; wait"),
     errors.StorageUnavailable: (503, "storage_unavailable", "Nothing was stored; try again"),
     errors.AssessError: (500, "internal_error", "Something went wrong here"),
 }
@@ -214,6 +219,8 @@ def _handle_problems(
             response.headers["WWW-Authenticate"] = 'Bearer realm="assess"'
         if found.status == 503:
             response.headers["Retry-After"] = "2"
+        if isinstance(fault, errors.RateLimited):
+            response.headers["Retry-After"] = str(fault.retry_after)
         if isinstance(fault, HTTPException) and fault.headers:
             response.headers.update(fault.headers)
         return response

@@ -30,7 +30,7 @@ events = logging.getLogger("assess.events")
 LEASE = timedelta(seconds=60)
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=5), timedelta(hours=1)
 MAX_ATTEMPTS = 12
-"""The delays between them add up to about six hours."""
+"""The delays between them add up to about two and a half hours."""
 KEYS_KEPT = timedelta(days=30)
 _AT_ONCE = 100
 

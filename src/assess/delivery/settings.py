@@ -42,6 +42,8 @@ class Settings:
         How often this process looks for work that is due, as `assess.delivery.jobs` does; 0 never.
     read_threads : int
         Connections that read at the same time.
+    token_days : float
+        How long a learner token lives: after its session closed, or after the learner signed in.
     """
 
     database_url: str = DEFAULT_DATABASE
@@ -53,6 +55,7 @@ class Settings:
     sweep_seconds: float = 20.0
     work_seconds: float = 1.0
     read_threads: int = 4
+    token_days: float = 7.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -84,6 +87,7 @@ class Settings:
             sweep_seconds=_number(found, "ASSESS_SWEEP_SECONDS", default.sweep_seconds, 0),
             work_seconds=_number(found, "ASSESS_WORK_SECONDS", default.work_seconds, 0),
             read_threads=int(_number(found, "ASSESS_READ_THREADS", default.read_threads, 1)),
+            token_days=_number(found, "ASSESS_TOKEN_DAYS", default.token_days, 0.01),
         )
 
     @property

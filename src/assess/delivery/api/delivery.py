@@ -8,7 +8,7 @@ from fastapi import Path, Request, Response
 
 from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, idempotency_key, json_router, read, reply, services
-from assess.delivery.service import sessions
+from assess.delivery.service import receipts, sessions
 
 router = json_router()
 
@@ -57,6 +57,7 @@ async def post_response(request: Request, scope: Who, session: str) -> Response:
         item=body.item,
         revision=body.revision,
         answer=body.answer,
+        fence=body.fence,
         key=idempotency_key(request, body),
     )
     return reply(stored)
@@ -78,4 +79,4 @@ async def get_result(request: Request, scope: Who, session: str) -> Response:
 async def verify_receipt(request: Request) -> Response:
     """Whether a receipt was signed here; whoever holds one may ask."""
     body = await read(request, schemas.VerifyReceipt)
-    return reply(schemas.Verified(valid=services(request).receipts.valid(body.receipt)))
+    return reply(schemas.Verified(valid=await receipts.verify(services(request), body.receipt)))

@@ -50,6 +50,7 @@ class Tenant(Stored):
     two_person: bool
     change_sequence: int
     created_at: datetime
+    assigned_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

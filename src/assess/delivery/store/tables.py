@@ -56,6 +56,8 @@ tenants = _table(
     # The last number given to a row of `changes`: numbers rise without a gap, in the order of commits.
     Column("change_sequence", Whole, nullable=False),
     Column("created_at", Instant, nullable=False),
+    # Learners may begin only what was assigned to them.
+    Column("assigned_only", Flag, nullable=False, server_default=text("0")),
 )
 
 api_keys = _table(
