@@ -53,6 +53,14 @@ def test_the_length_of_an_option_gives_nothing_away(items: list[Item]) -> None:
     assert longest <= 0.35 * len(single_choice(items))
 
 
+def test_an_option_and_a_reason_are_one_line(items: list[Item]) -> None:
+    for item in items:
+        assert item.judged is None or "\n" not in item.judged.reason, item.id
+        for language, text in item.texts.items():
+            shown = (*text.options.values(), *text.targets.values())
+            assert not any("\n" in words for words in shown), (item.id, language)
+
+
 def test_the_order_shown_is_neither_the_order_wanted_nor_its_reverse(items: list[Item]) -> None:
     for item in items:
         if isinstance(item.interaction, Ordering):
