@@ -99,6 +99,10 @@ class PositionConflict(SessionRefusal):
     """The position is not one that can be answered now."""
 
 
+class ItemTimeOver(PositionConflict):
+    """The clock of the item, or of its section, closed the position."""
+
+
 class AnswerConflict(SessionRefusal):
     """Another answer stands under this revision, or revisions are closed."""
 

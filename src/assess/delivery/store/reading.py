@@ -19,6 +19,7 @@ from assess.delivery.store.rows import (
     EligibilityState,
     Fact,
     Idempotency,
+    IncidentSession,
     Learner,
     LearnerExternalId,
     OfferRow,
@@ -247,6 +248,7 @@ class LearnerRecords:
     decisions: tuple[DecisionRow, ...]
     facts: tuple[Fact, ...]
     changes: tuple[ChangeRow, ...]
+    incidents: tuple[IncidentSession, ...] = ()
 
 
 def learner_records(connection: Connection, tenant: str, id: str) -> LearnerRecords | None:
@@ -255,13 +257,20 @@ def learner_records(connection: Connection, tenant: str, id: str) -> LearnerReco
     if found is None:
         return None
     s, d, f, c = tables.sessions.c, tables.decisions.c, tables.facts.c, tables.changes.c
+    i = tables.incident_sessions.c
     return LearnerRecords(
         found,
         tuple(_all(connection, Session, s.tenant == tenant, s.learner == id, order=(s.started_at, s.id))),
         tuple(_all(connection, DecisionRow, d.tenant == tenant, d.learner == id, order=(d.decided_at, d.id))),
         tuple(_all(connection, Fact, f.tenant == tenant, f.subject == id, order=(f.recorded_at, f.id))),
         tuple(_all(connection, ChangeRow, c.tenant == tenant, c.learner == id, order=(c.sequence,))),
-    )
+        tuple(
+            _all(
+                connection, IncidentSession, i.tenant == tenant, i.learner == id, i.state == "done",
+                order=(i.at, i.incident),
+            )
+        ),
+    )  # fmt: skip
 
 
 def fact(connection: Connection, tenant: str, id: str) -> Fact | None:
