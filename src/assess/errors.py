@@ -123,6 +123,10 @@ class SessionVoid(SessionRefusal):
     """The session was declared void."""
 
 
+class BreakRefused(SessionRefusal):
+    """No break was granted, or all are used."""
+
+
 class NotFinished(SessionRefusal):
     """A result was asked for before the session ended."""
 
@@ -185,6 +189,14 @@ class Unauthenticated(AssessError):
     def __init__(self, message: str, *, code: str = "credentials_invalid") -> None:
         super().__init__(message)
         self.code = code
+
+
+class RateLimited(AssessError):
+    """Too many requests of a kind; `retry_after` says in how many seconds one may come again."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class IdempotencyConflict(AssessError):

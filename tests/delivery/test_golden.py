@@ -130,6 +130,7 @@ CODES: dict[int, set[str]] = {
     409: {
         "idempotency_conflict", "answer_conflict", "position_conflict", "stale_session", "session_finished",
         "session_void", "retake_too_early", "tries_exhausted", "form_not_active", "fact_id_conflict",
+        "break_refused",
     },
     410: {"learner_erased", "session_expired", "cursor_expired"},
     412: {"precondition_failed"},

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from datetime import datetime
 from pathlib import Path
@@ -26,9 +27,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from assess import __version__, errors
 from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
+from assess.delivery.clock import SteadyClock
 from assess.delivery.security import new_id
-from assess.delivery.service import Services, open_services, sessions
-from assess.delivery.settings import Settings, utc_now
+from assess.delivery.service import Services, downtime, open_services, sessions
+from assess.delivery.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +51,10 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.AnswerMalformed: (422, "answer_malformed", "The answer does not fit the item"),
     errors.ItemNotOffered: (422, "item_not_offered", "The item was not offered here"),
     errors.PositionConflict: (409, "position_conflict", "The position cannot be answered now"),
+    errors.ItemTimeOver: (409, "position_conflict", "The time of the item is over"),
     errors.AnswerConflict: (409, "answer_conflict", "Another answer is stored"),
     errors.StaleSession: (409, "stale_session", "The session moved on; read it again"),
+    errors.BreakRefused: (409, "break_refused", "No break is left"),
     errors.SessionFinished: (409, "session_finished", "The session has ended"),
     errors.SessionVoid: (409, "session_void", "The session was declared void"),
     errors.SessionExpired: (410, "session_expired", "The time is over"),
@@ -61,6 +65,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.ActivationRefused: (422, "field_invalid", "The release must not go live"),
     errors.IdempotencyConflict: (409, "idempotency_conflict", "The key came before with another body"),
     errors.FactConflict: (409, "fact_id_conflict", "The id stands for another fact"),
+    errors.RateLimited: (429, "rate_limited", "Too often; wait"),
     errors.StorageUnavailable: (503, "storage_unavailable", "Nothing was stored; try again"),
     errors.AssessError: (500, "internal_error", "Something went wrong here"),
 }
@@ -82,27 +87,33 @@ _HEADERS = (
 )
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> FastAPI:
     """The application for these settings; its database is opened when it starts and closed when it stops.
 
     Parameters
     ----------
-    clock : callable
-        Gives the time in UTC.
+    clock : callable, optional
+        Gives the time in UTC; by default a clock that no step of the machine's time of day moves.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = await open_services(settings, clock=clock)
+        services = await open_services(settings, clock=SteadyClock() if clock is None else clock)
         app.state.services = services
-        sweeping = asyncio.create_task(_sweep(services)) if settings.sweep_seconds > 0 else None
+        # What an outage took is given back before anybody is told that the time is over.
+        pulse = await downtime.begin(services)
+        tasks = [asyncio.create_task(_sweep(services))] if settings.sweep_seconds > 0 else []
+        if pulse is not None:
+            tasks.append(asyncio.create_task(downtime.keep_beating(services, pulse)))
         try:
             yield
         finally:
-            if sweeping is not None:
-                sweeping.cancel()
+            for task in tasks:
+                task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await sweeping
+                    await task
+            if pulse is not None:
+                await downtime.stop(services, pulse)
             services.store.close()
 
     app = FastAPI(
@@ -220,6 +231,8 @@ def _handle_problems(
             response.headers["WWW-Authenticate"] = 'Bearer realm="assess"'
         if found.status == 503:
             response.headers["Retry-After"] = "2"
+        if isinstance(fault, errors.RateLimited):
+            response.headers["Retry-After"] = str(fault.retry_after)
         if isinstance(fault, HTTPException) and fault.headers:
             response.headers.update(fault.headers)
         return response
@@ -269,7 +282,8 @@ class Shell:
             await self._app(scope, receive, send)
             return
         request_id = new_id("req")
-        scope.setdefault("state", {})["request_id"] = request_id
+        # Whatever this request waits for from here on is the server's time, not the learner's.
+        scope.setdefault("state", {}).update(request_id=request_id, arrived=time.monotonic())
         if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
             # No id holds this character, and PostgreSQL would not even compare it.
             path = "/v1/unknown" if scope["path"].startswith("/v1/") else "/unknown"

@@ -38,6 +38,8 @@ class Settings:
         How long an activation may take to reach this process; at most 5.
     sweep_seconds : float
         How often sessions whose time ran out are ended without a visitor; 0 never.
+    heartbeat_seconds : float
+        How often a server says that it runs, so that time in which none ran is given back; 0 never.
     read_threads : int
         Connections that read at the same time.
     """
@@ -49,6 +51,7 @@ class Settings:
     max_body_bytes: int = 1_048_576
     refresh_seconds: float = 2.0
     sweep_seconds: float = 20.0
+    heartbeat_seconds: float = 5.0
     read_threads: int = 4
 
     @classmethod
@@ -79,6 +82,7 @@ class Settings:
             max_body_bytes=int(_number(found, "ASSESS_MAX_BODY_BYTES", default.max_body_bytes, 1024)),
             refresh_seconds=min(5.0, _number(found, "ASSESS_REFRESH_SECONDS", default.refresh_seconds, 0)),
             sweep_seconds=_number(found, "ASSESS_SWEEP_SECONDS", default.sweep_seconds, 0),
+            heartbeat_seconds=_number(found, "ASSESS_HEARTBEAT_SECONDS", default.heartbeat_seconds, 0),
             read_threads=int(_number(found, "ASSESS_READ_THREADS", default.read_threads, 1)),
         )
 

@@ -20,7 +20,7 @@ from assess.errors import (
 from assess.items import RawAnswer
 from assess.session.release import Release, count_items
 from assess.session.state import Ending, Offer, Response, SessionState, StartRecord, answer_digest, chance
-from assess.session.timing import NO_ACCOMMODATION, Accommodation, Closing, SectionEnd
+from assess.session.timing import NO_ACCOMMODATION, Accommodation, Break, Closing, SectionEnd, TimeGrant
 
 # A pilot item near the end meets tired or hurried learners, and its statistics would say so.
 _PILOT_FREE_TAIL = 3
@@ -264,6 +264,58 @@ def with_closing(state: SessionState, closing: Closing, *, salt: str) -> Session
         timed_out=True,
     )
     return with_response(state, blank)
+
+
+def with_grant(state: SessionState, grant: TimeGrant) -> SessionState:
+    """The state after time was granted.
+
+    Examples
+    --------
+    >>> state = with_grant(fold(release, record, (), ()), TimeGrant(60, noon))
+    >>> state.seconds_left(noon)
+    1860
+    """
+    return replace(state, grants=(*state.grants, grant))
+
+
+def with_break(state: SessionState, now: datetime) -> SessionState:
+    """The state after a break began; the clocks stand until it ends.
+
+    Examples
+    --------
+    >>> pausing = start(release, session="s", learner="l", seed="0f" * 16, now=noon,
+    ...                 accommodation=Accommodation(breaks=1, break_minutes=5))
+    >>> state = with_break(fold(release, pausing, (), ()), noon)
+    >>> state.seconds_left(noon), state.breaks_left
+    (1800, 0)
+    """
+    position = None if state.awaiting is None else state.awaiting.position
+    begun = Break(now, 60 * state.accommodation.break_minutes, position)
+    return replace(state, breaks=(*state.breaks, begun))
+
+
+def with_break_ended(state: SessionState, now: datetime) -> SessionState:
+    """The state after the last break ended.
+
+    Examples
+    --------
+    >>> state = fold(release, record, (), (), breaks=[Break(noon, 300)])
+    >>> with_break_ended(state, noon).on_break(noon) is None
+    True
+    """
+    return replace(state, breaks=(*state.breaks[:-1], replace(state.breaks[-1], ended_at=now)))
+
+
+def with_accommodation(state: SessionState, accommodation: Accommodation) -> SessionState:
+    """The state after an accommodation was granted during the session; it replaces the one before.
+
+    Examples
+    --------
+    >>> state = with_accommodation(fold(release, record, (), ()), Accommodation(1.5))
+    >>> state.seconds_left(noon)
+    2700
+    """
+    return replace(state, accommodated=(*state.accommodated, accommodation))
 
 
 def with_ending(state: SessionState, ending: Ending) -> SessionState:

@@ -114,9 +114,27 @@ NO_ACCOMMODATION = Accommodation()
 class TimeGrant:
     """Seconds added after the start.
 
-    `position` is the one that waited for an answer when it happened: its item,
-    its section and the session get the time. Without one only the session does.
-    `cause` is incident, downtime or waiting (for the server).
+    Parameters
+    ----------
+    position : int or None
+        The one that waited for an answer when it happened: its item, its
+        section and the session get the time. Without one only the session does.
+    cause : str
+        incident, downtime, reopen, or waiting (for the server).
+    incident : str or None
+        The incident by which it was granted.
+    message : str or None
+        What the learner is told beside the fact.
+    told_seconds : int or None
+        What the learner is told where that is not `seconds`: a session that is
+        opened again is also given the time since its end.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> grant = TimeGrant(60, datetime(2026, 11, 22, 12, tzinfo=UTC), "a power cut")
+    >>> grant.to_mapping()
+    {'seconds': 60, 'reason': 'a power cut', 'cause': 'incident'}
     """
 
     seconds: int
@@ -125,6 +143,37 @@ class TimeGrant:
     position: int | None = None
     cause: str = "incident"
     incident: str | None = None
+    message: str | None = None
+    told_seconds: int | None = None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data for storage, beside the time of the event."""
+        out = {name: getattr(self, name) for name in self.__slots__ if name != "at"}
+        return {name: value for name, value in out.items() if value is not None}
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], at: datetime) -> TimeGrant:
+        """Read what `to_mapping` wrote.
+
+        Examples
+        --------
+        >>> from datetime import UTC
+        >>> TimeGrant.from_mapping({"seconds": 60}, datetime(2026, 11, 22, 12, tzinfo=UTC)).cause
+        'incident'
+        """
+        fields = Fields(mapping, "time grant")
+        found = cls(
+            seconds=fields.integer("seconds"),
+            at=at,
+            reason=fields.raw("reason", ""),
+            position=fields.integer("position", None),
+            cause=fields.text("cause", "incident"),
+            incident=fields.text("incident", None),
+            message=fields.text("message", None),
+            told_seconds=fields.integer("told_seconds", None),
+        )
+        fields.finish()
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, delivery, manage, people
+from assess.delivery.api import badges, delivery, manage, people, sitting
 
-ROUTERS = (delivery.router, people.router, badges.router, manage.router)
+ROUTERS = (delivery.router, people.router, badges.router, manage.router, sitting.router)
 
 __all__ = ["ROUTERS"]

@@ -7,8 +7,17 @@ from typing import Annotated
 from fastapi import Path, Request, Response
 
 from assess.delivery import schemas
-from assess.delivery.api.wire import Who, documents, idempotency_key, json_router, read, reply, services
-from assess.delivery.service import sessions
+from assess.delivery.api.wire import (
+    Who,
+    arrived,
+    documents,
+    idempotency_key,
+    json_router,
+    read,
+    reply,
+    services,
+)
+from assess.delivery.service import breaks, sessions
 
 router = json_router()
 
@@ -24,7 +33,10 @@ async def begin_session(request: Request, scope: Who) -> Response:
         course=body.course,
         form=body.form,
         locale=body.locale,
+        code=body.code,
+        assurance=body.assurance,
         key=idempotency_key(request, body),
+        arrived=arrived(request),
     )
     return reply(begun, 201)
 
@@ -56,6 +68,7 @@ async def post_response(request: Request, scope: Who, session: str) -> Response:
         revision=body.revision,
         answer=body.answer,
         key=idempotency_key(request, body),
+        arrived=arrived(request),
     )
     return reply(stored)
 
@@ -64,6 +77,18 @@ async def post_response(request: Request, scope: Who, session: str) -> Response:
 async def submit_session(request: Request, scope: Who, session: str) -> Response:
     """Hand in; a second time changes nothing."""
     return reply(await sessions.submit(services(request), scope, session))
+
+
+@router.post("/v1/sessions/{session}/break", **documents(schemas.SessionView))
+async def begin_break(request: Request, scope: Who, session: str) -> Response:
+    """Stop the clocks and hide the item, where breaks were granted."""
+    return reply(await breaks.begin(services(request), scope, session))
+
+
+@router.post("/v1/sessions/{session}/break/end", **documents(schemas.SessionView))
+async def end_break(request: Request, scope: Who, session: str) -> Response:
+    """Let the clocks run on."""
+    return reply(await breaks.end(services(request), scope, session))
 
 
 @router.get("/v1/sessions/{session}/result", **documents(schemas.Result))

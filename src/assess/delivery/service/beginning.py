@@ -5,9 +5,20 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
+import msgspec
+
 from assess.delivery import schemas
 from assess.delivery.security import derived_token, digest, new_id, new_token
-from assess.delivery.service import finishing, idempotency, learners, showing, standing
+from assess.delivery.service import (
+    accommodations,
+    finishing,
+    idempotency,
+    invigilation,
+    learners,
+    showing,
+    standing,
+    waiting,
+)
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
@@ -36,7 +47,10 @@ async def begin(
     course: str | None = None,
     form: str | None = None,
     locale: str | None = None,
+    code: str | None = None,
+    assurance: str | None = None,
     key: Key | None = None,
+    arrived: float | None = None,
 ) -> schemas.SessionBegun:
     """`POST /v1/sessions`: a new session, or the open one of this learner and form.
 
@@ -44,19 +58,31 @@ async def begin(
     ----------
     course, form : str
         One of them: a form id, or a course, for which the default form is taken.
+    code : str, optional
+        The invigilator's code; the session is then supervised.
+    assurance : str, optional
+        What the caller states; see `invigilation.assurance`.
     key : Key, optional
         The request's idempotency key: its repetition gives the same session and token.
+    arrived : float, optional
+        When the request came, on the services' monotonic clock; a wait that is felt is given back.
 
     Raises
     ------
-    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted
+    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted, RateLimited
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:
         raise NotFound("learner", learner)
     if (course is None) == (form is None):
         raise InvalidRequest("name either a course or a form", path="course")
-    return await again(lambda: _begin(services, scope, learner, course, form, locale, key))
+    at = services.monotonic() if arrived is None else arrived
+    begun = await again(
+        lambda: _begin(services, scope, learner, course, form, locale, code, assurance, key)
+    )
+    reach = Scope(scope.tenant, scope.actor, scope.rights, learner=scope.learner, sandbox=scope.sandbox)
+    current = await waiting.given_back(services, reach, begun.session, begun.current, at)
+    return msgspec.structs.replace(begun, current=current)
 
 
 async def _begin(
@@ -66,6 +92,8 @@ async def _begin(
     course: str | None,
     form: str | None,
     locale: str | None,
+    code: str | None,
+    assurance: str | None,
     key: Key | None,
 ) -> schemas.SessionBegun:
     known = await idempotency.earlier(services, scope, key)
@@ -86,6 +114,9 @@ async def _begin(
     await _require_consent(services, scope, release)
     now = services.clock()
     _require_try(records, release, now)
+    assured = await invigilation.assurance(
+        services, scope, learner=learner, course=release.course.id, code=code, stated=assurance
+    )
     excluded = await _met_before(services, records, release)
     session_id = new_id("ses")
     record = start(
@@ -97,6 +128,8 @@ async def _begin(
         language=locale or records.learner.locale,
         try_number=1 + len(standing.counting_sessions(records, release.course.id, now)),
         excluded=excluded,
+        assurance=assured,
+        accommodation=await accommodations.in_force(services, scope.tenant, learner),
     )
     state = SessionState(release, record)
     first = step(state, now)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from assess.delivery import schemas
+from assess.delivery.service import notices
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import DecisionRow, Fact, Session
 from assess.errors import InvalidFact, InvalidRequest
@@ -185,9 +186,12 @@ def next_step(
     period = timedelta(days=policy.period_days)
     tries = [session for session in counted if session.started_at > at - period]
     used, left = len(tries), max(policy.max_tries - len(tries), 0)
+    notice = notices.of_course(records, course, at)
 
     def step(action: Any, not_before: datetime | None = None) -> schemas.NextStep:
-        return schemas.NextStep(action=action, not_before=not_before, tries_used=used, tries_left=left)
+        return schemas.NextStep(
+            action=action, not_before=not_before, tries_used=used, tries_left=left, notice=notice
+        )
 
     if speaking is not None and speaking.word == "passed":
         return step("none")
