@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from starlette.requests import Request
+
 from assess.delivery.settings import utc_now
 
 
@@ -54,3 +56,9 @@ class SteadyClock:
     def ahead_of_wall(self) -> timedelta:
         """How far it is ahead of the machine's time of day; far from zero only after a step of that."""
         return self() - self._wall()
+
+
+def arrived(request: Request) -> float | None:
+    """When a request came, on the monotonic clock; None outside a server."""
+    found: float | None = request.scope.get("state", {}).get("arrived")
+    return found

@@ -15,6 +15,7 @@ from assess.items.reading import Fields
 
 _WAITING_CAP_SECONDS = 30
 
+
 @dataclass(frozen=True, slots=True)
 class DecisionRule:
     """How a score becomes a decision.
@@ -235,11 +236,14 @@ class Form:
                     (unit for unit, wanted in zip(run, self.units, strict=False) if unit != wanted),
                     f"{len(run)} units, not {len(self.units)}",
                 )
-                raise fields.fault("sections", f"they must name the form's units in their order; {wrong} differs")
+                raise fields.fault(
+                    "sections", f"they must name the form's units in their order; {wrong} differs"
+                )
         timed = any(section.time_limit_seconds is not None for section in self.sections)
         if self.review == "allowed" and (timed or self.item_time_limit_seconds is not None):
             raise fields.fault(
-                "review", "with a clock for a section or an item nobody can go back: a clock that is over is over"
+                "review",
+                "with a clock for a section or an item nobody can go back: a clock that is over is over",
             )
 
     def to_mapping(self) -> dict[str, Any]:

@@ -37,8 +37,10 @@ from assess.session.timing import (
     SectionEnd,
     TimeGrant,
 )
+from assess.standards.grammar import ASSURANCES
 
 __all__ = [
+    "ASSURANCES",
     "LARGEST_MULTIPLIER",
     "NO_ACCOMMODATION",
     "Accommodation",

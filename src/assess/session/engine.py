@@ -190,7 +190,7 @@ def answer(
         )
     if newest and state.release.form.review != "allowed":
         raise AnswerConflict(f"position {position} is answered, and this form does not allow changes")
-    clock = state.item_clock
+    over = any(clock.name != "session" and now > clock.deadline for clock in state.clocks)
     return Response(
         position=position,
         revision=revision,
@@ -201,7 +201,7 @@ def answer(
         salt=salt,
         answer_sha256=answer_digest(salt, canonical),
         # Within the grace an answer counts; a page that had none to send says so, and the clock left the blank.
-        timed_out=canonical is None and clock is not None and now > clock.deadline,
+        timed_out=canonical is None and over,
     )
 
 

@@ -29,8 +29,7 @@ from assess.session.timing import (
     SectionEnd,
     TimeGrant,
 )
-
-ASSURANCES = ("unsupervised", "supervised", "proctored")
+from assess.standards.grammar import ASSURANCES
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,9 @@ def _free_port() -> int:
 
 
 def _serve(folder: Path, *, demo: bool) -> Iterator[Site]:
-    settings = Settings(database_url=f"sqlite:///{folder / 'pages.db'}", refresh_seconds=0.0, heartbeat_seconds=0.0)
+    settings = Settings(
+        database_url=f"sqlite:///{folder / 'pages.db'}", refresh_seconds=0.0, heartbeat_seconds=0.0
+    )
     # Playwright may keep a loop running in this thread, beside which no other can start.
     _in_thread(lambda: asyncio.run(_seed(settings, demo=demo)))
     clock, port = Clock(), _free_port()

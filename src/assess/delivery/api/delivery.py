@@ -9,7 +9,6 @@ from fastapi import Path, Request, Response
 from assess.delivery import schemas
 from assess.delivery.api.wire import (
     Who,
-    arrived,
     documents,
     idempotency_key,
     json_router,
@@ -17,6 +16,7 @@ from assess.delivery.api.wire import (
     reply,
     services,
 )
+from assess.delivery.clock import arrived
 from assess.delivery.service import breaks, sessions
 
 router = json_router()

@@ -11,7 +11,9 @@ from assess.delivery.service import accommodations, incidents, invigilation
 router = json_router()
 
 
-@router.post("/v1/incidents", **documents(schemas.Incident, body=schemas.DeclareIncident, status=201, also=(200,)))
+@router.post(
+    "/v1/incidents", **documents(schemas.Incident, body=schemas.DeclareIncident, status=201, also=(200,))
+)
 async def post_incident(request: Request, scope: Who) -> Response:
     """Declare an incident and carry it out; with `dry_run`, say what it would do and store nothing."""
     body = await read(request, schemas.DeclareIncident)

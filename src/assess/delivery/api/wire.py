@@ -62,12 +62,6 @@ async def who(request: Request) -> Scope:
     return await keys.authenticate(services(request), bearer or request.cookies.get(COOKIE))
 
 
-def arrived(request: Request) -> float | None:
-    """When the request came, on the monotonic clock."""
-    found: float | None = request.scope.get("state", {}).get("arrived")
-    return found
-
-
 async def known_query(request: Request) -> None:
     """Refuse query parameters that the route does not have: a misspelt `as_of` would answer for now.
 

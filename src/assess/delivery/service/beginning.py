@@ -36,7 +36,7 @@ from assess.errors import (
     RetakeTooEarly,
     TriesExhausted,
 )
-from assess.session import Release, SessionState, count_items, start, step, with_offer
+from assess.session import ASSURANCES, Release, SessionState, count_items, start, step, with_offer
 
 
 async def begin(
@@ -77,9 +77,7 @@ async def begin(
     if (course is None) == (form is None):
         raise InvalidRequest("name either a course or a form", path="course")
     at = services.monotonic() if arrived is None else arrived
-    begun = await again(
-        lambda: _begin(services, scope, learner, course, form, locale, code, assurance, key)
-    )
+    begun = await again(lambda: _begin(services, scope, learner, course, form, locale, code, assurance, key))
     reach = Scope(scope.tenant, scope.actor, scope.rights, learner=scope.learner, sandbox=scope.sandbox)
     current = await waiting.given_back(services, reach, begun.session, begun.current, at)
     return msgspec.structs.replace(begun, current=current)
@@ -113,10 +111,10 @@ async def _begin(
     release = shelf.form(form_id)
     await _require_consent(services, scope, release)
     now = services.clock()
-    _require_try(records, release, now)
     assured = await invigilation.assurance(
         services, scope, learner=learner, course=release.course.id, code=code, stated=assurance
     )
+    _require_try(records, release, now, assured)
     excluded = await _met_before(services, records, release)
     session_id = new_id("ses")
     record = start(
@@ -200,15 +198,23 @@ async def _require_consent(services: Services, scope: Scope, release: Release) -
         )
 
 
-def _require_try(records: LearnerRecords, release: Release, now: datetime) -> None:
-    """The retake policy; practice may be repeated at will, because it decides nothing."""
+def _require_try(records: LearnerRecords, release: Release, now: datetime, assured: str) -> None:
+    """The retake policy; practice may be repeated at will, because it decides nothing.
+
+    A passed course may be passed again under a higher assurance, which a badge may ask for; whoever fails
+    that keeps the pass.
+    """
     if release.practice:
         return
     course = release.course.id
-    found = standing.next_step(records, course, release.form.retake, now)
     speaking = standing.spoken(records, course, now)
-    if speaking is not None and speaking.word == "passed":
+    passed = speaking is not None and speaking.word == "passed"
+    higher = speaking is not None and ASSURANCES.index(assured) > ASSURANCES.index(
+        speaking.decision.report["assurance"]
+    )
+    if passed and not higher:
         raise AlreadyPassed(f"course {course} is passed; it is not taken again except for renewal")
+    found = standing.next_step(records, course, release.form.retake, now, passed_is_enough=False)
     if found.action == "contact":
         used = f"{found.tries_used} tries in {release.form.retake.period_days} days are used"
         raise TriesExhausted(used, not_before=found.not_before)

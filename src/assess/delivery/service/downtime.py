@@ -119,9 +119,7 @@ def _alone(services: Services) -> bool:
     return services.settings.sqlite_path is not None
 
 
-async def _record(
-    services: Services, own: Heartbeat, found: Finding, others: Sequence[Heartbeat]
-) -> None:
+async def _record(services: Services, own: Heartbeat, found: Finding, others: Sequence[Heartbeat]) -> None:
     """The heartbeat and, with it, the incident that everybody who starts now would find."""
     tenant = services.settings.tenant
     gone = [Delete(Heartbeat, {"process": row.process}) for row in others] if found.settled else []

@@ -167,9 +167,7 @@ async def commit_end(
             Update(DecisionRow, {"tenant": row.tenant, "id": earlier.id}, values, {"superseded_at": None})
         )
     after = with_decision(with_session(after, row), decision)
-    told = changes.events(
-        before, after, shelf, now=now, cause="session", reason_id=row.id, course=row.course
-    )
+    told = changes.events(before, after, shelf, now=now, cause="session", reason_id=row.id, course=row.course)
     await services.store.commit(
         Writes(row.tenant, tuple(updates), inserts=rows, decisions=(decision,), changes=told)
     )

@@ -122,7 +122,9 @@ async def _check(services: Services, scope: Scope, body: schemas.DeclareIncident
             "say which sessions: a course, a form, a cohort, a list, or tenant: true for all", path="scope"
         )
     if found.cohort is not None:
-        raise InvalidRequest("cohorts are not known here; name the course or the sessions", path="scope.cohort")
+        raise InvalidRequest(
+            "cohorts are not known here; name the course or the sessions", path="scope.cohort"
+        )
     if found.course is not None:
         (await services.catalogue.shelf(scope.tenant)).course(found.course)
     for n, session in enumerate(found.sessions or ()):
@@ -205,9 +207,7 @@ async def _foreseen(services: Services, incident: Incident) -> schemas.Incident:
 
 
 def _scope(incident: Incident) -> Scope:
-    return Scope(
-        incident.tenant, incident.by, frozenset({"deliver", "manage"}), sandbox=incident.sandbox
-    )
+    return Scope(incident.tenant, incident.by, frozenset({"deliver", "manage"}), sandbox=incident.sandbox)
 
 
 async def _matching(services: Services, incident: Incident) -> list[Session]:

@@ -159,7 +159,9 @@ def response_row(services: Services, session: Session, response: Response) -> Re
     )
 
 
-def event_row(records: SessionRecords, type: str, at: datetime, data: dict[str, Any], n: int = 1) -> SessionEvent:
+def event_row(
+    records: SessionRecords, type: str, at: datetime, data: dict[str, Any], n: int = 1
+) -> SessionEvent:
     """The n-th event that a use case adds to a session."""
     row = records.session
     last = records.events[-1].seq if records.events else 0

@@ -148,6 +148,7 @@ def evaluation_facts(records: LearnerRecords, at: datetime) -> list[dict[str, An
                     "outcome": speaking.word,
                     "provisional": speaking.decision.provisional,
                     "record_sha256": speaking.decision.record_sha256,
+                    "assurance": speaking.decision.report.get("assurance"),
                 }
             )
     here = {fact["course"] for fact in facts}
@@ -170,7 +171,12 @@ def sequence(records: LearnerRecords, known_at: datetime) -> int:
 
 
 def next_step(
-    records: LearnerRecords, course: str, policy: RetakePolicy | None, at: datetime
+    records: LearnerRecords,
+    course: str,
+    policy: RetakePolicy | None,
+    at: datetime,
+    *,
+    passed_is_enough: bool = True,
 ) -> schemas.NextStep:
     """What the learner can do about a course at a moment.
 
@@ -178,6 +184,8 @@ def next_step(
     ----------
     policy : RetakePolicy or None
         Of the form that would be taken; None when no form is active.
+    passed_is_enough : bool
+        False where a pass is sought again under a higher assurance; the policy then holds for that too.
     """
     counted = counting_sessions(records, course, at)
     speaking = spoken(records, course, at)
@@ -193,7 +201,7 @@ def next_step(
             action=action, not_before=not_before, tries_used=used, tries_left=left, notice=notice
         )
 
-    if speaking is not None and speaking.word == "passed":
+    if passed_is_enough and speaking is not None and speaking.word == "passed":
         return step("none")
     if any(not _ended(session, at) for session in counted):
         return step("resume")

@@ -46,9 +46,7 @@ def unfinished_incidents(connection: Connection) -> list[Incident]:
 def incident_sessions(connection: Connection, tenant: str, incident: str) -> list[IncidentSession]:
     """What an incident did so far."""
     c = tables.incident_sessions.c
-    return _all(
-        connection, IncidentSession, c.tenant == tenant, c.incident == incident, order=(c.session,)
-    )
+    return _all(connection, IncidentSession, c.tenant == tenant, c.incident == incident, order=(c.session,))
 
 
 def sessions_between(
@@ -113,5 +111,9 @@ def invigilator_codes(connection: Connection, tenant: str, *, sandbox: bool) -> 
     """All codes of a tenant, newest first."""
     c = tables.invigilator_codes.c
     return _all(
-        connection, InvigilatorCode, c.tenant == tenant, c.sandbox == sandbox, order=(c.created_at.desc(), c.id)
+        connection,
+        InvigilatorCode,
+        c.tenant == tenant,
+        c.sandbox == sandbox,
+        order=(c.created_at.desc(), c.id),
     )
