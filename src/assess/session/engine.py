@@ -28,7 +28,7 @@ _PILOT_FREE_TAIL = 3
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happens next: an item to offer, something that a clock has closed, a wait for the learner, or the end.
+    """What happens next: an item to offer, what a clock has closed, a wait for the learner, or the end.
 
     Exactly one of `offer` (an item reference), `closing`, `ending` and
     `waiting` says so; `waiting` is true while an offer has no response, or when
@@ -68,7 +68,8 @@ def start(
     with_pilot : bool
         False leaves unscored items out, as an accommodation may.
     accommodation : Accommodation
-        What the learner was given before; it changes clocks and unscored items, never what is chosen or scored.
+        What the learner was given before; it changes clocks and unscored items, never what is
+        chosen or scored.
 
     Examples
     --------
@@ -174,15 +175,7 @@ def answer(
         raise AnswerConflict(f"another answer to position {position} is stored as revision {revision}")
     if state.ending is not None:
         raise SessionFinished("this session has ended")
-    if now > state.closes_at:
-        raise SessionExpired("the time for this session is over; this answer came too late")
-    if state.on_break(now) is not None:
-        raise PositionConflict("the session is on a break; end the break first")
-    closing = state.closing
-    if closing is not None and closing.position == position and now > closing.at:
-        raise ItemTimeOver(f"the time of this {closing.name} is over; the answer came too late")
-    if any(end.section == state.section_of(position) for end in state.section_ends):
-        raise ItemTimeOver(f"the section of position {position} is closed; the answer came too late")
+    _require_time(state, position, now)
     newest = max((r.revision for r in earlier), default=0)
     if revision != newest + 1:
         raise AnswerConflict(
@@ -200,9 +193,22 @@ def answer(
         at=now,
         salt=salt,
         answer_sha256=answer_digest(salt, canonical),
-        # Within the grace an answer counts; a page that had none to send says so, and the clock left the blank.
+        # Within the grace an answer counts. A page that had none to send says so: the clock left the blank.
         timed_out=canonical is None and over,
     )
+
+
+def _require_time(state: SessionState, position: int, now: datetime) -> None:
+    """Refuse an answer that no clock takes any more, or none takes now."""
+    if now > state.closes_at:
+        raise SessionExpired("the time for this session is over; this answer came too late")
+    if state.on_break(now) is not None:
+        raise PositionConflict("the session is on a break; end the break first")
+    closing = state.closing
+    if closing is not None and closing.position == position and now > closing.at:
+        raise ItemTimeOver(f"the time of this {closing.name} is over; the answer came too late")
+    if any(end.section == state.section_of(position) for end in state.section_ends):
+        raise ItemTimeOver(f"the section of position {position} is closed; the answer came too late")
 
 
 def with_response(state: SessionState, response: Response) -> SessionState:
@@ -232,7 +238,7 @@ def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
 
 
 def with_closing(state: SessionState, closing: Closing, *, salt: str) -> SessionState:
-    """The state after a clock closed an item, which leaves a blank, or a section, which leaves its rest unreached.
+    """The state after a clock closed an item (a blank) or a section (whose rest is not reached).
 
     Parameters
     ----------

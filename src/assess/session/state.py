@@ -1,8 +1,9 @@
 """The records of a session, and their fold into what the session is now.
 
 A session is the fold of its start record, offers and responses over a release,
-with what happened to its clocks. Nothing here knows a clock or a random generator: times, secrets and seeds come
-in, so that a session replays to the same state in five years.
+with what happened to its clocks. Nothing here asks the time or a random
+generator: times, secrets and seeds come in, so that a session replays to the
+same state in five years.
 """
 
 from __future__ import annotations
@@ -165,6 +166,11 @@ def chance(seed: str, *labels: str | int) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
 
 
+def _any_position(_: int | None) -> bool:
+    """What the session's own clock is given: everything."""
+    return True
+
+
 @dataclass(frozen=True, eq=False)
 class SessionState:
     """What a session is now: the fold of its records."""
@@ -226,7 +232,7 @@ class SessionState:
     def session_clock(self) -> Clock | None:
         """The clock of the whole session; None without a limit."""
         limit = self.start.time_limit_seconds
-        return self._clock("session", limit, self.start.started_at, lambda position: True)
+        return self._clock("session", limit, self.start.started_at, _any_position)
 
     def section_of(self, position: int) -> int | None:
         """Index of the section in which a position was offered; a pilot item stands in the one around it."""
@@ -288,7 +294,7 @@ class SessionState:
         """
         form, grace = self.release.form, timedelta(seconds=self.release.form.late_grace_seconds)
         window = timedelta(seconds=self.accommodation.scaled(3600 * form.window_hours))
-        closing = [self.start.started_at + window + self._added(lambda position: True)]
+        closing = [self.start.started_at + window + self._added(_any_position)]
         if self.deadline is not None:
             closing.append(self.deadline + grace)
         if form.sections and self.section == len(form.sections) - 1:

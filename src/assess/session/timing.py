@@ -72,7 +72,8 @@ class Accommodation:
 
         Examples
         --------
-        >>> Accommodation(1.5).covers(Accommodation(1.25)), Accommodation(2.0).covers(Accommodation(untimed=True))
+        >>> more, untimed = Accommodation(2.0), Accommodation(untimed=True)
+        >>> more.covers(Accommodation(1.25)), more.covers(untimed)
         (True, False)
         """
         return (

@@ -211,7 +211,7 @@ def _current_decision(predicate: Pass, question: Question, moment: datetime) -> 
 
 
 def _assured(decision: Fact) -> int:
-    """Place of a decision's assurance in their order; one that says nothing, or what nobody knows, is the least."""
+    """Place of a decision's assurance in their order; what is not said, or not known, is the least."""
     said = decision.properties.get("assurance")
     return ASSURANCES.index(said) if said in ASSURANCES else 0
 

@@ -80,7 +80,8 @@ def clock_rules(release: Release, language: Language, given: Accommodation) -> l
     for section in form.sections:
         if section.time_limit_seconds is not None:
             words = _(
-                "The section %(title)s has its own clock of %(time)s. When it is over, the next section begins."
+                "The section %(title)s has its own clock of %(time)s. When it is over, the next section "
+                "begins."
             )
             time = seconds_in_words(given.scaled(section.time_limit_seconds), language)
             found.append(words % {"title": language.pick(section.title)[1], "time": time})

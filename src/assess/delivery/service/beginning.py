@@ -69,7 +69,8 @@ async def begin(
 
     Raises
     ------
-    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted, RateLimited
+    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted
+    RateLimited
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:

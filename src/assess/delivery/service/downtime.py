@@ -98,7 +98,7 @@ def look_back(
 
 
 async def begin(services: Services) -> Pulse | None:
-    """The first heartbeat of this process, after what its absence took was given back; None without heartbeats."""
+    """The first heartbeat of this process, after what was lost before it was given back; None if off."""
     interval = services.settings.heartbeat_seconds
     if interval <= 0:
         return None
@@ -134,7 +134,7 @@ async def _record(services: Services, own: Heartbeat, found: Finding, others: Se
 
 
 async def _outage(services: Services, since: datetime, until: datetime) -> list[Stored]:
-    """One incident for each tenant, and kind of data, that had open sessions; their ids follow from the outage."""
+    """An incident for each tenant, and kind of data, with open sessions; its id follows from the outage."""
     log.warning("no server ran from %s to %s; every running clock gets the time back", since, until)
     rows: list[Stored] = []
     for tenant, sandbox in await services.store.read(sitting.tenants_with_open_sessions, since):
@@ -163,7 +163,7 @@ async def _outage(services: Services, since: datetime, until: datetime) -> list[
 
 
 async def beat(services: Services, pulse: Pulse) -> None:
-    """One heartbeat; afterwards, what can be told of the time before the start or since the last heartbeat."""
+    """One heartbeat, and what can be told by then of the time before the start or since the last one."""
     interval = services.settings.heartbeat_seconds
     now = services.clock()
     tenant = services.settings.tenant

@@ -198,7 +198,7 @@ async def _foreseen(services: Services, incident: Incident) -> schemas.Incident:
     rows = []
     for session in await _matching(services, incident):
         loaded = await load(services, _scope(incident), session.id)
-        deed = await _deed(services, incident, loaded, services.clock())
+        deed = await _deed(services, incident, loaded)
         rows.append(_row(incident, session, deed, services.clock()))
     return _body(incident, rows, dry_run=True)
 
@@ -259,7 +259,7 @@ async def _do(services: Services, incident: Incident, session: str) -> bool:
         try:
             loaded = await load(services, _scope(incident), session)
             now = services.clock()
-            deed = await _deed(services, incident, loaded, now)
+            deed = await _deed(services, incident, loaded)
             await services.store.commit(await _writes(services, incident, loaded, deed, now))
         except StaleSession:
             rows = await services.store.read(sitting.incident_sessions, incident.tenant, incident.id)
@@ -275,7 +275,7 @@ async def _do(services: Services, incident: Incident, session: str) -> bool:
     return False
 
 
-async def _deed(services: Services, incident: Incident, loaded: Loaded, now: datetime) -> Deed:
+async def _deed(services: Services, incident: Incident, loaded: Loaded) -> Deed:
     """What an incident does to a session as it is now."""
     state = loaded.state
     if state.void:

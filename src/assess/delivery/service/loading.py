@@ -75,7 +75,7 @@ def folded(records: SessionRecords, release: Release) -> SessionState:
         [
             Response(
                 r.position, r.revision, r.item, r.answer, r.category, r.at, r.salt or "", r.answer_sha256,
-                timed_out=r.position in timed_out,
+                timed_out=r.answer is None and r.position in timed_out,
             )
             for r in records.responses
         ],

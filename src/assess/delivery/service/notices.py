@@ -30,7 +30,7 @@ def of_session(state: SessionState) -> list[schemas.Notice]:
 
 
 def of_course(records: LearnerRecords, course: str, at: datetime) -> schemas.Notice | None:
-    """The latest incident that changes what the learner can do about a course: until the next session begins."""
+    """The latest incident that changes what can be done about a course, until the next session begins."""
     sessions = {s.id: s for s in records.sessions if s.course == course and s.state != "reset"}
     begun = [s.started_at for s in sessions.values() if s.started_at <= at]
     for row in reversed(records.incidents):
