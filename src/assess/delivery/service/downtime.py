@@ -122,7 +122,14 @@ def _alone(services: Services) -> bool:
 async def _record(services: Services, own: Heartbeat, found: Finding, others: Sequence[Heartbeat]) -> None:
     """The heartbeat and, with it, the incident that everybody who starts now would find."""
     tenant = services.settings.tenant
-    gone = [Delete(Heartbeat, {"process": row.process}) for row in others] if found.settled else []
+    # Whatever is not known to be dead keeps its heartbeat.
+    missed = timedelta(seconds=_MISSED * services.settings.heartbeat_seconds)
+    dead = [
+        row
+        for row in others
+        if _alone(services) or row.stopped_at is not None or own.started_at - row.at >= missed
+    ]
+    gone = [Delete(Heartbeat, {"process": row.process}) for row in dead]
     rows: list[Stored] = [own]
     if found.since is not None:
         rows += await _outage(services, found.since, own.started_at)

@@ -35,7 +35,7 @@ def of_course(records: LearnerRecords, course: str, at: datetime) -> schemas.Not
     begun = [s.started_at for s in sessions.values() if s.started_at <= at]
     for row in reversed(records.incidents):
         session = sessions.get(row.session)
-        if session is None or row.at > at or row.at < max(begun):
+        if session is None or row.at > at or row.at <= max(begun):
             continue
         going_on = session.ended_at is None or session.ended_at > at
         if row.action == "void_without_try" or going_on:
