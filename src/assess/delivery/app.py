@@ -93,12 +93,15 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
     Parameters
     ----------
     clock : callable, optional
-        Gives the time in UTC; by default a clock that no step of the machine's time of day moves.
+        Gives the time in UTC; by default a clock that no step of the machine's time of day moves. Durations
+        inside the process are then read from it too.
     """
+    steady = SteadyClock() if clock is None else clock
+    monotonic = time.monotonic if clock is None else lambda: steady().timestamp()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = await open_services(settings, clock=SteadyClock() if clock is None else clock)
+        services = await open_services(settings, clock=steady, monotonic=monotonic)
         app.state.services = services
         # What an outage took is given back before anybody is told that the time is over.
         pulse = await downtime.begin(services)
@@ -135,7 +138,11 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
     # A page shrinks to a quarter. Nothing a stranger sends is echoed beside a secret, so sizes tell nothing.
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(
-        Shell, max_body_bytes=settings.max_body_bytes, secure=settings.secure_cookies, on_fault=answer
+        Shell,
+        max_body_bytes=settings.max_body_bytes,
+        secure=settings.secure_cookies,
+        on_fault=answer,
+        monotonic=monotonic,
     )
     return app
 
@@ -270,8 +277,17 @@ class Shell:
     Faults that nobody expected are answered here, so that this reply has them too.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, secure: bool, on_fault: _Answer) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        secure: bool,
+        on_fault: _Answer,
+        monotonic: Callable[[], float],
+    ) -> None:
         self._app = app
+        self._monotonic = monotonic
         self._on_fault = on_fault
         self._limit = max_body_bytes
         extra = ((b"strict-transport-security", b"max-age=31536000"),) if secure else ()
@@ -283,7 +299,7 @@ class Shell:
             return
         request_id = new_id("req")
         # Whatever this request waits for from here on is the server's time, not the learner's.
-        scope.setdefault("state", {}).update(request_id=request_id, arrived=time.monotonic())
+        scope.setdefault("state", {}).update(request_id=request_id, arrived=self._monotonic())
         if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
             # No id holds this character, and PostgreSQL would not even compare it.
             path = "/v1/unknown" if scope["path"].startswith("/v1/") else "/unknown"
