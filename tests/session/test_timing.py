@@ -142,7 +142,13 @@ def test_an_item_that_nobody_answered_is_a_blank_that_says_so_in_the_record() ->
 
 def test_a_late_answer_to_a_closed_item_is_refused_and_the_blank_has_one_receipt() -> None:
     state = close(begin(BY_ITEM), 60)
-    late = {"position": 1, "item": "x-001", "revision": 1, "now": NOON + seconds(70), "salt": "5a" * 16}
+    late: dict[str, Any] = {
+        "position": 1,
+        "item": "x-001",
+        "revision": 1,
+        "now": NOON + seconds(70),
+        "salt": "5a" * 16,
+    }
     with pytest.raises(ItemTimeOver, match="position 1 was over"):
         answer(state, raw="b", **late)
     assert answer(state, raw=None, **late) is state.latest[1]
