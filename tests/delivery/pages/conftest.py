@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -40,13 +41,14 @@ class Site:
     clock: Clock
 
 
-async def _seed(settings: Settings, *, demo: bool) -> None:
+async def _seed(settings: Settings, *, demo: bool, form: dict[str, Any] | None = None) -> None:
     services = await open_services(settings)
     scope = keys.local(settings.tenant, "test")
     await activations.set_tenant(
         services, scope, title="Demonstration academy", demo=demo, accept_provisional=demo
     )
     documents = [small_bank.programme_document(), *map(small_bank.release_document, FORMS)]
+    documents[1]["form"] |= form or {}
     for document in documents:
         await activations.activate(services, scope, document=document, reason="for the tests")
     services.store.close()
@@ -59,12 +61,17 @@ def _free_port() -> int:
         return port
 
 
-def _serve(folder: Path, *, demo: bool) -> Iterator[Site]:
+def serve_form(folder: Path, form: dict[str, Any]) -> Iterator[Site]:
+    """A demonstration whose first form has these policies."""
+    yield from _serve(folder, demo=True, form=form)
+
+
+def _serve(folder: Path, *, demo: bool, form: dict[str, Any] | None = None) -> Iterator[Site]:
     settings = Settings(
         database_url=f"sqlite:///{folder / 'pages.db'}", refresh_seconds=0.0, heartbeat_seconds=0.0
     )
     # Playwright may keep a loop running in this thread, beside which no other can start.
-    _in_thread(lambda: asyncio.run(_seed(settings, demo=demo)))
+    _in_thread(lambda: asyncio.run(_seed(settings, demo=demo, form=form)))
     clock, port = Clock(), _free_port()
     config = uvicorn.Config(
         create_app(settings, clock=clock), host="127.0.0.1", port=port, log_level="warning", ws="none"
