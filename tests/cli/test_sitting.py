@@ -33,7 +33,7 @@ def test_an_incident_is_tried_dry_declared_listed_and_shown(
     database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = datetime.now(UTC)
-    when = {"from_": (now - timedelta(minutes=5)).isoformat(), "to": now.isoformat()}
+    when: dict[str, Any] = {"from_": (now - timedelta(minutes=5)).isoformat(), "to": now.isoformat()}
     declare("add_time", reason="a drill", course="twt-3", seconds=60, dry_run=True, by="A", **when)
     assert "would be add_time: 1 sessions, 0 left as they are; nothing was stored" in capsys.readouterr().out
     declare("add_time", reason="a drill", session=[database], seconds=60, by="A", **when)

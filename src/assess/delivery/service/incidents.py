@@ -127,12 +127,12 @@ async def _check(services: Services, scope: Scope, body: schemas.DeclareIncident
         )
     if found.course is not None:
         (await services.catalogue.shelf(scope.tenant)).course(found.course)
+    if found.sessions is not None and not 1 <= len(found.sessions) <= 10_000:
+        raise InvalidRequest("name 1 to 10,000 sessions", path="scope.sessions")
     for n, session in enumerate(found.sessions or ()):
         records = await services.store.read(reading.session_records, scope.tenant, session)
         if records is None or records.session.sandbox != scope.sandbox:
             raise InvalidRequest(f"no session {session!r}", path=f"scope.sessions[{n}]")
-    if found.sessions is not None and not 1 <= len(found.sessions) <= 10_000:
-        raise InvalidRequest("name 1 to 10,000 sessions", path="scope.sessions")
 
 
 # --- reading -------------------------------------------------------------------
@@ -245,7 +245,7 @@ async def _carried_out(services: Services, incident: Incident) -> Incident:
         done = await asyncio.gather(*(_do(services, incident, session.id) for session in group))
         failed += done.count(False)
     if failed:
-        # It stays unfinished, and is carried on by the sweep and at the next start.
+        # It stays unfinished, and is carried on with the next heartbeat and at the next start.
         return incident
     now = services.clock()
     key = {"tenant": incident.tenant, "id": incident.id}
@@ -314,7 +314,7 @@ def _seconds(incident: Incident, state: SessionState) -> int:
     lost = max(end - begin, timedelta())
     for pause in state.breaks:
         lost -= max(min(end, pause.ends_at) - max(begin, pause.at), timedelta())
-    return min(math.ceil(max(lost, timedelta()).total_seconds()), LONGEST_GRANT)
+    return math.ceil(max(lost, timedelta()).total_seconds())
 
 
 async def _writes(
