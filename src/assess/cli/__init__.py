@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from assess.cli import banks, demo, measuring, replaying, running, simulating, sitting
+from assess.cli import banks, demo, measuring, operating, replaying, running, simulating, sitting
 from assess.cli.console import guarded, out
 
 app = typer.Typer(
@@ -27,7 +27,10 @@ app.command()(replaying.replay)
 app.add_typer(sitting.incidents_app, name="incident")
 app.add_typer(sitting.invigilators_app, name="invigilator")
 app.command()(sitting.accommodate)
-app.command()(running.doctor)
+app.command()(operating.backup)
+app.command()(operating.restore)
+app.command()(operating.doctor)
+app.command()(operating.work)
 
 
 @app.command()

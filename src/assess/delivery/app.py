@@ -28,8 +28,9 @@ from assess import __version__, errors
 from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
 from assess.delivery.clock import SteadyClock
+from assess.delivery.jobs import worker
 from assess.delivery.security import new_id
-from assess.delivery.service import Services, downtime, open_services, sessions
+from assess.delivery.service import downtime, open_services
 from assess.delivery.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -105,17 +106,21 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
         app.state.services = services
         # What an outage took is given back before anybody is told that the time is over.
         pulse = await downtime.begin(services)
-        tasks = [asyncio.create_task(_sweep(services))] if settings.sweep_seconds > 0 else []
-        if pulse is not None:
-            tasks.append(asyncio.create_task(downtime.keep_beating(services, pulse)))
+        beating = None if pulse is None else asyncio.create_task(downtime.keep_beating(services, pulse))
+        stop = asyncio.Event()
+        working = asyncio.create_task(worker(services).run(stop)) if settings.work_seconds > 0 else None
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-            if pulse is not None:
+            if working is not None:
+                # What it does at the moment is brought to its end, if that comes soon; else its lease ends.
+                stop.set()
+                await asyncio.wait({working}, timeout=5)
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+            if beating is not None and pulse is not None:
+                beating.cancel()
+                await asyncio.gather(beating, return_exceptions=True)
                 await downtime.stop(services, pulse)
             services.store.close()
 
@@ -145,16 +150,6 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
         monotonic=monotonic,
     )
     return app
-
-
-async def _sweep(services: Services) -> None:
-    """End sessions whose time ran out, again and again."""
-    while True:
-        await asyncio.sleep(services.settings.sweep_seconds)
-        try:
-            await sessions.sweep(services)
-        except Exception:
-            log.exception("the sweep failed and will be tried again")
 
 
 def settle_memory() -> None:

@@ -40,6 +40,8 @@ class Settings:
         How often sessions whose time ran out are ended without a visitor; 0 never.
     heartbeat_seconds : float
         How often a server says that it runs, so that time in which none ran is given back; 0 never.
+    work_seconds : float
+        How often this process looks for work that is due, as `assess.delivery.jobs` does; 0 never.
     read_threads : int
         Connections that read at the same time.
     """
@@ -52,6 +54,7 @@ class Settings:
     refresh_seconds: float = 2.0
     sweep_seconds: float = 20.0
     heartbeat_seconds: float = 5.0
+    work_seconds: float = 1.0
     read_threads: int = 4
 
     @classmethod
@@ -83,6 +86,7 @@ class Settings:
             refresh_seconds=min(5.0, _number(found, "ASSESS_REFRESH_SECONDS", default.refresh_seconds, 0)),
             sweep_seconds=_number(found, "ASSESS_SWEEP_SECONDS", default.sweep_seconds, 0),
             heartbeat_seconds=_number(found, "ASSESS_HEARTBEAT_SECONDS", default.heartbeat_seconds, 0),
+            work_seconds=_number(found, "ASSESS_WORK_SECONDS", default.work_seconds, 0),
             read_threads=int(_number(found, "ASSESS_READ_THREADS", default.read_threads, 1)),
         )
 

@@ -47,7 +47,7 @@ async def get_session(request: Request, scope: Who, session: str) -> Response:
     return reply(await sessions.view(services(request), scope, session))
 
 
-@router.get("/v1/sessions/{session}/items/{position}", **documents(schemas.Current))
+@router.get("/v1/sessions/{session}/items/{position}", **documents(schemas.Current, also=(409, 410)))
 async def get_position(
     request: Request, scope: Who, session: str, position: Annotated[int, Path(ge=1, le=10_000)]
 ) -> Response:
@@ -55,7 +55,9 @@ async def get_position(
     return reply(await sessions.look(services(request), scope, session, position))
 
 
-@router.post("/v1/sessions/{session}/responses", **documents(schemas.Responded, body=schemas.PostResponse))
+@router.post(
+    "/v1/sessions/{session}/responses", **documents(schemas.Responded, body=schemas.PostResponse, also=(410,))
+)
 async def post_response(request: Request, scope: Who, session: str) -> Response:
     """Store one answer; the reply comes after it is on the disk."""
     body = await read(request, schemas.PostResponse)
@@ -73,7 +75,7 @@ async def post_response(request: Request, scope: Who, session: str) -> Response:
     return reply(stored)
 
 
-@router.post("/v1/sessions/{session}/submit", **documents(schemas.Finished))
+@router.post("/v1/sessions/{session}/submit", **documents(schemas.Finished, also=(409,)))
 async def submit_session(request: Request, scope: Who, session: str) -> Response:
     """Hand in; a second time changes nothing."""
     return reply(await sessions.submit(services(request), scope, session))
@@ -91,7 +93,7 @@ async def end_break(request: Request, scope: Who, session: str) -> Response:
     return reply(await breaks.end(services(request), scope, session))
 
 
-@router.get("/v1/sessions/{session}/result", **documents(schemas.Result))
+@router.get("/v1/sessions/{session}/result", **documents(schemas.Result, also=(409,)))
 async def get_result(request: Request, scope: Who, session: str) -> Response:
     """What came of a session that has ended."""
     return reply(await sessions.result(services(request), scope, session))

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, exists, func, or_, select
 
-from assess.delivery.store import tables
+from assess.delivery.store import claiming, tables
 from assess.delivery.store.rows import (
     Activation,
     ApiKey,
@@ -20,9 +20,11 @@ from assess.delivery.store.rows import (
     Fact,
     Idempotency,
     IncidentSession,
+    Job,
     Learner,
     LearnerExternalId,
     OfferRow,
+    Outgoing,
     R,
     ResponseRow,
     Session,
@@ -55,6 +57,11 @@ def _all(
 def tenant(connection: Connection, id: str) -> Tenant | None:
     """A tenant."""
     return _one(connection, Tenant, tables.tenants.c.id == id)
+
+
+def tenants(connection: Connection) -> list[str]:
+    """The ids of all tenants."""
+    return list(connection.scalars(select(tables.tenants.c.id).order_by(tables.tenants.c.id)))
 
 
 def api_key(connection: Connection, secret_sha256: str) -> ApiKey | None:
@@ -310,6 +317,47 @@ def badge_subjects(
         c.sandbox == sandbox,
     )
     return _all(connection, EligibilityState, *conditions, order=(c.learner,), limit=limit)
+
+
+# --- work ------------------------------------------------------------------------
+
+
+def jobs(connection: Connection) -> list[Job]:
+    """All jobs, the next one first."""
+    return _all(connection, Job, order=(tables.jobs.c.run_at, tables.jobs.c.id))
+
+
+def work_is_due(connection: Connection, now: datetime) -> bool:
+    """Whether a job or an entry of the outbox waits to be claimed."""
+    return any(
+        connection.execute(select(row.table.c.run_at).where(*claiming.due(row, now)).limit(1)).first()
+        for row in (Job, Outgoing)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How a table of work stands."""
+
+    n_waiting: int
+    oldest: datetime | None
+    n_dead: int
+    last_error: str | None
+
+
+def backlog(connection: Connection, row: type[Job] | type[Outgoing]) -> Backlog:
+    """What waits, since when, and what was given up."""
+    c = row.table.c
+    waiting = connection.execute(select(func.count(), func.min(c.run_at)).where(c.dead_at.is_(None))).one()
+    dead = connection.scalar(select(func.count()).where(c.dead_at.is_not(None)))
+    newest = select(c.error).where(c.dead_at.is_not(None)).order_by(c.dead_at.desc()).limit(1)
+    return Backlog(waiting[0], waiting[1], dead or 0, connection.scalar(newest))
+
+
+def change(connection: Connection, tenant: str, sequence: int) -> ChangeRow | None:
+    """One entry of the feed."""
+    c = tables.changes.c
+    return _one(connection, ChangeRow, c.tenant == tenant, c.sequence == sequence)
 
 
 # --- for calibration and replay --------------------------------------------------

@@ -11,7 +11,7 @@ from alembic import op
 from assess.delivery.store import columns
 
 revision = "0003_incidents"
-down_revision = "0001"
+down_revision = "0005_jobs"
 branch_labels = None
 depends_on = None
 
