@@ -22,7 +22,9 @@ from assess.delivery.service import breaks, sessions
 router = json_router()
 
 
-@router.post("/v1/sessions", **documents(schemas.SessionBegun, body=schemas.BeginSession, status=201))
+@router.post(
+    "/v1/sessions", **documents(schemas.SessionBegun, body=schemas.BeginSession, status=201, also=(409, 429))
+)
 async def begin_session(request: Request, scope: Who) -> Response:
     """Begin a session, or go on with the open one of this learner and form."""
     body = await read(request, schemas.BeginSession)
@@ -81,13 +83,13 @@ async def submit_session(request: Request, scope: Who, session: str) -> Response
     return reply(await sessions.submit(services(request), scope, session))
 
 
-@router.post("/v1/sessions/{session}/break", **documents(schemas.SessionView))
+@router.post("/v1/sessions/{session}/break", **documents(schemas.SessionView, also=(409,)))
 async def begin_break(request: Request, scope: Who, session: str) -> Response:
     """Stop the clocks and hide the item, where breaks were granted."""
     return reply(await breaks.begin(services(request), scope, session))
 
 
-@router.post("/v1/sessions/{session}/break/end", **documents(schemas.SessionView))
+@router.post("/v1/sessions/{session}/break/end", **documents(schemas.SessionView, also=(409,)))
 async def end_break(request: Request, scope: Who, session: str) -> Response:
     """Let the clocks run on."""
     return reply(await breaks.end(services(request), scope, session))

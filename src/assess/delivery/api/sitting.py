@@ -12,7 +12,7 @@ router = json_router()
 
 
 @router.post(
-    "/v1/incidents", **documents(schemas.Incident, body=schemas.DeclareIncident, status=201, also=(200,))
+    "/v1/incidents", **documents(schemas.Incident, body=schemas.DeclareIncident, status=201, also=(200, 409))
 )
 async def post_incident(request: Request, scope: Who) -> Response:
     """Declare an incident and carry it out; with `dry_run`, say what it would do and store nothing."""
@@ -35,7 +35,7 @@ async def get_incident(request: Request, scope: Who, incident: str) -> Response:
 
 @router.put(
     "/v1/learners/{learner}/accommodations",
-    **documents(schemas.LearnerAccommodations, body=schemas.GiveAccommodation),
+    **documents(schemas.LearnerAccommodations, body=schemas.GiveAccommodation, also=(409,)),
 )
 async def put_accommodations(request: Request, scope: Who, learner: str) -> Response:
     """What the learner's next sessions are given; it follows whatever was granted before."""
@@ -51,7 +51,7 @@ async def get_accommodations(request: Request, scope: Who, learner: str) -> Resp
 
 @router.post(
     "/v1/sessions/{session}/accommodations",
-    **documents(schemas.Accommodations, body=schemas.GiveAccommodation),
+    **documents(schemas.Accommodations, body=schemas.GiveAccommodation, also=(409,)),
 )
 async def post_session_accommodations(request: Request, scope: Who, session: str) -> Response:
     """Grant an accommodation to a session that is going on."""
@@ -61,7 +61,7 @@ async def post_session_accommodations(request: Request, scope: Who, session: str
 
 @router.post(
     "/v1/invigilator-codes",
-    **documents(schemas.NewInvigilatorCode, body=schemas.MakeInvigilatorCode, status=201),
+    **documents(schemas.NewInvigilatorCode, body=schemas.MakeInvigilatorCode, status=201, also=(409,)),
 )
 async def post_invigilator_code(request: Request, scope: Who) -> Response:
     """A code for a course and a window of time; it is told this once."""
@@ -78,7 +78,7 @@ async def list_invigilator_codes(request: Request, scope: Who) -> Response:
     return reply(await invigilation.listing(services(request), scope))
 
 
-@router.post("/v1/invigilator-codes/{code}/revoke", **documents(schemas.InvigilatorCode))
+@router.post("/v1/invigilator-codes/{code}/revoke", **documents(schemas.InvigilatorCode, also=(409,)))
 async def revoke_invigilator_code(request: Request, scope: Who, code: str) -> Response:
     """End a code by its id."""
     return reply(await invigilation.revoke(services(request), scope, code))
