@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from assess import __version__, errors
 from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
+from assess.delivery.api.shortcut import Shortcut
 from assess.delivery.security import new_id
 from assess.delivery.service import Services, open_services, sessions
 from assess.delivery.settings import Settings, utc_now
@@ -65,6 +66,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.AssessError: (500, "internal_error", "Something went wrong here"),
 }
 _HTTP_CODES = {404: "route_unknown", 405: "method_not_allowed"}
+
+_COMPRESSED_FROM = 1000  # bytes
 
 # A page may load what this server serves, and nothing else; nothing runs inline.
 _POLICY = (
@@ -122,7 +125,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     answer = _handle_problems(app, pages.problem_page)
     _document(app)
     # A page shrinks to a quarter. Nothing a stranger sends is echoed beside a secret, so sizes tell nothing.
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM)
+    app.add_middleware(Shortcut, minimum_size=_COMPRESSED_FROM)
     app.add_middleware(
         Shell, max_body_bytes=settings.max_body_bytes, secure=settings.secure_cookies, on_fault=answer
     )

@@ -434,6 +434,7 @@ def test_a_database_that_fails_in_the_commit_acknowledges_nothing_and_recovers(
         raise sqlite3.OperationalError("disk I/O error")
 
     with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "apply_batch", broken)
         patch.setattr(sqlite, "apply", broken)
         with pytest.raises(StorageUnavailable, match="disk I/O error"):
             run(store.commit(Writes("default", inserts=(learner(),))))

@@ -16,6 +16,7 @@ from assess.delivery.rendering import Renderer
 from assess.delivery.security import new_id
 from assess.delivery.service.catalogue import Catalogue
 from assess.delivery.service.context import SCOPES, Scope, Services
+from assess.delivery.service.recent import Recent
 from assess.delivery.settings import Settings, utc_now
 from assess.delivery.statements import PURPOSE as STATEMENT
 from assess.delivery.statements import StatementSigner
@@ -30,9 +31,12 @@ async def open_services(
     opened = open_store(settings) if store is None else store
     receipts = ReceiptSigner(await _signing_keys(opened, settings.tenant, RECEIPT, clock))
     statements = StatementSigner(await _signing_keys(opened, settings.tenant, STATEMENT, clock))
+    recent = Recent(settings.refresh_seconds)
+    opened.watch(recent.written)
     return Services(
         store=opened,
         catalogue=Catalogue(opened, settings.refresh_seconds),
+        recent=recent,
         receipts=receipts,
         statements=statements,
         renderer=Renderer(),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from assess.delivery.receipts import ReceiptSigner
     from assess.delivery.rendering import Renderer
     from assess.delivery.service.catalogue import Catalogue
+    from assess.delivery.service.recent import Recent
     from assess.delivery.statements import StatementSigner
 
 SCOPES = ("deliver", "read-status", "attest", "manage")
@@ -79,6 +80,7 @@ class Services:
 
     store: Store
     catalogue: Catalogue
+    recent: Recent
     receipts: ReceiptSigner
     statements: StatementSigner
     renderer: Renderer

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import reading
 from assess.delivery.store.reading import SessionRecords
-from assess.delivery.store.rows import OfferRow, Session, Update
+from assess.delivery.store.rows import OfferRow, ResponseRow, Session, Stored, Update
 from assess.errors import NotFound, StaleSession
 from assess.session import Ending, Offer, Release, Response, SessionState, StartRecord, TimeGrant, fold
 
@@ -22,6 +22,7 @@ class Loaded:
 
     records: SessionRecords
     state: SessionState
+    remembered: bool = False  # taken from this process's memory, not from the database
 
     @property
     def row(self) -> Session:
@@ -36,16 +37,47 @@ async def again(use_case: Callable[[], Awaitable[T]]) -> T:
         return await use_case()
 
 
-async def load(services: Services, scope: Scope, session: str) -> Loaded:
-    """A session of the scope's tenant, folded; NotFound for anybody else's."""
+async def load(services: Services, scope: Scope, session: str, *, at_once: bool = False) -> Loaded:
+    """A session of the scope's tenant, folded; NotFound for anybody else's.
+
+    Parameters
+    ----------
+    at_once : bool
+        Take what this process remembers even where another one may have written since. Only for a
+        write, whose expected version finds out, and never for a refusal.
+    """
     scope.require_session(session)
-    records = await services.store.read(reading.session_records, scope.tenant, session)
-    if records is None or records.session.sandbox != scope.sandbox:
+    known = services.recent.session(scope.tenant, session) if at_once or services.store.exclusive else None
+    if known is None:
+        known = await _read(services, scope.tenant, session)
+        services.recent.keep(replace(known, remembered=True))
+    row = known.row
+    if row.sandbox != scope.sandbox or (scope.learner is not None and row.learner != scope.learner):
         raise NotFound("session", session)
-    if scope.learner is not None and records.session.learner != scope.learner:
+    return known
+
+
+async def _read(services: Services, tenant: str, session: str) -> Loaded:
+    records = await services.store.read(reading.session_records, tenant, session)
+    if records is None:
         raise NotFound("session", session)
     release = await services.catalogue.release(records.session.release)
     return Loaded(records, folded(records, release))
+
+
+def after(loaded: Loaded, state: SessionState, rows: Iterable[Stored]) -> Loaded:
+    """What to remember of an open session after these rows were stored under the next version."""
+    records, stored = loaded.records, tuple(rows)
+    return Loaded(
+        replace(
+            records,
+            session=replace(records.session, version=records.session.version + 1),
+            offers=(*records.offers, *(row for row in stored if isinstance(row, OfferRow))),
+            responses=(*records.responses, *(row for row in stored if isinstance(row, ResponseRow))),
+        ),
+        state,
+        remembered=True,
+    )
 
 
 def folded(records: SessionRecords, release: Release) -> SessionState:

@@ -12,10 +12,18 @@ from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import commit_end, end, sweep, touched
 from assess.delivery.service.idempotency import Key
-from assess.delivery.service.loading import again, folded, load, offer_row, session_update
+from assess.delivery.service.loading import Loaded, after, again, folded, load, offer_row, session_update
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import ResponseRow, Session, Stored
-from assess.errors import NotFinished, PositionConflict, SessionExpired, SessionFinished, SessionVoid
+from assess.errors import (
+    NotFinished,
+    PositionConflict,
+    SessionExpired,
+    SessionFinished,
+    SessionRefusal,
+    SessionVoid,
+    StaleSession,
+)
 from assess.session import (
     Ending,
     Response,
@@ -110,13 +118,21 @@ async def respond(
     SessionRefusal
         One of its kinds; nothing was stored.
     """
-    return await again(lambda: _respond(services, scope, session, position, item, revision, answer, key))
+
+    async def attempt(*, at_once: bool) -> schemas.Responded:
+        loaded = await load(services, scope, session, at_once=at_once)
+        return await _respond(services, scope, loaded, position, item, revision, answer, key)
+
+    try:
+        return await attempt(at_once=True)
+    except StaleSession:
+        return await again(lambda: attempt(at_once=False))
 
 
 async def _respond(
     services: Services,
     scope: Scope,
-    session: str,
+    loaded: Loaded,
     position: int,
     item: str,
     revision: int,
@@ -124,8 +140,8 @@ async def _respond(
     key: Key | None,
 ) -> schemas.Responded:
     now = services.clock()
-    loaded = await load(services, scope, session)
-    await idempotency.earlier(services, scope, key)
+    if not loaded.remembered:
+        await idempotency.earlier(services, scope, key)
     state = loaded.state
     try:
         response = answer(
@@ -137,19 +153,25 @@ async def _respond(
             now=now,
             salt=secrets.token_hex(16),
         )
-    except SessionExpired:
-        await touched(services, scope, session)
+    except SessionRefusal as refusal:
+        _judge_again(services, loaded)
+        await idempotency.earlier(services, scope, key)
+        if isinstance(refusal, SessionExpired):
+            await touched(services, scope, loaded.row.id)
         raise
     stored = next(
         (r for r in loaded.records.responses if (r.position, r.revision) == (position, revision)), None
     )
     if stored is not None:
+        _judge_again(services, loaded)
+        await idempotency.earlier(services, scope, key)
         if state.ending is None and now > state.closes_at:
-            state = (await touched(services, scope, session)).state
+            state = (await touched(services, scope, loaded.row.id)).state
         return _responded(services, stored, state, now)
     row = _response_row(services, loaded.row, response)
     state = with_response(state, response)
     following = step(state, now)
+    # A key that came before makes this commit stale; what was remembered is dropped, and the key looked up.
     rows: list[Stored] = [row, *idempotency.rows(services, scope, key, f"{position}/{revision}")]
     if following.offer is not None:
         state = with_offer(state, following.offer, now)
@@ -160,7 +182,14 @@ async def _respond(
     else:
         update = session_update(loaded.row, {"version": loaded.row.version + 1})
         await services.store.commit(Writes(scope.tenant, (update,), inserts=tuple(rows)))
+        services.recent.keep(after(loaded, state, rows))
     return _responded(services, row, state, now)
+
+
+def _judge_again(services: Services, loaded: Loaded) -> None:
+    """Nothing but a stored answer rests on memory where another process may have written since."""
+    if loaded.remembered and not services.store.exclusive:
+        raise StaleSession("what this process remembered may be behind; read again")
 
 
 def _responded(services: Services, row: ResponseRow, state: SessionState, now: datetime) -> schemas.Responded:
