@@ -116,6 +116,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        # Traces would hold addresses, and the address of a session page may carry a token.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     for router in ROUTERS:

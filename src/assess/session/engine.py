@@ -196,9 +196,9 @@ def with_response(state: SessionState, response: Response) -> SessionState:
     >>> len(with_response(with_response(state, given), given).responses)
     1
     """
-    if response in state.responses:
+    if any(known.position == response.position and known == response for known in state.responses):
         return state
-    return replace(state, responses=(*state.responses, response))
+    return state.grown(responses=(*state.responses, response))
 
 
 def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
@@ -209,7 +209,7 @@ def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
     >>> with_offer(fold(release, record, (), ()), "x-001.v1", noon).position
     1
     """
-    return replace(state, offers=(*state.offers, Offer(state.position + 1, item, now)))
+    return state.grown(offers=(*state.offers, Offer(state.position + 1, item, now)))
 
 
 def with_ending(state: SessionState, ending: Ending) -> SessionState:

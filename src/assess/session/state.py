@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -176,6 +176,19 @@ class SessionState:
             found[response.position] = response
         return found
 
+    def grown(
+        self, *, offers: tuple[Offer, ...] | None = None, responses: tuple[Response, ...] | None = None
+    ) -> SessionState:
+        """The state with more offers or responses; what is known of the others is carried over."""
+        found = replace(
+            self,
+            offers=self.offers if offers is None else offers,
+            responses=self.responses if responses is None else responses,
+        )
+        if responses is None and "latest" in self.__dict__:
+            found.__dict__["latest"] = self.latest
+        return found
+
     @property
     def position(self) -> int:
         """The position offered last; 0 before the first offer."""
@@ -188,7 +201,7 @@ class SessionState:
             return None
         return None if self.offers[-1].position in self.latest else self.offers[-1]
 
-    @property
+    @cached_property
     def deadline(self) -> datetime | None:
         """When the allowance ends, grants included; None without a limit."""
         if self.start.time_limit_seconds is None:
@@ -196,7 +209,7 @@ class SessionState:
         granted = sum(grant.seconds for grant in self.grants)
         return self.start.started_at + timedelta(seconds=self.start.time_limit_seconds + granted)
 
-    @property
+    @cached_property
     def closes_at(self) -> datetime:
         """The last instant at which an answer is taken: deadline plus grace, or the end of the window."""
         form = self.release.form

@@ -69,11 +69,11 @@ def after(loaded: Loaded, state: SessionState, rows: Iterable[Stored]) -> Loaded
     """What to remember of an open session after these rows were stored under the next version."""
     records, stored = loaded.records, tuple(rows)
     return Loaded(
-        replace(
-            records,
+        SessionRecords(
             session=replace(records.session, version=records.session.version + 1),
             offers=(*records.offers, *(row for row in stored if isinstance(row, OfferRow))),
             responses=(*records.responses, *(row for row in stored if isinstance(row, ResponseRow))),
+            events=records.events,
         ),
         state,
         remembered=True,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime
 
 from assess.delivery import schemas
+from assess.delivery.security import new_salt
 from assess.delivery.service import idempotency, showing, standing
 from assess.delivery.service.beginning import begin
 from assess.delivery.service.catalogue import pick
@@ -151,7 +151,7 @@ async def _respond(
             revision=revision,
             raw=raw,
             now=now,
-            salt=secrets.token_hex(16),
+            salt=new_salt(),
         )
     except SessionRefusal as refusal:
         _judge_again(services, loaded)
@@ -168,7 +168,7 @@ async def _respond(
         if state.ending is None and now > state.closes_at:
             state = (await touched(services, scope, loaded.row.id)).state
         return _responded(services, stored, state, now)
-    row = _response_row(services, loaded.row, response)
+    row = await _response_row(services, loaded.row, response)
     state = with_response(state, response)
     following = step(state, now)
     # A key that came before makes this commit stale; what was remembered is dropped, and the key looked up.
@@ -208,8 +208,8 @@ def _responded(services: Services, row: ResponseRow, state: SessionState, now: d
     )
 
 
-def _response_row(services: Services, session: Session, response: Response) -> ResponseRow:
-    signature = services.receipts.sign(
+async def _response_row(services: Services, session: Session, response: Response) -> ResponseRow:
+    signature = await services.receipts.sign(
         session=session.id,
         position=response.position,
         revision=response.revision,

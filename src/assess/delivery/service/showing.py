@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from assess.delivery import schemas
-from assess.delivery.rendering import Renderer
+from assess.delivery.rendering import ItemHtml, Renderer
 from assess.session import SessionState
 
 
@@ -20,10 +21,15 @@ def shown_item(renderer: Renderer, state: SessionState, position: int) -> schema
     """The item of a position, as a learner may see it."""
     item = state.item_at(position)
     html = renderer.item(state.release, item, state.start.language)
+    return _shown(html, item.id, item.version, item.interaction_type)
+
+
+@lru_cache(maxsize=4096)
+def _shown(html: ItemHtml, id: str, version: int, interaction: str) -> schemas.ShownItem:
     return schemas.ShownItem(
-        id=item.id,
-        version=item.version,
-        type=item.interaction_type,
+        id=id,
+        version=version,
+        type=interaction,
         stem_html=html.stem,
         options=_choices(html.options),
         stimulus_html=html.stimulus,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from assess.delivery.store.rows import Committed, Writes
 from assess.errors import AssessError, StorageUnavailable
 
 LARGEST_GROUP = 128
+_GATHERING_SECONDS = 0.004
 Outcome = Committed | AssessError
 
 
@@ -37,15 +38,23 @@ class Job:
 class GroupCommit:
     """The writing half of a store: one thread takes all that waits and makes it durable at once.
 
-    Who inherits says how a group is written (`_write_group`) and calls
-    `_start_writing` when it is ready, `_stop_writing` when it closes.
+    A group is handed over when the event loop has nothing more to add to it,
+    or `_GATHERING_SECONDS` after its first member came: a handful of answers in
+    one commit cost little more than one of them.
+
+    Who inherits says how a group is written (`_write_group`), calls
+    `_start_writing` when it is ready, and `_stop_writing` when it closes.
     """
 
     _writing_closed = True
 
     def _start_writing(self) -> None:
         self._watchers: list[Callable[[Writes], None]] = []
-        self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._lock_waiting = threading.Lock()
+        self._waiting: list[Job] = []
+        self._gathering = False
+        self._busy = False
+        self._groups: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, name="store-write", daemon=True)
         self._writing_closed = False
         self._writer.start()
@@ -53,8 +62,11 @@ class GroupCommit:
     def _stop_writing(self) -> None:
         """Finish what was handed over."""
         if not self._writing_closed:
-            self._writing_closed = True
-            self._waiting.put(None)
+            with self._lock_waiting:
+                self._writing_closed = True
+                left, self._waiting = self._waiting, []
+            self._groups.put(left)
+            self._groups.put(None)
             self._writer.join()
 
     def watch(self, watcher: Callable[[Writes], None]) -> None:
@@ -79,51 +91,34 @@ class GroupCommit:
         StorageUnavailable
             The database did not take it.
         """
-        if self._writing_closed:
-            raise StorageUnavailable("the store is closed")
         loop = asyncio.get_running_loop()
         # A client that hangs up cancels its waiting, not the write that is on its way.
         future: asyncio.Future[Committed] = loop.create_future()
-        self._waiting.put(Job(writes, future, loop))
+        with self._lock_waiting:
+            if self._writing_closed:
+                raise StorageUnavailable("the store is closed")
+            self._waiting.append(Job(writes, future, loop))
+            begins, self._gathering = not self._gathering, True
+        if begins:
+            loop.call_soon(self._gather, loop, 0, loop.time())
         return await future
 
-    # --- the writing thread ----------------------------------------------------
+    # --- on the event loop -------------------------------------------------------
 
-    def _write(self) -> None:
-        running = True
-        while running:
-            group, running = self._next_group()
-            if not group:
-                continue
-            try:
-                outcomes = self._write_group([job.writes for job in group])
-            except Exception as fault:  # noqa: BLE001 - whatever it was, those who wait must hear of it
-                outcomes = [refused(fault)] * len(group)
-                self._forget_connection()
-            # Only here is it on the disk; before this line nobody may hear "stored".
-            for loop in {job.loop for job in group}:
-                mine = [
-                    (job, outcome)
-                    for job, outcome in zip(group, outcomes, strict=True)
-                    if job.loop is loop
-                ]
-                # A loop that has ended has nobody left who waits.
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(self._settle, mine)
-
-    def _next_group(self) -> tuple[list[Job], bool]:
-        """The jobs that wait, at least one; and whether more may come."""
-        group: list[Job] = []
-        job = self._waiting.get()
-        while job is not None:
-            group.append(job)
-            if len(group) == LARGEST_GROUP:
-                return group, True
-            try:
-                job = self._waiting.get_nowait()
-            except queue.Empty:
-                return group, True
-        return group, False
+    def _gather(self, loop: asyncio.AbstractEventLoop, seen: int, since: float) -> None:
+        with self._lock_waiting:
+            n = len(self._waiting)
+            more = seen < n < LARGEST_GROUP and loop.time() - since < _GATHERING_SECONDS
+            if not more:
+                self._gathering = False
+                if self._busy or not n:
+                    return  # the writer asks again when its group is stored
+                self._busy = True
+                group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
+        if more:
+            loop.call_soon(self._gather, loop, n, since)
+        else:
+            self._groups.put(group)
 
     def _settle(self, settled: list[tuple[Job, Outcome]]) -> None:
         for job, outcome in settled:
@@ -135,3 +130,41 @@ class GroupCommit:
                 job.future.set_result(outcome)
             else:
                 job.future.set_exception(outcome)
+
+    # --- the writing thread ----------------------------------------------------
+
+    def _write(self) -> None:
+        while (group := self._groups.get()) is not None:
+            if not group:
+                continue
+            try:
+                outcomes = self._write_group([job.writes for job in group])
+            except Exception as fault:  # noqa: BLE001 - whatever it was, those who wait must hear of it
+                outcomes = [refused(fault)] * len(group)
+                self._forget_connection()
+            # Only here is it on the disk; before this line nobody may hear "stored".
+            for loop in {job.loop for job in group}:
+                pairs = zip(group, outcomes, strict=True)
+                _call(loop, self._settle, [(job, outcome) for job, outcome in pairs if job.loop is loop])
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        """What came in the meantime is the next group."""
+        with self._lock_waiting:
+            self._busy = False
+            if self._gathering:
+                return
+            for job in self._waiting:
+                if _call(job.loop, self._gather, job.loop, 0, 0.0):
+                    self._gathering = True
+                    return
+            self._waiting.clear()  # nobody is left who waits
+
+
+def _call(loop: asyncio.AbstractEventLoop, *callback: Any) -> bool:
+    """Whether the loop could be told; one that has ended has nobody left who waits."""
+    try:
+        loop.call_soon_threadsafe(*callback)
+    except RuntimeError:
+        return False
+    return True

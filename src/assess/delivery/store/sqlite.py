@@ -3,9 +3,9 @@
 Two processes that write one file in WAL mode can corrupt it (SQLite before
 3.51.3), so the store holds a lock file for as long as it is open. Writes go
 through one thread: what waits while a commit runs is committed together, so
-that one durable write serves them all. Plain members are one batch; the others,
-and all of them where the batch is refused, have a savepoint each, so that a bad
-member fails alone.
+that one durable write serves them all. Plain members are one batch. Where it is
+refused, or a member is not plain, each has a savepoint of its own, so that a
+bad member fails alone.
 """
 
 from __future__ import annotations
@@ -82,14 +82,17 @@ class SqliteStore(GroupCommit, SnapshotReads):
             self._connection = self._writer_engine.connect()
         connection = self._connection
         outcomes: list[Outcome] = [Committed()] * len(group)
+        plain = [writes for writes in group if is_plain(writes)]
+        alone = [n for n, writes in enumerate(group) if not is_plain(writes)]
         with connection.begin():
-            alone = [n for n, writes in enumerate(group) if not is_plain(writes)]
-            if len(alone) < len(group):
-                plain = [writes for writes in group if is_plain(writes)]
+            if plain:
                 try:
                     with connection.begin_nested():
                         apply_batch(connection, plain)
                 except (AssessError, SQLAlchemyError, sqlite3.Error, ValueError):
+                    driver: Any = connection.connection.driver_connection
+                    if not driver.in_transaction:  # SQLite gave up all of it: the disk is full, or gone
+                        raise
                     alone = list(range(len(group)))
             for n in alone:
                 try:
