@@ -272,10 +272,9 @@ def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> St
     if due is not None:
         return Step(offer=due)
     offered = {offer.item for offer in state.offers}
-    for unit in state.release.units:
-        for item in unit.items:
-            if item.reference not in offered:
-                return Step(offer=item.reference)
+    for reference in state.release.order:
+        if reference not in offered:
+            return Step(offer=reference)
     if state.release.form.review == "allowed":
         return Step(waiting=True)
     return Step(ending=Ending("completed", now))

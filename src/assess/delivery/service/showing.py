@@ -14,7 +14,7 @@ def n_items(state: SessionState) -> int | None:
     """How many items the session has; None where that depends on the answers."""
     if state.release.form.kind == "adaptive":
         return None
-    return sum(len(unit.items) for unit in state.release.units) + len(state.start.pilot)
+    return len(state.release.order) + len(state.start.pilot)
 
 
 def shown_item(renderer: Renderer, state: SessionState, position: int) -> schemas.ShownItem:
