@@ -92,13 +92,13 @@ def thinkers(options: argparse.Namespace, kinds: list[str]) -> list[Line]:
     lines.append(Line(f"{options.thinkers} clients of hello-world, 5 s apart", _times(plain)))
     for kind in kinds:
         with database(kind) as url, ours(url, prepare(url)) as server:
-            found = run(
-                scenarios.thinkers(server, options.thinkers, 5.0, options.think_seconds, FORMS[1])
-            )
+            found = run(scenarios.thinkers(server, options.thinkers, 5.0, options.think_seconds, FORMS[1]))
         tail = found.quantile(0.99)
         met = tail <= 25 and not found.errors
         lines.append(
-            Line(f"{kind}: {options.thinkers} learners, 5 s to think", _times(found), None, "p99 <= 25 ms", met)
+            Line(
+                f"{kind}: {options.thinkers} learners, 5 s to think", _times(found), None, "p99 <= 25 ms", met
+            )
         )
         lines.append(Line("... p99 over hello-world's p50", "", tail / middle, "<= 20", tail / middle <= 20))
     return lines
@@ -116,9 +116,7 @@ def exam(options: argparse.Namespace, kinds: list[str]) -> list[Line]:
     for kind in kinds:
         with database(kind) as url, ours(url, prepare(url)) as server:
             found = run(
-                scenarios.exam(
-                    server, options.learners, options.items, tuple(options.think), FORMS[0]
-                )
+                scenarios.exam(server, options.learners, options.items, tuple(options.think), FORMS[0])
             )
         name = f"{kind}: {options.learners} learners"
         for act, times, target in (

@@ -1,4 +1,4 @@
-"""The servers under test: ours as `assess serve`, hello-world on the same uvicorn, and bare durable commits."""
+"""What is measured: ours as `assess serve`, hello-world on the same uvicorn, and bare durable commits."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ async def _all(jobs: list[Awaitable[None]]) -> None:
     await asyncio.gather(*jobs)
 
 
-async def begun(server: Server, wires: list[Connection], n: int, form: str, times: Times) -> list[Learner]:
+async def begun(wires: list[Connection], n: int, form: str, times: Times) -> list[Learner]:
     """Sessions that have begun, made over a few connections."""
     made: list[Learner] = []
 
@@ -137,7 +137,9 @@ class Saturation:
     client_busy: float
 
 
-async def _saturate(server: Server, jobs: list[Callable[[float], Awaitable[None]]], seconds: float) -> tuple[float, float, float]:
+async def _saturate(
+    server: Server, jobs: list[Callable[[float], Awaitable[None]]], seconds: float
+) -> tuple[float, float, float]:
     """Run until the time is over; seconds, and the shares of a processor that server and client took."""
     started, used, own = time.perf_counter(), server.processor_seconds(), time.process_time()
     await _all([job(started + seconds) for job in jobs])
@@ -169,7 +171,7 @@ async def answer_saturation(
     """
     times, starts = Times(), Times()
     wires = [Connection(server.port, server.key) for _ in range(connections)]
-    learners = await begun(server, wires[:8], n_sessions, form, starts)
+    learners = await begun(wires[:8], n_sessions, form, starts)
     if starts.errors:
         raise SystemExit(f"sessions could not begin: {starts.said}")
     pool = iter(learners)
@@ -207,7 +209,7 @@ async def thinkers(server: Server, n: int, think: float, seconds: float, form: s
     """Learners who think between answers, each on a connection of their own; spread evenly over time."""
     starts, times, rng = Times(), Times(), random.Random(4)
     wires = [Connection(server.port, server.key) for _ in range(n)]
-    learners = await begun(server, wires[:16], n, form, starts)
+    learners = await begun(wires[:16], n, form, starts)
     if starts.errors:
         raise SystemExit(f"sessions could not begin: {starts.said}")
     until = time.perf_counter() + seconds

@@ -142,7 +142,7 @@ def _signed(session: str, position: int, revision: int, answer: str, stored_at: 
     )
 
 
-# --- the tree (hashes of leaves and of pairs differ in their first byte, as in RFC 9162, section 2.1) ----------
+# --- the tree: hashes of leaves and of pairs differ in their first byte, as in RFC 9162, section 2.1 ---
 
 
 def _leaf(statement: bytes) -> bytes:
@@ -154,7 +154,7 @@ def _pair(left: bytes, right: bytes) -> bytes:
 
 
 def _tree(leaves: list[bytes]) -> tuple[bytes, list[bytes]]:
-    """The root, and for each leaf the hashes beside its way: a byte for the side, 0 left and 1 right, and 32."""
+    """The root, and the way of each leaf: per step a byte (the other one is 0 left, 1 right) and its hash."""
     ways = [b""] * len(leaves)
     row = [(leaf, [n]) for n, leaf in enumerate(leaves)]
     while len(row) > 1:

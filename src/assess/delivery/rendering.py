@@ -51,7 +51,7 @@ def _parser() -> MarkdownIt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemHtml:
-    """The words of an item in one language as HTML, in the order of the item; kept, so the same object again."""
+    """The words of an item in one language as HTML, in the order of the item; made once."""
 
     language: str
     stem: str

@@ -40,6 +40,14 @@ class Settings:
         How often sessions whose time ran out are ended without a visitor; 0 never.
     read_threads : int
         Connections that read at the same time.
+    admission_limit : int
+        Requests at the same time beyond which newcomers are sent away; inside a session twice as many.
+    begin_at_once, begin_line : int
+        Sessions that begin at the same time, and how many more wait for their turn inside a request.
+    begin_patience_seconds : float
+        How long a request waits for its turn before it is told to come again.
+    log_requests : bool
+        Log every request, not only those that failed or took longer than a second.
     """
 
     database_url: str = DEFAULT_DATABASE
@@ -50,6 +58,11 @@ class Settings:
     refresh_seconds: float = 2.0
     sweep_seconds: float = 20.0
     read_threads: int = 4
+    admission_limit: int = 500
+    begin_at_once: int = 4
+    begin_line: int = 200
+    begin_patience_seconds: float = 10.0
+    log_requests: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -80,6 +93,13 @@ class Settings:
             refresh_seconds=min(5.0, _number(found, "ASSESS_REFRESH_SECONDS", default.refresh_seconds, 0)),
             sweep_seconds=_number(found, "ASSESS_SWEEP_SECONDS", default.sweep_seconds, 0),
             read_threads=int(_number(found, "ASSESS_READ_THREADS", default.read_threads, 1)),
+            admission_limit=int(_number(found, "ASSESS_ADMISSION_LIMIT", default.admission_limit, 1)),
+            begin_at_once=int(_number(found, "ASSESS_BEGIN_AT_ONCE", default.begin_at_once, 1)),
+            begin_line=int(_number(found, "ASSESS_BEGIN_LINE", default.begin_line, 0)),
+            begin_patience_seconds=_number(
+                found, "ASSESS_BEGIN_PATIENCE_SECONDS", default.begin_patience_seconds, 0
+            ),
+            log_requests=_flag(found, "ASSESS_LOG_REQUESTS", default.log_requests),
         )
 
     @property

@@ -15,6 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from assess.delivery.api import delivery, wire
 
 _BEFORE, _AFTER = "/v1/sessions/", "/responses"
+_ROUTE = next(
+    route for route in delivery.router.routes if getattr(route, "endpoint", None) is delivery.post_response
+)
 
 
 class Shortcut:
@@ -47,6 +50,7 @@ def _session(scope: Scope) -> str | None:
 async def _respond(scope: Scope, receive: Receive, send: Send) -> None:
     session = _session(scope)
     assert session is not None
+    scope["route"] = _ROUTE
     request = Request(scope, receive)
     response = await delivery.post_response(request, await wire.who(request), session)
     await response(scope, receive, send)

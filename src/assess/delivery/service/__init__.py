@@ -14,6 +14,7 @@ from assess.delivery.receipts import PURPOSE as RECEIPT
 from assess.delivery.receipts import ReceiptSigner, new_signing_key
 from assess.delivery.rendering import Renderer
 from assess.delivery.security import new_id
+from assess.delivery.service.admission import Admission
 from assess.delivery.service.catalogue import Catalogue
 from assess.delivery.service.context import SCOPES, Scope, Services
 from assess.delivery.service.recent import Recent
@@ -37,6 +38,11 @@ async def open_services(
         store=opened,
         catalogue=Catalogue(opened, settings.refresh_seconds),
         recent=recent,
+        admission=Admission(
+            at_once=settings.begin_at_once,
+            line=settings.begin_line,
+            patience=settings.begin_patience_seconds,
+        ),
         receipts=receipts,
         statements=statements,
         renderer=Renderer(),

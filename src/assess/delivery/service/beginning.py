@@ -50,13 +50,16 @@ async def begin(
     Raises
     ------
     NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted
+    Overloaded
+        Too many begin at this moment.
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:
         raise NotFound("learner", learner)
     if (course is None) == (form is None):
         raise InvalidRequest("name either a course or a form", path="course")
-    return await again(lambda: _begin(services, scope, learner, course, form, locale, key))
+    async with services.admission.begins():
+        return await again(lambda: _begin(services, scope, learner, course, form, locale, key))
 
 
 async def _begin(

@@ -58,7 +58,9 @@ def apply_batch(connection: Connection, group: Sequence[Writes]) -> None:
         inserts: dict[type[Stored], list[list[Any]]] = {}
         for writes in group:
             for change in writes.updates:
-                shape = _Shape(change.row.table, tuple(change.key), tuple(change.expected), tuple(change.values))
+                shape = _Shape(
+                    change.row.table, tuple(change.key), tuple(change.expected), tuple(change.values)
+                )
                 values = (*change.key.values(), *change.expected.values(), *change.values.values())
                 updates.setdefault(shape, []).append(list(values))
             for row in writes.inserts:
@@ -103,8 +105,9 @@ def _insert(
     names: tuple[str, ...] = kind.__slots__  # type: ignore[assignment]
     quote = dialect.identifier_preparer.quote
     types = [kind.table.c[name].type for name in names]
+    # Names of our own tables; the values come in one parameter.
     statement = (
-        f"INSERT INTO {quote(kind.table.name)} ({', '.join(map(quote, names))}) "
+        f"INSERT INTO {quote(kind.table.name)} ({', '.join(map(quote, names))}) "  # noqa: S608
         f"SELECT {', '.join(_cells(types, dialect))} FROM {_source(dialect)}"
     )
     return statement, _processors(types, dialect), attrgetter(*names)
@@ -120,7 +123,7 @@ def _update(shape: _Shape, dialect: Dialect) -> tuple[str, tuple[tuple[int, _Pro
     conditions = [f"{table}.{quote(name)} = {cell}" for name, cell in zip(where, cells, strict=False)]
     news = [f"{quote(n)} = {cell}" for n, cell in zip(shape.values, cells[len(where) :], strict=True)]
     statement = (
-        f"UPDATE {table} SET {', '.join(news)} FROM {_source(dialect)} WHERE {' AND '.join(conditions)}"
+        f"UPDATE {table} SET {', '.join(news)} FROM {_source(dialect)} WHERE {' AND '.join(conditions)}"  # noqa: S608
     )
     return statement, _processors(types, dialect)
 
@@ -136,9 +139,7 @@ def _cells(types: Sequence[TypeEngine[Any]], dialect: Dialect) -> list[str]:
     return [f"(j.value->>{n})::{kind.compile(dialect)}" for n, kind in enumerate(types)]
 
 
-def _processors(
-    types: Sequence[TypeEngine[Any]], dialect: Dialect
-) -> tuple[tuple[int, _Processor], ...]:
+def _processors(types: Sequence[TypeEngine[Any]], dialect: Dialect) -> tuple[tuple[int, _Processor], ...]:
     """What turns a value into the form in which its column stores it, by place."""
     found = ((n, kind.dialect_impl(dialect).bind_processor(dialect)) for n, kind in enumerate(types))
     return tuple((n, process) for n, process in found if process is not None)

@@ -17,11 +17,19 @@ _GATHERING_SECONDS = 0.004
 Outcome = Committed | AssessError
 
 
+def said(fault: BaseException) -> str:
+    """What a database says without the values: PostgreSQL's details quote the row, and rows are answers."""
+    origin = getattr(fault, "orig", None) or fault
+    diagnosis = getattr(origin, "diag", None)
+    primary = getattr(diagnosis, "message_primary", None)
+    return str(primary or str(origin).partition("\n")[0])
+
+
 def refused(fault: Exception) -> AssessError:
     """What those who wait hear of a fault of the database."""
     if isinstance(fault, AssessError):
         return fault
-    refusal = StorageUnavailable(f"the database refused the write ({fault})")
+    refusal = StorageUnavailable(f"the database refused the write ({said(fault)})")
     refusal.__cause__ = fault
     return refusal
 
