@@ -20,7 +20,7 @@ import pytest
 from assess.delivery.store import open_store, reading
 from tests.delivery.world import settings
 
-_SERVE = """
+SERVE = """
 import sys, uvicorn
 from assess.delivery.app import create_app
 from assess.delivery.settings import Settings
@@ -29,29 +29,39 @@ uvicorn.run(create_app(settings), host="127.0.0.1", port=int(sys.argv[2]), log_l
 """
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Ask until a server says that it is ready."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if httpx2.get(f"{url}/readyz", timeout=2).status_code == 200:
+                return
+        except httpx2.TransportError:
+            pass
+        assert time.monotonic() < deadline, "the server did not come up"
+        assert process.poll() is None, "the server ended"
+        time.sleep(0.1)
+
+
 class Server:
     """A real server process on a database of its own."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [sys.executable, "-c", _SERVE, settings(folder).database_url, str(self.port)]
+        self._command = [sys.executable, "-c", SERVE, settings(folder).database_url, str(self.port)]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self.process = subprocess.Popen(self._command)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if httpx2.get(f"{self.url}/readyz", timeout=2).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
-            assert time.monotonic() < deadline, "the server did not come up"
-            assert self.process.poll() is None, "the server ended"
-            time.sleep(0.1)
+        wait_until_ready(self.url, self.process)
 
     def kill(self) -> None:
         assert self.process is not None
