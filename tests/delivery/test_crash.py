@@ -38,7 +38,7 @@ def free_port() -> int:
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
     """Ask until a server says that it is ready."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         try:
             if httpx2.get(f"{url}/readyz", timeout=2).status_code == 200:
