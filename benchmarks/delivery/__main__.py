@@ -63,6 +63,10 @@ def saturation(options: argparse.Namespace, kinds: list[str]) -> list[Line]:
             name = f"{kind}, {form.rpartition('-')[2]} form: answers"
             share = found.rate / plain.rate
             lines.append(_rate(name, found))
+            cost = (found.server_busy / found.rate) / (plain.server_busy / plain.rate)
+            lines.append(
+                Line("... processor time of an answer, in hello-worlds", "", cost, "<= 8.3", cost <= 8.3)
+            )
             lines.append(Line("... over hello-world", "", share, ">= 0.12", share >= 0.12))
             if kind == "sqlite":
                 one = found.rate / commits
