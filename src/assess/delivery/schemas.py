@@ -249,6 +249,18 @@ class Rationale(Reply, frozen=True):
     rationales: list[Choice]
 
 
+class FormAccuracy(Reply, frozen=True):
+    """The form's classification accuracy for the rule in force, over a stated population."""
+
+    accuracy: float
+    false_pass: float
+    false_fail: float
+    basis: str
+    undetermined: float | None = None
+    consistency: float | None = None
+    kappa: float | None = None
+
+
 class Result(Reply, frozen=True):
     """`GET /v1/sessions/{id}/result`; `rationales` is null unless the form's policy gives them."""
 
@@ -258,6 +270,7 @@ class Result(Reply, frozen=True):
     objectives: list[ObjectiveResult]
     next: NextStep
     rationales: list[Rationale] | None = None
+    form_accuracy: FormAccuracy | None = None
 
 
 # --- pass status ---------------------------------------------------------------
@@ -287,15 +300,6 @@ class DecisionCut(Reply, frozen=True):
     value: Number
     version: str
     status: str
-
-
-class FormAccuracy(Reply, frozen=True):
-    """The form's classification accuracy for the rule in force, over a stated population."""
-
-    accuracy: float
-    false_pass: float
-    false_fail: float
-    basis: str
 
 
 class AlignedTo(Reply, frozen=True):

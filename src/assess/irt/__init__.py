@@ -15,6 +15,7 @@ from assess.irt.decision_accuracy import (
     accuracy_of_outcomes,
     raw_rule_accuracy,
     rule_accuracy,
+    rule_outcomes,
 )
 
 # Eager, because `dif` is also the name of its package, which would hide a function that came later.
@@ -112,6 +113,7 @@ __all__ = [
     "replay",
     "rudner",
     "rule_accuracy",
+    "rule_outcomes",
     "score",
     "score_one",
     "simulate",

@@ -24,8 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from assess.errors import InvalidParameters, InvalidResponses
 from assess.irt.models import log_category_probabilities
-from assess.irt.modes import tabulated
-from assess.irt.parameters import FloatArray, ItemParameters
+from assess.irt.modes import Categories, tabulated
+from assess.irt.parameters import FloatArray, ItemParameters, same_units
 from assess.irt.quadrature import Prior, TailMass, chunks, default_nodes
 from assess.irt.scoring import summed_score_distribution
 from assess.irt.simulate import simulate
@@ -106,6 +106,11 @@ class RuleAccuracy:
         decided = 1.0 - self.undetermined
         return self.accuracy / decided if decided > 0.0 else math.nan
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """All numbers by name."""
+        return {name: getattr(self, name) for name in _SHARES}
+
     def summary(self) -> str:
         """The accuracy in one sentence."""
         return (
@@ -118,7 +123,7 @@ class RuleAccuracy:
         """One row per number: value and Monte Carlo standard error."""
         import pandas as pd
 
-        rows = [(getattr(self, name), self.errors.get(name, 0.0)) for name in _SHARES]
+        rows = [(value, self.errors.get(name, 0.0)) for name, value in self.shares.items()]
         return pd.DataFrame(rows, columns=["value", "se"], index=pd.Index(_SHARES, name="quantity"))
 
 
@@ -180,12 +185,7 @@ def rule_accuracy(
         raise InvalidParameters(f"cut {cut} on {len(parameters)} units; give a finite cut and a form")
     if n_simulees < 2:
         raise InvalidParameters(f"n_simulees is {n_simulees}; two or more are needed for a standard error")
-    answers = parameters if answering is None else answering
-    if answers.item_ids != parameters.item_ids or (answers.n_categories != parameters.n_categories).any():
-        raise InvalidParameters(
-            "learners answer by other units than they are scored by; "
-            "give the same units, in the same order and with the same categories"
-        )
+    answers = parameters if answering is None else same_units(answering, parameters)
     used = Prior(cut, 1.0) if prior is None else prior
     people = _checked(population)
     if isinstance(people, Prior):
@@ -193,21 +193,60 @@ def rule_accuracy(
     else:
         theta = rng.choice(people, n_simulees)
 
-    nodes = default_nodes(parameters, used)
-    table, density = log_category_probabilities(parameters, nodes), used.log_density(nodes)
-    tail = TailMass(nodes, cut)
-    outcomes = np.empty((n_simulees, 2), dtype=np.int8)
-    for form in range(2):
-        categories = simulate(answers, theta, rng)
-        for rows in chunks(n_simulees):
-            log_weights = tabulated(categories[rows], table) + density
-            log_weights -= log_weights.max(axis=1, keepdims=True)
-            # Nine digits, as `decide` compares them.
-            above = np.round(tail.above(log_weights), 9)
-            outcomes[rows, form] = (above >= p_pass).astype(np.int8) - (above <= p_fail)
+    outcomes = np.stack(
+        [
+            rule_outcomes(
+                simulate(answers, theta, rng), parameters, cut, prior=used, p_pass=p_pass, p_fail=p_fail
+            )
+            for _ in range(2)
+        ],
+        axis=1,
+    )
     return accuracy_of_outcomes(
         theta, outcomes, cut, method=f"simulated posterior rule {p_pass:g}/{p_fail:g}"
     )
+
+
+def rule_outcomes(
+    categories: Categories,
+    parameters: ItemParameters,
+    cut: float,
+    *,
+    prior: Prior,
+    p_pass: float = 0.75,
+    p_fail: float = 0.25,
+) -> NDArray[np.int8]:
+    """What the probability rule makes of many complete response patterns, as production decides.
+
+    Parameters
+    ----------
+    categories : array (N, J)
+        One row per learner, every unit answered.
+    prior : Prior
+        Of the rule.
+
+    Returns
+    -------
+    array (N,)
+        1 passed, -1 not passed, 0 undetermined.
+
+    Examples
+    --------
+    >>> items = ItemParameters(["i1", "i2"], "2PL", [2.0, 2.0], [[0.0], [0.0]])
+    >>> rule_outcomes(np.array([[0, 0], [0, 1], [1, 1]]), items, 0.0, prior=Prior(0.0, 1.0))
+    array([-1,  0,  1], dtype=int8)
+    """
+    nodes = default_nodes(parameters, prior)
+    table, density = log_category_probabilities(parameters, nodes), prior.log_density(nodes)
+    tail = TailMass(nodes, cut)
+    outcomes = np.empty(len(categories), dtype=np.int8)
+    for rows in chunks(len(categories)):
+        log_weights = tabulated(categories[rows], table) + density
+        log_weights -= log_weights.max(axis=1, keepdims=True)
+        # Nine digits, as `decide` compares them.
+        above = np.round(tail.above(log_weights), 9)
+        outcomes[rows] = (above >= p_pass).astype(np.int8) - (above <= p_fail)
+    return outcomes
 
 
 def accuracy_of_outcomes(

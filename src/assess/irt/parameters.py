@@ -381,3 +381,25 @@ def _centred(matrix: FloatArray) -> FloatArray:
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:5])
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def same_units(answering: ItemParameters, scored_by: ItemParameters) -> ItemParameters:
+    """The parameters that simulated learners answer by, refused where they are those of other units.
+
+    Raises
+    ------
+    InvalidParameters
+        Item ids or numbers of categories differ.
+
+    Examples
+    --------
+    >>> items = ItemParameters(["i1"], "2PL", [1.0], [[0.0]])
+    >>> same_units(items, items) is items
+    True
+    """
+    if answering.item_ids != scored_by.item_ids or (answering.n_categories != scored_by.n_categories).any():
+        raise InvalidParameters(
+            "learners answer by other units than they are scored by; "
+            "give the same units, in the same order and with the same categories"
+        )
+    return answering

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from assess.errors import InvalidParameters, InvalidResponses
 from assess.irt.adaptive import REASONS, AdaptiveTest
 from assess.irt.models import category_probabilities, information
-from assess.irt.parameters import FloatArray, IntArray
+from assess.irt.parameters import FloatArray, IntArray, ItemParameters, same_units
 from assess.irt.quadrature import Prior, default_nodes
 from assess.irt.scoring import Method, Source, resolved, score_one
 
@@ -127,7 +127,13 @@ class AdaptiveRun:
         return f"<AdaptiveRun: {len(self.theta):,} examinees, {self.n_units.mean():.1f} units on average>"
 
 
-def simulate_adaptive(test: AdaptiveTest, theta: ArrayLike, rng: np.random.Generator) -> AdaptiveRun:
+def simulate_adaptive(
+    test: AdaptiveTest,
+    theta: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    answering: ItemParameters | None = None,
+) -> AdaptiveRun:
     """Send examinees with known thetas through an adaptive test.
 
     Parameters
@@ -138,6 +144,8 @@ def simulate_adaptive(test: AdaptiveTest, theta: ArrayLike, rng: np.random.Gener
         True values.
     rng : numpy.random.Generator
         Two uniform numbers per examinee and step: for the choice, for the answer.
+    answering : ItemParameters, optional
+        By which examinees answer, where that is not what the test scores by; the same units.
 
     Examples
     --------
@@ -146,6 +154,7 @@ def simulate_adaptive(test: AdaptiveTest, theta: ArrayLike, rng: np.random.Gener
     >>> simulate_adaptive(AdaptiveTest(bank), [0.0, 1.0], np.random.default_rng(1)).reasons
     ('exhausted', 'exhausted')
     """
+    answers = test.parameters if answering is None else same_units(answering, test.parameters)
     persons = np.atleast_1d(np.asarray(theta, dtype=float))
     longest = min(test.stop.max_units, len(test.parameters))
     # Drawn beforehand, person by person, so that nobody's luck depends on how long others take.
@@ -156,7 +165,7 @@ def simulate_adaptive(test: AdaptiveTest, theta: ArrayLike, rng: np.random.Gener
     codes = np.empty(len(persons), dtype=np.int64)
     for start in range(0, len(persons), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        reached = np.cumsum(category_probabilities(test.parameters, persons[rows]), axis=2)
+        reached = np.cumsum(category_probabilities(answers, persons[rows]), axis=2)
         _run_chunk(test, reached, chance[rows], units[rows], categories[rows], final[:, rows], codes[rows])
     reasons = tuple(REASONS[code] for code in codes.tolist())
     return AdaptiveRun(units, categories, final[0], final[1], final[2], (units >= 0).sum(axis=1), reasons)

@@ -27,7 +27,7 @@ from assess.publishing.banks import ItemBank, StoredCut, release_document
 from assess.publishing.files import LOCK_NAME, add_to_lock, write_yaml
 from assess.scale import Scale
 from assess.session.release import Release, read_cut
-from assess.simulation import rule_effect
+from assess.simulation import form_accuracy
 from assess.standard_setting import cut_from_ratings
 from assess.standards import frameworks
 
@@ -112,7 +112,10 @@ def publish_calibration(
         parameters=_rounded(standardised(calibration.parameters.take(kept), mean, sd)),
         status="calibrated",
         provenance=_provenance(calibration, reference_group, reason, by, now)
-        | {"standard_errors": _standard_errors(calibration, kept, mean, sd)},
+        | {
+            "standard_errors": _standard_errors(calibration, kept, mean, sd),
+            "correlations": _correlations(calibration, kept),
+        },
     )
     old_forms = [form for form in bank.latest_forms().values() if set(form.units) <= set(kept)]
     cuts = {form.cut: _cut_on_scale(bank, form.cut, parameter_set) for form in old_forms}
@@ -139,9 +142,8 @@ def publish_calibration(
         files=files,
         set_aside=set_aside,
         effects={
-            release.form.reference: rule_effect(release, np.random.default_rng(1), n=2_000).summary()
+            release.form.reference: form_accuracy(release, np.random.default_rng(1), n=2_000).rule.summary()
             for release in releases
-            if release.form.kind == "fixed" and release.form.rule.kind == "probability"
         },
     )
 
@@ -309,6 +311,27 @@ def _standard_errors(
         for unit in units
         if not (moved and models[unit] in ("RSM", "NRM"))
     }
+
+
+def _correlations(calibration: Calibration, units: Sequence[str]) -> dict[str, list[float]]:
+    """Correlations of each unit's estimates, lower triangle by rows, in the order of its standard errors.
+
+    A change of scale by a known mean and SD moves each parameter by itself and leaves them.
+    """
+    if calibration.vcov_matrix is None:
+        return {}
+    place = {name: i for i, name in enumerate(calibration.vcov_names)}
+    found = {}
+    for unit in units:
+        names = [name for name, value in calibration.errors.get(unit, {}).items() if math.isfinite(value)]
+        rows = [place[f"{unit}.{name}"] for name in names if f"{unit}.{name}" in place]
+        if len(rows) < max(2, len(names)):
+            continue
+        block = calibration.vcov_matrix[np.ix_(rows, rows)]
+        sd = np.sqrt(np.diag(block))
+        below = np.tril_indices(len(rows), -1)
+        found[unit] = [round(float(r), 3) for r in (block / np.outer(sd, sd))[below]]
+    return found
 
 
 def _plain(mapping: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from assess.reports.figure_data import (
     wright_map_data,
 )
 from assess.reports.looks import (
+    LARGE,
     MARKERS,
     SMALL,
     Theme,
@@ -46,6 +47,7 @@ from assess.reports.looks import (
     dress,
     font,
     head,
+    inches,
     spread,
     theme_called,
     write,
@@ -230,10 +232,11 @@ def wright_map(source: Source, theta: ArrayLike, *, theta_label: str = THETA, th
         free = next((c for c, last in enumerate(tops) if place - last >= room), len(tops))
         tops[free : free + 1] = [place]
         column.append(free)
-    pitch = 0.3 + 0.58 * SMALL / 72.0 * max(map(len, words))
-    span = pitch * len(tops)
+    title, subtitle = "Persons and items on one scale", _map_words(int(persons["n"].sum()), bool(several))
     # In inches, since the labels are: a layout engine would not know how wide the columns are.
-    span = max(span, 3.2)
+    pitch = 0.3 + max(inches(word, SMALL) for word in words)
+    headed = max(inches(title, LARGE, "bold"), inches(subtitle))
+    span = max(pitch * len(tops), headed - 1.6, 3.2)
     total = 0.75 + 1.6 + span + 0.15
     figure = blank_figure(total, height, look)
     figure.set_layout_engine("none")
@@ -254,8 +257,7 @@ def wright_map(source: Source, theta: ArrayLike, *, theta_label: str = THETA, th
         write(right, look, word, c * pitch + 0.06, place, offset=(6, 0), va="center", fontsize=SMALL)
     for axes in (left, right):
         axes.xaxis.set_label_coords(0.5, -0.3 / (height - margins))
-    n = int(persons["n"].sum())
-    head(left, look, "Persons and items on one scale", _map_words(n, bool(several)))
+    head(left, look, title, subtitle)
     return figure
 
 

@@ -114,6 +114,15 @@ def font(theme: Theme, size: float = NORMAL, **more: Any) -> dict[str, Any]:
     return {"family": families(), "fontsize": size, "color": theme.ink} | more
 
 
+def inches(words: str, size: float = NORMAL, weight: str = "normal") -> float:
+    """How wide words are; fonts differ by a fifth between machines, so that no number of letters says it."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    chosen = FontProperties(family=list(families()), weight=weight)
+    return float(TextPath((0.0, 0.0), words, size=size, prop=chosen).get_extents().width) / 72.0
+
+
 def dress(axes: Axes, theme: Theme, *, xlabel: str = "", ylabel: str = "", grid: str = "y") -> None:
     """Give axes their type and lines; `grid` names the directions that get one."""
     axes.set_facecolor(theme.background)

@@ -527,3 +527,26 @@ def test_time_in_the_feed_is_the_servers(world: World, learner: str) -> None:
     world.call("POST", "/v1/facts", ATTENDED)
     change = world.call("GET", "/v1/changes").json()["items"][0]
     assert change["timestamp"] == NOON.isoformat().replace("+00:00", "Z")
+
+
+def test_a_decision_carries_how_often_its_form_is_right(world: World, learner: str) -> None:
+    cut = {"status": "adopted", "panel": "panel-1"}
+    release = world.activate(synthetic.document(calibrated=True, n_items=20, form={"id": "x-cal"}, cut=cut))
+    session = world.sit(form="x-cal")
+    told = world.call("GET", f"/v1/sessions/{session}/result").json()
+    assert 0.5 < told["form_accuracy"]["accuracy"] < 1.0
+    found = status(world)["decision"]["form_accuracy"]
+    assert found == told["form_accuracy"]
+    assert "simulated learners of a normal population" in found["basis"]
+    # The same release gets the same study when it goes live again, and keeps it beside a newer one.
+    answer = world.call("POST", "/v1/activations", {"release": release, "reason": "again"})
+    assert answer.status_code == 201, answer.text
+    assert status(world)["decision"]["form_accuracy"] == found
+    newer = {"id": "x-cal", "version": 2}
+    world.activate(synthetic.document(calibrated=True, n_items=10, form=newer, cut=cut))
+    assert status(world)["decision"]["form_accuracy"] == found
+
+
+def test_a_form_on_judged_parameters_claims_no_accuracy(world: World, learner: str) -> None:
+    world.sit()
+    assert status(world)["decision"]["form_accuracy"] is None

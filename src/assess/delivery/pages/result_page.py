@@ -55,6 +55,7 @@ def render_result(
         course_title=entry.course_title(view.course),
         figure=figure,
         words=words,
+        accuracy=_accuracy(result, language),
         objectives=[
             _objective(o, release.course.objectives.get(o.code, {}), language) for o in result.objectives
         ],
@@ -69,6 +70,22 @@ def render_result(
             "when": language.moment(view.started_at, entry.zone(view.course)),
             "form": language.isolated(view.form),
         },
+    )
+
+
+def _accuracy(result: Result, language: Language) -> str:
+    """How often this assessment is right for anybody; empty where nobody knows."""
+    found = result.form_accuracy
+    if found is None:
+        return ""
+    shares = {"right": found.accuracy, "open": found.undetermined or 0.0}
+    counts = {name: language.number(round(100 * share)) for name, share in shares.items()}
+    return (
+        language.gettext(
+            "Of 100 people who take this assessment, about %(right)s get the right outcome, "
+            "and for %(open)s it is too close to say."
+        )
+        % counts
     )
 
 

@@ -15,6 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
+from assess.delivery import schemas
 from assess.delivery.store import Store, reading
 from assess.delivery.store.rows import Activation, StoredRelease, Tenant
 from assess.errors import NotFound
@@ -125,6 +128,7 @@ class Shelf:
     programmes: Mapping[str, Programme]
     forms: dict[str, Release]
     activations: tuple[Activation, ...] = ()
+    accuracies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def course(self, id: str) -> ProgrammeCourse:
         """A course of any programme; NotFound otherwise."""
@@ -157,6 +161,11 @@ class Shelf:
         if id not in self.forms:
             raise NotFound("form", id)
         return self.forms[id]
+
+    def form_accuracy(self, release: str) -> schemas.FormAccuracy | None:
+        """How often the rule of a release errs, by the study made when it went live; None without one."""
+        study = self.accuracies.get(release)
+        return None if study is None else msgspec.convert(study, schemas.FormAccuracy)
 
     def course_forms(self, course: str) -> list[Release]:
         """The active releases of a course, the one taken by default first.
@@ -214,7 +223,8 @@ class Catalogue:
                 programmes[activation.name] = await self._programme(activation.release)
             else:
                 forms[activation.name] = await self.release(activation.release)
-        shelf = Shelf(row, programmes, forms, activations)
+        studies = await self.store.read(reading.accuracies, tenant)
+        shelf = Shelf(row, programmes, forms, activations, studies)
         self._shelves[tenant] = _Known(shelf, read_at)
         return shelf
 

@@ -257,7 +257,6 @@ def _report(release: Release, word: str) -> dict[str, Any]:
         "p_at_or_above_cut": certainty.get(word) if release.calibrated else None,
         "probability_basis": "posterior" if release.calibrated else "not_calibrated",
         "rule": "sandbox/1",
-        "form_accuracy": None,
         "parameter_set": release.parameter_set.id,
         "engine": __version__,
         "bank_security": release.security,

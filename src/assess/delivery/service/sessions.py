@@ -302,6 +302,7 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
         ],
         next=standing.next_step(records, row.course, release.form.retake, services.clock()),
         rationales=showing.rationales(services.renderer, state),
+        form_accuracy=(await services.catalogue.shelf(row.tenant)).form_accuracy(row.release),
     )
 
 

@@ -65,7 +65,7 @@ def status_at(records: LearnerRecords, shelf: Shelf, course_id: str, moment: Mom
     passed: bool | None = None
     state: Any
     if speaking is not None:
-        decision = _decision(speaking)
+        decision = _decision(speaking, shelf)
         state, passed, pending = _state(speaking, accepted)
         if state == "pending" and step.action in ("retake", "wait"):
             step = msgspec.structs.replace(step, action="wait", not_before=None)
@@ -127,7 +127,7 @@ def _attested_state(
     return "decided", {"passed": True, "not_passed": False}.get(decision.status), None
 
 
-def _decision(speaking: Spoken) -> schemas.StatusDecision:
+def _decision(speaking: Spoken, shelf: Shelf) -> schemas.StatusDecision:
     row, report = speaking.decision, speaking.decision.report
     return msgspec.convert(
         {
@@ -141,6 +141,7 @@ def _decision(speaking: Spoken) -> schemas.StatusDecision:
             "valid_until": None,
             "try": speaking.session.try_number,
             "form": row.form,
+            "form_accuracy": shelf.form_accuracy(speaking.session.release),
             "record_sha256": row.record_sha256,
             "supersedes": row.supersedes,
             "change_reason": row.reason,
@@ -192,10 +193,7 @@ def _told(fact: Fact, name: str) -> str | None:
 
 
 def report(state: SessionState, found: Outcome) -> dict[str, Any]:
-    """What a status answer shows beside the record; stored with the decision.
-
-    `form_accuracy` stays null until a release carries a study of its accuracy.
-    """
+    """What a status answer shows beside the record; stored with the decision."""
     release, decision, score = state.release, found.decision, found.reported
     return {
         "level": decision.level,
@@ -212,7 +210,6 @@ def report(state: SessionState, found: Outcome) -> dict[str, Any]:
         "p_at_or_above_cut": decision.p_at_or_above_cut,
         "probability_basis": decision.probability_basis,
         "rule": decision.rule,
-        "form_accuracy": None,
         "parameter_set": release.parameter_set.id,
         "engine": state.start.engine,
         "bank_security": release.security,

@@ -101,6 +101,17 @@ def activations(connection: Connection, tenant: str) -> list[Activation]:
     return _all(connection, Activation, a.c.tenant == tenant, ~later, order=(a.c.seq,))
 
 
+def accuracies(connection: Connection, tenant: str) -> dict[str, Any]:
+    """By release, the accuracy study that stands as evidence of its newest activation that has one."""
+    c = tables.activations.c
+    found = select(c.release, c.evidence).where(c.tenant == tenant, c.evidence.is_not(None)).order_by(c.seq)
+    return {
+        row.release: row.evidence["accuracy"]
+        for row in connection.execute(found)
+        if isinstance(row.evidence, dict) and "accuracy" in row.evidence
+    }
+
+
 def was_activated(connection: Connection, tenant: str, release: str) -> bool:
     """Whether a tenant ever made this release live."""
     c = tables.activations.c

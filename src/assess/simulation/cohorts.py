@@ -15,13 +15,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assess.errors import InvalidParameters
-from assess.irt.models import ItemParameters, log_category_probabilities
+from assess.irt.models import ItemParameters
 from assess.irt.simulate import simulate
 from assess.items import (
     Item,
@@ -45,9 +44,6 @@ from assess.session import (
     with_offer,
     with_response,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FloatArray = NDArray[np.float64]
 # An interaction with more answers than this is searched by chance instead of listed.
@@ -286,88 +282,3 @@ def administer(
             salt=hashlib.sha256(f"{seed}:{offer.position}".encode()).hexdigest()[:32],
         )
         state = with_response(state, response)
-
-
-# --- what a decision rule does to a population -----------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RuleEffect:
-    """What the rule of a fixed form does to a population, as shares of it.
-
-    Undetermined counts as not decided, never as correct.
-    """
-
-    n: int
-    true_masters: float
-    passed: float
-    not_passed: float
-    undetermined: float
-    false_pass: float
-    false_fail: float
-
-    def summary(self) -> str:
-        """The effect in one sentence."""
-        return (
-            f"of {self.n:,} simulated teachers {100 * self.true_masters:.0f} % are at or above the cut; "
-            f"{100 * self.passed:.0f} % pass, {100 * self.not_passed:.0f} % do not, "
-            f"{100 * self.undetermined:.0f} % stay undetermined; "
-            f"wrongly passed {100 * self.false_pass:.1f} %, wrongly failed {100 * self.false_fail:.1f} %"
-        )
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row."""
-        import pandas as pd
-
-        return pd.DataFrame([{name: getattr(self, name) for name in self.__slots__}])
-
-
-def rule_effect(
-    release: Release, rng: np.random.Generator, *, n: int = 5_000, mean: float = 0.0, sd: float = 1.0
-) -> RuleEffect:
-    r"""What the probability rule of a calibrated fixed form does to a normal population.
-
-    The posterior is taken on a fine grid, so a share is good to its Monte
-    Carlo error of at most :math:`0.5/\sqrt n`.
-
-    Raises
-    ------
-    InvalidParameters
-        The form is adaptive, or decides by another rule.
-
-    Examples
-    --------
-    >>> rule_effect(release, np.random.default_rng(1))
-    Traceback (most recent call last):
-        ...
-    assess.errors.InvalidParameters: x-fixed.v1 is fixed with rule raw; the effect is computed for ...
-    """
-    if release.form.kind != "fixed" or release.form.rule.kind != "probability":
-        raise InvalidParameters(
-            f"{release.form.reference} is {release.form.kind} with rule {release.form.rule.kind}; "
-            "the effect is computed for fixed forms with the probability rule"
-        )
-    theta = rng.normal(mean, sd, n)
-    drawn = simulate(release.parameters, theta, rng)
-    nodes = np.linspace(
-        release.prior.mean - 6 * release.prior.sd, release.prior.mean + 6 * release.prior.sd, 481
-    )
-    by_item = log_category_probabilities(release.parameters, nodes)
-    log_posterior = np.zeros((n, len(nodes))) - 0.5 * ((nodes - release.prior.mean) / release.prior.sd) ** 2
-    for j in range(len(release.parameters)):
-        log_posterior += by_item[:, j, :].T[drawn[:, j]]
-    weights = np.exp(log_posterior - log_posterior.max(axis=1, keepdims=True))
-    # The share of each node's cell that lies above the cut.
-    inside = np.clip((nodes - release.cut.theta) / (nodes[1] - nodes[0]) + 0.5, 0.0, 1.0)
-    above = (weights * inside).sum(axis=1) / weights.sum(axis=1)
-    master = theta >= release.cut.theta
-    passed, failed = above >= release.form.rule.p_pass, above <= release.form.rule.p_fail
-    return RuleEffect(
-        n=n,
-        true_masters=float(master.mean()),
-        passed=float(passed.mean()),
-        not_passed=float(failed.mean()),
-        undetermined=float((~passed & ~failed).mean()),
-        false_pass=float((passed & ~master).mean()),
-        false_fail=float((failed & master).mean()),
-    )

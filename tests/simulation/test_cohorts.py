@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from assess.errors import InvalidParameters
 from assess.irt.models import ItemParameters, expected_score
@@ -15,7 +13,7 @@ from assess.items import Item, Matching, MultipleResponse, Numeric, Ordering, Sh
 from assess.publishing import judged_parameters, load_bank, release_document
 from assess.publishing.judged import unit_references
 from assess.session import Release, fold, outcome
-from assess.simulation import Cohort, administer, answers_by_category, rule_effect, true_parameters
+from assess.simulation import Cohort, administer, answers_by_category, true_parameters
 from tests.publishing.small_bank import write_bank
 
 NOW = datetime(2026, 11, 1, 9, tzinfo=UTC)
@@ -123,45 +121,3 @@ def test_a_teacher_who_walks_away_runs_out_of_time(bank, judged):
     assert state.ending is not None
     assert state.ending.how == "timed_out"
     assert len(state.responses) == cohort.teacher(number).patience
-
-
-# --- what a rule does --------------------------------------------------------------
-
-
-def _calibrated(bank, scale=1.0, **rule):
-    document = release_document(bank, "toy-fixed.v1")
-    document["form"] |= {"rule": {"kind": "probability", **rule}}
-    document["parameter_set"]["status"] = "calibrated"
-    for record in document["parameter_set"]["items"]:
-        record["a"] *= scale
-    return Release.from_document(document)
-
-
-def test_a_rule_sorts_a_population_into_three(bank):
-    effect = rule_effect(_calibrated(bank), np.random.default_rng(1), n=4000)
-    assert effect.passed + effect.not_passed + effect.undetermined == pytest.approx(1.0)
-    assert effect.true_masters == pytest.approx(0.5, abs=0.03)
-    assert effect.undetermined > 0.2
-    assert "wrongly passed" in effect.summary()
-    assert effect.to_frame().shape == (1, 7)
-
-
-def test_sharper_items_leave_fewer_undetermined_and_err_less(bank):
-    blunt = rule_effect(_calibrated(bank), np.random.default_rng(1), n=4000)
-    sharp = rule_effect(_calibrated(bank, scale=3.0), np.random.default_rng(1), n=4000)
-    assert sharp.undetermined < blunt.undetermined
-    assert sharp.false_pass + sharp.false_fail < 0.12
-
-
-@given(st.floats(0.6, 0.9))
-def test_a_stricter_rule_never_passes_more(bank, p_pass):
-    strict = rule_effect(_calibrated(bank, p_pass=0.95), np.random.default_rng(2), n=300)
-    mild = rule_effect(_calibrated(bank, p_pass=p_pass), np.random.default_rng(2), n=300)
-    assert strict.passed <= mild.passed
-
-
-def test_an_adaptive_or_raw_form_has_no_such_effect(bank):
-    for form in ("toy-fixed.v1", "toy-adaptive.v1"):
-        release = Release.from_document(release_document(bank, form))
-        with pytest.raises(InvalidParameters, match="fixed forms with the probability rule"):
-            rule_effect(release, np.random.default_rng(1))

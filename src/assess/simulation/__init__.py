@@ -1,0 +1,23 @@
+"""Studies with simulated teachers: cohorts through the engine, and the accuracy of forms and badge rules."""
+
+from assess.simulation.accuracy import (
+    BadgeAccuracy,
+    FormAccuracy,
+    accuracy_after_tries,
+    badge_accuracy,
+    form_accuracy,
+)
+from assess.simulation.cohorts import Cohort, Teacher, administer, answers_by_category, true_parameters
+
+__all__ = [
+    "BadgeAccuracy",
+    "Cohort",
+    "FormAccuracy",
+    "Teacher",
+    "accuracy_after_tries",
+    "administer",
+    "answers_by_category",
+    "badge_accuracy",
+    "form_accuracy",
+    "true_parameters",
+]

@@ -1,0 +1,432 @@
+r"""How often a form and a badge rule decide rightly, in a stated population.
+
+A learner's own probability says how sure one decision is. What a badge system
+must know besides is how often the whole procedure errs: the form with the rule
+in force, its retakes, and the badge rule over several courses. Here learners
+of known ability go through the production rule.
+
+What is unknown beyond measurement enters by draws: item parameters around
+their estimates, the cut around its own. With W the share of wrong decisions
+(false pass and false fail),
+
+.. math::
+
+   W = \underbrace{W_{\text{known}}}_{\text{measurement}}
+     + \underbrace{(W_{\text{items}} - W_{\text{known}})}_{\text{calibration}}
+     + \underbrace{(W_{\text{items, cut}} - W_{\text{items}})}_{\text{cut}} .
+
+The same abilities and the same chance serve all three, so that the differences
+are not those of the draw.
+
+References
+----------
+Douglas & Mislevy (2010), *Journal of Educational and Behavioral Statistics* 35, 280-306,
+doi:10.3102/1076998609346969 (decisions by several tests).
+Wainer, Wang, Skorupski & Bradlow (2005), *Journal of Educational Measurement* 42, 271-281,
+doi:10.1111/j.1745-3984.2005.00014.x (posterior probability as a pass rule).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from assess.errors import InvalidParameters, NotFound
+from assess.irt.decision_accuracy import RuleAccuracy, accuracy_of_outcomes, rule_outcomes
+from assess.irt.parameters import ItemParameters
+from assess.irt.scoring import Prior, score
+from assess.irt.simulate import simulate
+from assess.irt.traces import simulate_adaptive
+from assess.irt.uncertainty import draw_parameters
+from assess.session import Release
+from assess.standards.eligibility import BadgeRules, evaluate
+from assess.standards.grammar import Pass, predicates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray = NDArray[np.float64]
+_PASSED, _UNDETERMINED, _NOT_PASSED = 1, 0, -1
+# Below this mean standard error of b a draw of the items moves nothing that people see.
+UNCERTAIN_B = 0.2
+_N_DRAWS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class FormAccuracy:
+    """What the rule in force of one form does to a population.
+
+    Attributes
+    ----------
+    form, release : str
+    population : Prior
+        Who takes the form, on its scale.
+    rule : RuleAccuracy
+        With everything unknown that is unknown: what is to be reported.
+    wrong : mapping
+        Share of wrong decisions by where they come from: measurement,
+        calibration, cut. The two latter may be slightly negative by chance.
+    mean_se_b : float
+        Mean standard error of the difficulties; nan where none is stored.
+    drawn : tuple of str
+        What was drawn: "items", "cut", or nothing.
+    """
+
+    form: str
+    release: str
+    population: Prior
+    rule: RuleAccuracy
+    wrong: Mapping[str, float]
+    mean_se_b: float
+    drawn: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<FormAccuracy {self.form}: {self.rule.summary()}>"
+
+    @property
+    def basis(self) -> str:
+        """Population, method and what was taken as known, in a sentence."""
+        taken = " and ".join(word for word in ("items", "cut") if word not in self.drawn)
+        known = f"; {taken} taken as known" if taken else ""
+        return (
+            f"{self.rule.n_simulees:,} simulated learners of a normal population, mean "
+            f"{self.population.mean:g} and SD {self.population.sd:g}, decided by the rule in force{known}"
+        )
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data, six digits: what an activation keeps and a status answer shows."""
+        shares = {name: _plain(value) for name, value in self.rule.shares.items()}
+        return shares | {
+            "wrong": {name: _plain(value) for name, value in self.wrong.items()},
+            "mean_se_b": _plain(self.mean_se_b),
+            "population": {"mean": self.population.mean, "sd": self.population.sd},
+            "n_simulees": self.rule.n_simulees,
+            "basis": self.basis,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: the technical table of a form."""
+        import pandas as pd
+
+        row = self.to_mapping()
+        row |= {f"wrong_{name}": value for name, value in row.pop("wrong").items()}
+        row |= {f"population_{name}": value for name, value in row.pop("population").items()}
+        return pd.DataFrame([row], index=pd.Index([self.form], name="form"))
+
+
+def _plain(value: float) -> float | None:
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def form_accuracy(
+    release: Release,
+    rng: np.random.Generator,
+    *,
+    population: Prior | None = None,
+    n: int = 10_000,
+    n_draws: int = _N_DRAWS,
+) -> FormAccuracy:
+    """Accuracy of the rule in force of a calibrated form, fixed or adaptive.
+
+    Every simulated learner takes the form twice and answers every item that is
+    offered. Items are drawn around their estimates where their difficulties
+    are uncertain (mean standard error above 0.2), the cut wherever its
+    standard error is known.
+
+    Parameters
+    ----------
+    release : Release
+    rng : numpy.random.Generator
+    population : Prior, optional
+        On the release's scale; N(0, 1), its reference group, unless given.
+    n : int
+        Simulated learners. A share has a standard error of at most ``0.5 / sqrt(n)``.
+    n_draws : int
+        Draws of items and cut, each for an equal part of the learners.
+
+    Raises
+    ------
+    InvalidParameters
+        Judged parameters: no probability can be defended. Or n below two for each draw.
+
+    Examples
+    --------
+    >>> form_accuracy(release, np.random.default_rng(1))
+    Traceback (most recent call last):
+        ...
+    assess.errors.InvalidParameters: x-fixed.v1 rests on judged parameters; accuracy needs calibrated ones
+    """
+    if not release.calibrated:
+        raise InvalidParameters(
+            f"{release.form.reference} rests on judged parameters; accuracy needs calibrated ones"
+        )
+    if n_draws < 1 or n < 2 * n_draws:
+        raise InvalidParameters(f"n is {n} for {n_draws} draws; two learners or more are needed for each")
+    people = Prior(0.0, 1.0) if population is None else population
+    errors, correlations = _errors(release)
+    mean_se_b = _mean_se_b(errors)
+    with_items = bool(mean_se_b > UNCERTAIN_B)
+    with_cut = math.isfinite(release.cut.se) and release.cut.se > 0.0
+    theta = rng.normal(people.mean, people.sd, n)
+    parts = np.array_split(np.arange(n), n_draws)
+    seeds = rng.integers(0, 2**63, size=(n_draws, 3))
+    cuts = np.full(n, release.cut.theta)
+    known = np.empty((n, 2), dtype=np.int8)
+    drawn = known
+    for part, (_, answer_seed, cut_seed) in zip(parts, seeds.tolist(), strict=True):
+        known[part] = _twice(release, theta[part], release.parameters, answer_seed)
+        if with_cut:
+            # One draw of the cut for a part: a panel errs for everybody together.
+            cuts[part] += np.random.default_rng(cut_seed).normal(0.0, release.cut.se)
+    if with_items:
+        drawn = np.empty((n, 2), dtype=np.int8)
+        for part, (item_seed, answer_seed, _) in zip(parts, seeds.tolist(), strict=True):
+            answering = draw_parameters(
+                release.parameters, errors, np.random.default_rng(item_seed), correlations=correlations
+            )
+            drawn[part] = _twice(release, theta[part], answering, answer_seed)
+    method = f"simulated {release.form.kind} form, {release.form.rule.kind} rule"
+    alone = accuracy_of_outcomes(theta, known, release.cut.theta, method=method)
+    items = accuracy_of_outcomes(theta, drawn, release.cut.theta, method=method) if with_items else alone
+    both = accuracy_of_outcomes(theta - cuts, drawn, 0.0, method=method) if with_cut else items
+    return FormAccuracy(
+        form=release.form.reference,
+        release=release.sha256,
+        population=people,
+        rule=both,
+        wrong={
+            "measurement": _wrong(alone),
+            "calibration": _wrong(items) - _wrong(alone),
+            "cut": _wrong(both) - _wrong(items),
+        },
+        mean_se_b=mean_se_b,
+        drawn=(*(("items",) if with_items else ()), *(("cut",) if with_cut else ())),
+    )
+
+
+def accuracy_after_tries(
+    release: Release,
+    rng: np.random.Generator,
+    *,
+    population: Prior | None = None,
+    n: int = 10_000,
+    tries: int | None = None,
+) -> tuple[RuleAccuracy, ...]:
+    """Accuracy of what stands after 1, 2, ..., k tries, where everybody tries again until passed.
+
+    The worst case for false passes: nobody gives up, and nobody learns between
+    two tries. Items are not exhausted.
+
+    Parameters
+    ----------
+    tries : int, optional
+        The largest k; the form's retake policy unless given.
+
+    Examples
+    --------
+    >>> accuracy_after_tries(release, np.random.default_rng(1))
+    Traceback (most recent call last):
+        ...
+    assess.errors.InvalidParameters: x-fixed.v1 rests on judged parameters; accuracy needs calibrated ones
+    """
+    if not release.calibrated:
+        raise InvalidParameters(
+            f"{release.form.reference} rests on judged parameters; accuracy needs calibrated ones"
+        )
+    k = release.form.retake.max_tries if tries is None else tries
+    if k < 1:
+        raise InvalidParameters(f"tries is {k}; at least one")
+    people = Prior(0.0, 1.0) if population is None else population
+    theta = rng.normal(people.mean, people.sd, n)
+    standing = np.full(n, _NOT_PASSED, dtype=np.int8)
+    out = []
+    for number in range(1, k + 1):
+        again = np.flatnonzero(standing != _PASSED)
+        standing[again] = _once(release, theta[again], release.parameters, rng)
+        method = "first try" if number == 1 else f"after up to {number} tries"
+        out.append(accuracy_of_outcomes(theta, standing, release.cut.theta, method=method))
+    return tuple(out)
+
+
+@dataclass(frozen=True, eq=False)
+class BadgeAccuracy:
+    """What a whole badge rule does, by the correlation of the abilities it rests on.
+
+    Attributes
+    ----------
+    badge : str
+    tries : int
+    by_correlation : mapping
+        Correlation between the courses' abilities -> accuracy of the badge:
+        "passed" is eligible, and who truly masters what the rule asks is
+        "at or above".
+    """
+
+    badge: str
+    tries: int
+    by_correlation: Mapping[float, RuleAccuracy] = field(repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per correlation."""
+        import pandas as pd
+
+        rows = [accuracy.shares for accuracy in self.by_correlation.values()]
+        return pd.DataFrame(rows, index=pd.Index(list(self.by_correlation), name="correlation"))
+
+
+def badge_accuracy(
+    rules: BadgeRules,
+    badge: str,
+    releases: Mapping[str, Release],
+    rng: np.random.Generator,
+    *,
+    correlations: Sequence[float] = (0.5, 0.7, 0.9),
+    tries: int = 1,
+    n: int = 10_000,
+) -> BadgeAccuracy:
+    """Accuracy of a badge rule over courses whose abilities go together.
+
+    Abilities are normal with equal correlations, each N(0, 1) on its course's
+    scale. Every learner takes every course, up to `tries` times until passed;
+    the production evaluator then says who is eligible, and says it again with
+    true mastery in place of the decisions.
+
+    Parameters
+    ----------
+    rules : BadgeRules
+    badge : str
+        A badge whose rule asks for courses alone.
+    releases : mapping
+        Course id -> the release of its form, for every course that the rule names.
+    correlations : sequence of float in [0, 1)
+        Between any two courses; several show what depends on it.
+    tries : int
+        In each course.
+    n : int
+        Simulated learners.
+
+    Raises
+    ------
+    NotFound
+        No such badge.
+    InvalidParameters
+        The rule asks for something else than courses, a course has no release, or a correlation is no such.
+
+    Examples
+    --------
+    >>> from assess.standards.eligibility import load_rules
+    >>> rules = load_rules({"badges": {"B": {"rule": {"pass": {"course": "c1"}}}}})
+    >>> badge_accuracy(rules, "B", {}, np.random.default_rng(1))
+    Traceback (most recent call last):
+        ...
+    assess.errors.InvalidParameters: badge B asks for course c1; give the release of its form
+    """
+    if badge not in rules.badges:
+        raise NotFound("badge", badge)
+    courses = _courses(rules, badge)
+    for course in courses:
+        if course not in releases:
+            raise InvalidParameters(f"badge {badge} asks for course {course}; give the release of its form")
+    bad = [r for r in correlations if not 0.0 <= r < 1.0]
+    if bad or not correlations:
+        raise InvalidParameters(f"correlations {list(correlations)}: each is at least 0 and below 1")
+    verdicts: dict[tuple[int, ...], int] = {}
+
+    def standing(outcomes: NDArray[np.int8]) -> NDArray[np.int8]:
+        for pattern in np.unique(outcomes, axis=0):
+            key = tuple(pattern.tolist())
+            if key not in verdicts:
+                verdicts[key] = _eligible(rules, badge, dict(zip(courses, key, strict=True)))
+        return np.array([verdicts[tuple(row)] for row in outcomes.tolist()], dtype=np.int8)
+
+    found = {}
+    for r in correlations:
+        common = rng.standard_normal((n, 1))
+        theta = math.sqrt(r) * common + math.sqrt(1.0 - r) * rng.standard_normal((n, len(courses)))
+        truth, decided = np.empty(theta.shape, dtype=np.int8), np.empty(theta.shape, dtype=np.int8)
+        for k, course in enumerate(courses):
+            release = releases[course]
+            truth[:, k] = np.where(theta[:, k] >= release.cut.theta, _PASSED, _NOT_PASSED)
+            decided[:, k] = _NOT_PASSED
+            for _ in range(tries):
+                again = np.flatnonzero(decided[:, k] != _PASSED)
+                decided[again, k] = _once(release, theta[again, k], release.parameters, rng)
+        found[r] = accuracy_of_outcomes(standing(truth), standing(decided), 1.0, method=f"badge {badge}")
+    return BadgeAccuracy(badge, tries, found)
+
+
+# --- inside -------------------------------------------------------------------
+
+
+def _once(
+    release: Release, theta: ArrayLike, answering: ItemParameters, rng: np.random.Generator
+) -> NDArray[np.int8]:
+    """One administration of every learner, decided as production decides."""
+    persons = np.asarray(theta, dtype=float)
+    if not len(persons):
+        return np.empty(0, dtype=np.int8)
+    form, rule, parameters, cut = release.form, release.form.rule, release.parameters, release.cut.theta
+    if form.kind == "adaptive":
+        run = simulate_adaptive(release.adaptive_test, persons, rng, answering=answering)
+        if rule.kind == "point":
+            return np.where(np.round(run.theta, 9) >= round(cut, 9), _PASSED, _NOT_PASSED).astype(np.int8)
+        above = np.round(run.p_above, 9)
+        return (above >= rule.p_pass).astype(np.int8) - (above <= rule.p_fail).astype(np.int8)
+    categories = simulate(answering, persons, rng)
+    if rule.kind == "raw":
+        return np.where(categories.sum(axis=1) >= release.raw_cut, _PASSED, _NOT_PASSED).astype(np.int8)
+    if rule.kind == "probability":
+        return rule_outcomes(
+            categories, parameters, cut, prior=release.prior, p_pass=rule.p_pass, p_fail=rule.p_fail
+        )
+    import pandas as pd
+
+    # A frame of simulated learners may well have more items than persons.
+    frame = pd.DataFrame(categories, columns=list(parameters.item_ids))
+    scored = score(frame, parameters, method="WL" if form.scoring == "WL" else "EAP", prior=release.prior)
+    estimate = np.round(scored["theta"].to_numpy(dtype=np.float64), 9)
+    return np.where(estimate >= round(cut, 9), _PASSED, _NOT_PASSED).astype(np.int8)
+
+
+def _twice(release: Release, theta: FloatArray, answering: ItemParameters, seed: int) -> NDArray[np.int8]:
+    rng = np.random.default_rng(seed)
+    return np.stack([_once(release, theta, answering, rng) for _ in range(2)], axis=1)
+
+
+def _errors(release: Release) -> tuple[Mapping[str, Mapping[str, float]], Mapping[str, Sequence[float]]]:
+    provenance = release.parameter_set.provenance
+    return provenance.get("standard_errors", {}), provenance.get("correlations", {})
+
+
+def _mean_se_b(errors: Mapping[str, Mapping[str, float]]) -> float:
+    found = [se for known in errors.values() for name, se in known.items() if name[0] == "b"]
+    return math.fsum(found) / len(found) if found else math.nan
+
+
+def _wrong(rule: RuleAccuracy) -> float:
+    return rule.false_pass + rule.false_fail
+
+
+def _courses(rules: BadgeRules, badge: str) -> list[str]:
+    asked = [predicate for _, predicate in predicates(rules.badges[badge].rule)]
+    other = next((predicate for predicate in asked if not isinstance(predicate, Pass)), None)
+    if other is not None:
+        raise InvalidParameters(
+            f"badge {badge} asks for {next(iter(other.declared))}, which no simulation of courses answers"
+        )
+    return list(dict.fromkeys(predicate.course for predicate in asked if isinstance(predicate, Pass)))
+
+
+def _eligible(rules: BadgeRules, badge: str, outcomes: Mapping[str, int]) -> int:
+    words = {_PASSED: "pass", _NOT_PASSED: "fail", _UNDETERMINED: "undetermined"}
+    facts = [
+        {"t": "decision", "at": "2001-01-01", "course": course, "outcome": words[outcome]}
+        for course, outcome in outcomes.items()
+    ]
+    status = evaluate(rules, facts, badge=badge, subject="simulated", as_of="2001-01-02").status
+    return {"eligible": _PASSED, "undetermined": _UNDETERMINED}.get(status, _NOT_PASSED)
