@@ -70,8 +70,9 @@ def test_places_keep_the_order_of_the_first_question(monkeypatch: pytest.MonkeyP
     async def story() -> None:
         from assess.delivery.service import admission
 
+        module: Any = admission
         now = [0.0]
-        monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
         line = Admission(at_once=1, line=1, patience=5.0)
         line.waiting = 1  # full
         assert [line.place(ticket) for ticket in ("a", "b", "c")] == [1, 2, 3]

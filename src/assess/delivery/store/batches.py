@@ -72,7 +72,7 @@ def apply_batch(connection: Connection, group: Sequence[Writes]) -> None:
             if cursor.rowcount != len(rows):
                 raise StaleSession(f"{shape.table.name}: a row is not what was read; read it again")
         for kind in sorted(inserts, key=lambda kind: _RANK[kind.table.name]):
-            statement, processors, values_of = _insert(kind, connection.dialect)
+            statement, processors, values_of = _insert(kind, connection.dialect)  # type: ignore[arg-type]
             cursor.execute(statement, (_packed([list(values_of(r)) for r in inserts[kind]], processors),))
     finally:
         cursor.close()
@@ -102,7 +102,7 @@ def _packed(rows: list[list[Any]], processors: tuple[tuple[int, _Processor], ...
 def _insert(
     kind: type[Stored], dialect: Dialect
 ) -> tuple[str, tuple[tuple[int, _Processor], ...], Callable[[Any], tuple[Any, ...]]]:
-    names: tuple[str, ...] = kind.__slots__  # type: ignore[assignment]
+    names: tuple[str, ...] = kind.__slots__
     quote = dialect.identifier_preparer.quote
     types = [kind.table.c[name].type for name in names]
     # Names of our own tables; the values come in one parameter.
