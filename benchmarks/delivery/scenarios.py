@@ -46,20 +46,29 @@ class Learner:
     current: dict[str, Any] | None = None
     finished: bool = False
 
+    async def _asked(self, times: Times, expected: int, *request: Any, **options: Any) -> bytes | None:
+        """The reply to a request that is timed; None, and an error counted, for any other status or none."""
+        try:
+            status, reply, seconds = await self.wire.ask(*request, **options)
+        except (Broken, TimeoutError) as fault:
+            times.fail(type(fault).__name__)
+            return None
+        if status != expected:
+            times.fail(f"{status} {reply[:200]!r}")
+            return None
+        times.seconds.append(seconds)
+        return reply
+
     async def begin(self, id: str, form: str, times: Times) -> None:
         """Begin; the learner is made first, which is not timed."""
-        status, reply, _ = await self.wire.ask("PUT", f"/v1/learners/{id}", {})
-        if status not in (200, 201):
-            times.fail(f"{status} {reply[:200]!r}")
+        if await self._asked(Times(), 201, "PUT", f"/v1/learners/{id}", {}) is None:
+            times.fail("the learner was not made")
             return
         body = {"learner": id, "form": form}
-        status, reply, seconds = await self.wire.ask("POST", "/v1/sessions", body, key=id)
-        if status != 201:
-            times.fail(f"{status} {reply[:200]!r}")
-            return
-        times.seconds.append(seconds)
-        begun = json.loads(reply)
-        self.session, self.current = begun["session"], begun["current"]
+        reply = await self._asked(times, 201, "POST", "/v1/sessions", body, key=id)
+        if reply is not None:
+            begun = json.loads(reply)
+            self.session, self.current = begun["session"], begun["current"]
 
     async def answer(self, times: Times) -> None:
         """Answer the item that waits."""
@@ -82,26 +91,15 @@ class Learner:
             "answer": raw,
         }
         path, key = f"/v1/sessions/{self.session}/responses", f"{self.session}-{current['position']}"
-        try:
-            status, reply, seconds = await self.wire.ask("POST", path, body, key=key)
-        except (Broken, TimeoutError) as fault:
-            times.fail(repr(fault))
-            return
-        if status != 200:
-            times.fail(f"{status} {reply[:200]!r}")
-            return
-        times.seconds.append(seconds)
-        said = json.loads(reply)
-        self.current, self.finished = said["current"], said["finished"]
+        reply = await self._asked(times, 200, "POST", path, body, key=key)
+        if reply is not None:
+            said = json.loads(reply)
+            self.current, self.finished = said["current"], said["finished"]
 
     async def submit(self, times: Times) -> None:
         """Hand in."""
-        status, reply, seconds = await self.wire.ask("POST", f"/v1/sessions/{self.session}/submit")
-        if status != 200:
-            times.fail(f"{status} {reply[:200]!r}")
-            return
-        times.seconds.append(seconds)
-        self.finished = True
+        path = f"/v1/sessions/{self.session}/submit"
+        self.finished = await self._asked(times, 200, "POST", path) is not None
 
 
 async def _all(jobs: list[Awaitable[None]]) -> None:
