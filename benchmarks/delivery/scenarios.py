@@ -173,7 +173,6 @@ async def answer_saturation(
     if starts.errors:
         raise SystemExit(f"sessions could not begin: {starts.said}")
     pool = iter(learners)
-    counted = [0]
 
     def job(wire: Connection) -> Callable[[float], Awaitable[None]]:
         async def run(until: float) -> None:
@@ -184,13 +183,10 @@ async def answer_saturation(
                     if learner.current["position"] >= n_items:
                         break
                     await learner.answer(times)
-                    counted[0] += 1
                     if times.errors > 100:
                         return
                 if time.perf_counter() >= until:
                     return
-            if not counted[0]:
-                raise SystemExit("no session to answer in")
 
         return run
 
