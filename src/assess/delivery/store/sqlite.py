@@ -24,7 +24,7 @@ from assess.delivery.store.migrating import upgrade
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads
 from assess.delivery.store.writing import apply
-from assess.errors import AssessError, StoreLocked
+from assess.errors import AssessError, StorageUnavailable, StoreLocked
 
 
 class SqliteStore(GroupCommit, SnapshotReads):
@@ -89,18 +89,29 @@ class SqliteStore(GroupCommit, SnapshotReads):
                 try:
                     with connection.begin_nested():
                         apply_batch(connection, plain)
-                except (AssessError, SQLAlchemyError, sqlite3.Error, ValueError):
-                    driver: Any = connection.connection.driver_connection
-                    if not driver.in_transaction:  # SQLite gave up all of it: the disk is full, or gone
-                        raise
+                except (AssessError, SQLAlchemyError, sqlite3.Error, ValueError) as fault:
+                    _require_transaction(connection, fault)
                     alone = list(range(len(group)))
             for n in alone:
                 try:
                     with connection.begin_nested():
                         outcomes[n] = apply(connection, group[n])
                 except (AssessError, SQLAlchemyError, ValueError) as fault:
+                    _require_transaction(connection, fault)
                     outcomes[n] = refused(fault)
+            _require_transaction(connection, None)
         return outcomes
+
+
+def _require_transaction(connection: Connection, fault: Exception | None) -> None:
+    """Refuse the whole group where SQLite rolled it back by itself: a full disk, a failed read.
+
+    The driver's commit would do nothing then and not say so, and members that
+    were written before would be called stored.
+    """
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        raise StorageUnavailable("the database rolled the whole transaction back") from fault
 
 
 def _take_lock(path: Path) -> IO[str]:
