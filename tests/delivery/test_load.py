@@ -20,7 +20,7 @@ from assess.delivery.service.admission import Admission
 from assess.delivery.store.groups import said
 from assess.errors import InvalidContent, Overloaded, StorageUnavailable
 from tests.delivery.conftest import open_world
-from tests.delivery.test_crash import Server, _answer
+from tests.delivery.serving import Server, answer_current
 from tests.delivery.world import Clock, World, refused
 from tests.delivery.world import settings as world_settings
 
@@ -303,7 +303,7 @@ def test_a_server_that_is_told_to_stop_answers_what_it_took(
             mine = acknowledged.setdefault(begun["session"], [])
             current = begun["current"]
             while current is not None:
-                current = _answer(client, begun["session"], current, mine)
+                current = answer_current(client, begun["session"], current, mine)
 
     threads = [threading.Thread(target=sit, args=(n,)) for n in range(6)]
     for thread in threads:

@@ -16,7 +16,7 @@ from assess.delivery.service import keys
 from assess.delivery.store import reading
 from tests import synthetic
 from tests.delivery.conftest import open_world
-from tests.delivery.test_crash import SERVE, free_port, wait_until_ready
+from tests.delivery.serving import SERVE, free_port, wait_until_ready
 from tests.delivery.world import Clock, World, refused
 from tests.delivery.world import settings as world_settings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 
 from assess.delivery.security import (
     LIVE_PREFIX,
@@ -84,7 +85,7 @@ async def authenticate(services: Services, bearer: str | None) -> Scope:
     Raises
     ------
     Unauthenticated
-        Missing, unknown, revoked.
+        Missing, unknown, revoked, or of a session that closed long ago.
     """
     if not bearer:
         raise Unauthenticated("send `Authorization: Bearer <key or token>`", code="credentials_missing")
@@ -116,6 +117,10 @@ async def _read_scope(services: Services, bearer: str, presented: str) -> Scope:
         session = await services.store.read(reading.session_by_token, presented)
     if session is None:
         raise Unauthenticated("this token opens nothing; a session that was resumed elsewhere has a new one")
+    if services.clock() > session.closes_at + timedelta(days=services.settings.token_days):
+        raise Unauthenticated(
+            "this session closed long ago, and its token with it", code="credentials_expired"
+        )
     return Scope(
         tenant=session.tenant,
         actor=f"learner:{session.learner}",

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from assess.delivery import schemas
 from assess.delivery.security import new_salt
-from assess.delivery.service import idempotency, showing, standing
-from assess.delivery.service.beginning import begin
+from assess.delivery.service import fencing, idempotency, receipts, showing, standing
+from assess.delivery.service.beginning import begin, take_over
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import commit_end, end, sweep, touched
@@ -16,6 +16,7 @@ from assess.delivery.service.loading import Loaded, after, again, folded, load, 
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import ResponseRow, Session, Stored
 from assess.errors import (
+    AnswerConflict,
     NotFinished,
     PositionConflict,
     SessionExpired,
@@ -59,6 +60,7 @@ async def view(services: Services, scope: Scope, session: str) -> schemas.Sessio
         seconds_left=None if state.ending is not None else state.seconds_left(now),
         practice=row.practice,
         sandbox=row.sandbox,
+        fence=fencing.newest(loaded.records),
     )
 
 
@@ -107,21 +109,31 @@ async def respond(
     revision: int,
     answer: object,
     key: Key | None = None,
+    fence: int | None = None,
 ) -> schemas.Responded:
     """`POST /v1/sessions/{id}/responses`: store one answer, then say so and what comes next.
 
     The same answer under the same revision gives the receipt that was given
     before, and today's current item.
 
+    Parameters
+    ----------
+    fence : int, optional
+        Of the opening that answers; without one, nothing is asked.
+
     Raises
     ------
+    OpenedElsewhere
+        The session was opened again since, and this answer is not one that is stored already.
     SessionRefusal
         One of its kinds; nothing was stored.
     """
+    # An answer is in time if it arrived in time, however often it must be tried.
+    arrived = services.clock()
 
     async def attempt(*, at_once: bool) -> schemas.Responded:
         loaded = await load(services, scope, session, at_once=at_once)
-        return await _respond(services, scope, loaded, position, item, revision, answer, key)
+        return await _respond(services, scope, loaded, position, item, revision, answer, key, fence, arrived)
 
     try:
         return await attempt(at_once=True)
@@ -138,8 +150,9 @@ async def _respond(
     revision: int,
     raw: object,
     key: Key | None,
+    fence: int | None,
+    now: datetime,
 ) -> schemas.Responded:
-    now = services.clock()
     if not loaded.remembered:
         await idempotency.earlier(services, scope, key)
     state = loaded.state
@@ -156,6 +169,8 @@ async def _respond(
     except SessionRefusal as refusal:
         _judge_again(services, loaded)
         await idempotency.earlier(services, scope, key)
+        if isinstance(refusal, AnswerConflict | PositionConflict):
+            fencing.require(loaded.records, fence)
         if isinstance(refusal, SessionExpired):
             await touched(services, scope, loaded.row.id)
         raise
@@ -168,6 +183,11 @@ async def _respond(
         if state.ending is None and now > state.closes_at:
             state = (await touched(services, scope, loaded.row.id)).state
         return _responded(services, stored, state, now)
+    try:
+        fencing.require(loaded.records, fence)
+    except StaleSession:
+        _judge_again(services, loaded)
+        raise
     row = await _response_row(services, loaded.row, response)
     state = with_response(state, response)
     following = step(state, now)
@@ -193,18 +213,10 @@ def _judge_again(services: Services, loaded: Loaded) -> None:
 
 
 def _responded(services: Services, row: ResponseRow, state: SessionState, now: datetime) -> schemas.Responded:
-    receipt = schemas.Receipt(
-        session=row.session,
-        position=row.position,
-        revision=row.revision,
-        answer_sha256=row.answer_sha256,
-        stored_at=row.at,
-        key_id=row.key_id,
-        signature=row.signature,
-    )
-    finished = state.ending is not None
     return schemas.Responded(
-        receipt=receipt, current=showing.current(services.renderer, state, now), finished=finished
+        receipt=receipts.receipt(row),
+        current=showing.current(services.renderer, state, now),
+        finished=state.ending is not None,
     )
 
 
@@ -235,14 +247,24 @@ async def _response_row(services: Services, session: Session, response: Response
 # --- ending ------------------------------------------------------------------
 
 
-async def submit(services: Services, scope: Scope, session: str) -> schemas.Finished:
-    """`POST /v1/sessions/{id}/submit`: hand in; a second time changes nothing."""
+async def submit(
+    services: Services, scope: Scope, session: str, *, fence: int | None = None
+) -> schemas.Finished:
+    """`POST /v1/sessions/{id}/submit`: hand in; a second time changes nothing.
+
+    Raises
+    ------
+    OpenedElsewhere
+        The session is open, and was opened again since this fence was taken.
+    SessionVoid
+    """
 
     async def once() -> schemas.Finished:
         loaded = await touched(services, scope, session)
         if loaded.state.void:
             raise SessionVoid("this session was declared void")
         if loaded.state.ending is None:
+            fencing.require(loaded.records, fence)
             await end(services, loaded, Ending("submitted", services.clock()))
         return schemas.Finished()
 
@@ -306,4 +328,16 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
     )
 
 
-__all__ = ["begin", "folded", "load", "look", "overview", "respond", "result", "submit", "sweep", "view"]
+__all__ = [
+    "begin",
+    "folded",
+    "load",
+    "look",
+    "overview",
+    "respond",
+    "result",
+    "submit",
+    "sweep",
+    "take_over",
+    "view",
+]

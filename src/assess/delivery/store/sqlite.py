@@ -19,12 +19,14 @@ from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, e
 from sqlalchemy.exc import SQLAlchemyError
 
 from assess.delivery.store.batches import apply_batch, is_plain
-from assess.delivery.store.groups import GroupCommit, Outcome, refused
+from assess.delivery.store.groups import GroupCommit, Outcome, refused, said
 from assess.delivery.store.migrating import upgrade
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads
 from assess.delivery.store.writing import apply
 from assess.errors import AssessError, StorageUnavailable, StoreLocked
+
+PRAGMAS = ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 
 
 class SqliteStore(GroupCommit, SnapshotReads):
@@ -40,16 +42,18 @@ class SqliteStore(GroupCommit, SnapshotReads):
 
     def __init__(self, path: Path, *, read_threads: int = 4) -> None:
         path = path.absolute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _take_lock(path)
+        new_file(path)
+        self._lock = take_lock(path)
         self._writer_engine = _engine(path, writes=True)
         self._readers = _engine(path, writes=False, pool_size=read_threads)
         self._connection: Connection | None = None
         try:
             with self._writer_engine.connect() as connection:
                 upgrade(connection)
-        except BaseException:
+        except BaseException as fault:
             self._release()
+            if isinstance(fault, SQLAlchemyError):
+                raise StorageUnavailable(f"{path} cannot be used as a database ({fault})") from fault
             raise
         self._pool = ThreadPoolExecutor(read_threads, thread_name_prefix="store-read")
         self._start_writing()
@@ -78,6 +82,15 @@ class SqliteStore(GroupCommit, SnapshotReads):
             self._connection = None
 
     def _write_group(self, group: list[Writes]) -> list[Outcome]:
+        try:
+            return self._write_together(group)
+        except _TransactionLost as lost:
+            if len(group) == 1:
+                return [refused(lost)]
+        # Nobody of the group was stored. Each alone: who brought no harm must not suffer for it.
+        return [outcome for writes in group for outcome in self._write_group([writes])]
+
+    def _write_together(self, group: list[Writes]) -> list[Outcome]:
         if self._connection is None:
             self._connection = self._writer_engine.connect()
         connection = self._connection
@@ -103,6 +116,10 @@ class SqliteStore(GroupCommit, SnapshotReads):
         return outcomes
 
 
+class _TransactionLost(StorageUnavailable):
+    """SQLite rolled the whole transaction back by itself, savepoints and all."""
+
+
 def _require_transaction(connection: Connection, fault: Exception | None) -> None:
     """Refuse the whole group where SQLite rolled it back by itself: a full disk, a failed read.
 
@@ -111,14 +128,32 @@ def _require_transaction(connection: Connection, fault: Exception | None) -> Non
     """
     driver: Any = connection.connection.driver_connection
     if not driver.in_transaction:
-        raise StorageUnavailable("the database rolled the whole transaction back") from fault
+        # The savepoint is gone with the transaction, and its loss hides what happened.
+        fault = fault if fault is None or not isinstance(fault.__context__, Exception) else fault.__context__
+        raise _TransactionLost(
+            f"the database rolled the whole transaction back ({said(fault) if fault else 'unasked'})"
+        ) from fault
 
 
-def _take_lock(path: Path) -> IO[str]:
+def new_file(path: Path) -> None:
+    """Make the file, if there is none: with answers and signing keys in it, it is nobody else's to read."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)  # what SQLite puts beside it gets the same rights
+    except OSError as fault:
+        raise StorageUnavailable(f"{path} cannot be made ({fault.strerror})") from fault
+
+
+def take_lock(path: Path) -> IO[str]:
+    """Be the one process that writes the file, until the lock is closed."""
     import fcntl
 
     lock_path = path.with_name(path.name + ".lock")
-    lock = lock_path.open("w")
+    try:
+        lock = lock_path.open("w")
+    except OSError as fault:
+        raise StorageUnavailable(f"{lock_path} cannot be written ({fault.strerror})") from fault
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -128,6 +163,11 @@ def _take_lock(path: Path) -> IO[str]:
             "stop that process, ask the running server over HTTP, or use PostgreSQL (ASSESS_DATABASE_URL)"
         ) from None
     return lock
+
+
+def writing_engine(path: Path) -> Engine:
+    """Connections that write; whoever has the lock uses one at a time."""
+    return _engine(path, writes=True)
 
 
 def _engine(path: Path, *, writes: bool, pool_size: int = 1) -> Engine:
@@ -143,13 +183,7 @@ def _engine(path: Path, *, writes: bool, pool_size: int = 1) -> Engine:
     def prepare(connection: sqlite3.Connection, _: object) -> None:
         # The driver would begin transactions on its own, too late and not IMMEDIATE.
         connection.isolation_level = None
-        for pragma in (
-            "busy_timeout = 5000",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            *(() if writes else ("query_only = ON",)),
-        ):
+        for pragma in (*PRAGMAS, *(() if writes else ("query_only = ON",))):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
