@@ -99,18 +99,22 @@ class SqliteStore(GroupCommit, SnapshotReads):
         alone = [n for n, writes in enumerate(group) if not is_plain(writes)]
         with connection.begin():
             if plain:
+                member = connection.begin_nested()
                 try:
-                    with connection.begin_nested():
-                        apply_batch(connection, plain)
+                    apply_batch(connection, plain)
+                    member.commit()
                 except (AssessError, SQLAlchemyError, sqlite3.Error, ValueError) as fault:
                     _require_transaction(connection, fault)
+                    member.rollback()
                     alone = list(range(len(group)))
             for n in alone:
+                member = connection.begin_nested()
                 try:
-                    with connection.begin_nested():
-                        outcomes[n] = apply(connection, group[n])
+                    outcomes[n] = apply(connection, group[n])
+                    member.commit()
                 except (AssessError, SQLAlchemyError, ValueError) as fault:
                     _require_transaction(connection, fault)
+                    member.rollback()
                     outcomes[n] = refused(fault)
             _require_transaction(connection, None)
         return outcomes
@@ -128,8 +132,6 @@ def _require_transaction(connection: Connection, fault: Exception | None) -> Non
     """
     driver: Any = connection.connection.driver_connection
     if not driver.in_transaction:
-        # The savepoint is gone with the transaction, and its loss hides what happened.
-        fault = fault if fault is None or not isinstance(fault.__context__, Exception) else fault.__context__
         raise _TransactionLost(
             f"the database rolled the whole transaction back ({said(fault) if fault else 'unasked'})"
         ) from fault
