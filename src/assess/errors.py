@@ -234,6 +234,10 @@ class StorageUnavailable(AssessError):
     """The database did not take the write; nothing was stored."""
 
 
+class Overloaded(AssessError):
+    """Too much is asked at once; nothing was stored."""
+
+
 class ReplayMismatch(AssessError):
     """A stored decision and its recomputation differ."""
 

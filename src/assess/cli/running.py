@@ -67,7 +67,10 @@ def run_server(
     """Serve until a signal comes."""
     import uvicorn
 
+    from assess.delivery import logs
     from assess.delivery.app import create_app, settle_memory
+
+    logs.configure()
 
     class Announcing(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -82,7 +85,12 @@ def run_server(
         host=host,
         port=port,
         log_level="warning",
+        log_config=None,
+        access_log=False,
+        # A learner thinks longer than the usual 5 s, and would answer on a socket that is just being closed.
         timeout_keep_alive=75,
+        # What was asked before the signal is answered; who hangs on for longer is cut off.
+        timeout_graceful_shutdown=30,
         server_header=False,
     )
     server = Announcing(config)

@@ -221,9 +221,9 @@ def with_response(state: SessionState, response: Response) -> SessionState:
     >>> len(with_response(with_response(state, given), given).responses)
     1
     """
-    if response in state.responses:
+    if any(known.position == response.position and known == response for known in state.responses):
         return state
-    return replace(state, responses=(*state.responses, response))
+    return state.grown(responses=(*state.responses, response))
 
 
 def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
@@ -234,7 +234,7 @@ def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
     >>> with_offer(fold(release, record, (), ()), "x-001.v1", noon).position
     1
     """
-    return replace(state, offers=(*state.offers, Offer(state.position + 1, item, now)))
+    return state.grown(offers=(*state.offers, Offer(state.position + 1, item, now)))
 
 
 def with_closing(state: SessionState, closing: Closing, *, salt: str) -> SessionState:
@@ -388,14 +388,16 @@ def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> St
     release = state.release
     offered = {offer.item for offer in state.offers}
     following, section = None, state.section
-    for u, unit in enumerate(release.units):
-        if release.form.sections:
+    if not release.form.sections:
+        following = next((reference for reference in release.order if reference not in offered), None)
+    else:
+        for u, unit in enumerate(release.units):
             section = release.section_of_unit[u]
             if state.section_is_over(section, now):
                 continue
-        following = next((item.reference for item in unit.items if item.reference not in offered), None)
-        if following is not None:
-            break
+            following = next((item.reference for item in unit.items if item.reference not in offered), None)
+            if following is not None:
+                break
     due = _pilot_due(state, pilot)
     # An unscored item stands in the section that was begun; it never opens the next one and its clock.
     if due is not None and (section == state.section and (following is not None or section is None)):

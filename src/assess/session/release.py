@@ -123,6 +123,11 @@ class Release:
         return sum(unit.n_categories - 1 for unit in self.units)
 
     @cached_property
+    def order(self) -> tuple[str, ...]:
+        """References of the items of all units, in the order of the form."""
+        return tuple(item.reference for unit in self.units for item in unit.items)
+
+    @cached_property
     def adaptive_test(self) -> AdaptiveTest:
         """The selection kernel of an adaptive form, built once."""
         rules = self.form.adaptive

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -194,6 +194,19 @@ class SessionState:
             found[response.position] = response
         return found
 
+    def grown(
+        self, *, offers: tuple[Offer, ...] | None = None, responses: tuple[Response, ...] | None = None
+    ) -> SessionState:
+        """The state with more offers or responses; what is known of the others is carried over."""
+        found = replace(
+            self,
+            offers=self.offers if offers is None else offers,
+            responses=self.responses if responses is None else responses,
+        )
+        if responses is None and "latest" in self.__dict__:
+            found.__dict__["latest"] = self.latest
+        return found
+
     @property
     def position(self) -> int:
         """The position offered last; 0 before the first offer."""
@@ -280,13 +293,13 @@ class SessionState:
         running = [clock for clock in (self.item_clock, section, self.session_clock) if clock is not None]
         return tuple(sorted(running, key=lambda clock: clock.deadline))
 
-    @property
+    @cached_property
     def deadline(self) -> datetime | None:
         """When the allowance of the session ends, grants included; None without a limit."""
         clock = self.session_clock
         return None if clock is None else clock.deadline
 
-    @property
+    @cached_property
     def closes_at(self) -> datetime:
         """The last instant at which the session takes an answer: deadline plus grace, or the window's end.
 

@@ -279,6 +279,9 @@ def error_page(visit: Visit, found: Problem) -> Response:
     elif found.status == 413:
         heading, actions = _("This was too much to take"), again
         sentences = [_("Shorten your answer and send it again."), kept]
+    elif found.code == "overloaded":
+        heading, actions = _("Very many people are here at this moment"), again
+        sentences = [_("Nothing was stored. Wait a moment and try again."), kept]
     elif found.status == 503:
         heading, actions = _("We cannot store anything at the moment"), again
         sentences = [_("Your answer was not stored yet. Wait a minute and send it again.")]

@@ -15,8 +15,10 @@ from assess.delivery.receipts import PURPOSE as RECEIPT
 from assess.delivery.receipts import ReceiptSigner, new_signing_key
 from assess.delivery.rendering import Renderer
 from assess.delivery.security import new_id
+from assess.delivery.service.admission import Admission
 from assess.delivery.service.catalogue import Catalogue
 from assess.delivery.service.context import SCOPES, Scope, Services
+from assess.delivery.service.recent import Recent
 from assess.delivery.settings import Settings, utc_now
 from assess.delivery.statements import PURPOSE as STATEMENT
 from assess.delivery.statements import StatementSigner
@@ -35,9 +37,17 @@ async def open_services(
     opened = open_store(settings) if store is None else store
     receipts = ReceiptSigner(await _signing_keys(opened, settings.tenant, RECEIPT, clock))
     statements = StatementSigner(await _signing_keys(opened, settings.tenant, STATEMENT, clock))
+    recent = Recent(settings.refresh_seconds)
+    opened.watch(recent.written)
     return Services(
         store=opened,
         catalogue=Catalogue(opened, settings.refresh_seconds),
+        recent=recent,
+        admission=Admission(
+            at_once=settings.begin_at_once,
+            line=settings.begin_line,
+            patience=settings.begin_patience_seconds,
+        ),
         receipts=receipts,
         statements=statements,
         renderer=Renderer(),

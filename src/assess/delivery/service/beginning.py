@@ -74,6 +74,8 @@ async def begin(
     ------
     NotFound, Forbidden, InvalidRequest, LearnerErased, RateLimited, SessionRefusal
         Of the refusals: FormNotActive, WindowClosed, AlreadyPassed, RetakeTooEarly, TriesExhausted.
+    Overloaded
+        Too many begin at this moment.
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:
@@ -81,7 +83,10 @@ async def begin(
     if (course is None) == (form is None):
         raise InvalidRequest("name either a course or a form", path="course")
     at = services.monotonic() if arrived is None else arrived
-    begun = await again(lambda: _begin(services, scope, learner, course, form, locale, code, assurance, key))
+    async with services.admission.begins():
+        begun = await again(
+            lambda: _begin(services, scope, learner, course, form, locale, code, assurance, key)
+        )
     reach = Scope(scope.tenant, scope.actor, scope.rights, learner=scope.learner, sandbox=scope.sandbox)
     current = await waiting.given_back(services, reach, begun.session, begun.current, at)
     return msgspec.structs.replace(begun, current=current)

@@ -17,7 +17,9 @@ from assess.errors import Forbidden, NotFound
 if TYPE_CHECKING:
     from assess.delivery.receipts import ReceiptSigner
     from assess.delivery.rendering import Renderer
+    from assess.delivery.service.admission import Admission
     from assess.delivery.service.catalogue import Catalogue
+    from assess.delivery.service.recent import Recent
     from assess.delivery.statements import StatementSigner
 
 SCOPES = ("deliver", "read-status", "attest", "manage")
@@ -93,6 +95,8 @@ class Services:
 
     store: Store
     catalogue: Catalogue
+    recent: Recent
+    admission: Admission
     receipts: ReceiptSigner
     statements: StatementSigner
     renderer: Renderer

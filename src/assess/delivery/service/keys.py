@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -94,8 +95,17 @@ async def authenticate(services: Services, bearer: str | None) -> Scope:
     """
     if not bearer:
         raise Unauthenticated("send `Authorization: Bearer <key or token>`", code="credentials_missing")
+    presented, read_at = digest(bearer), time.monotonic()
+    scope = services.recent.scope(presented)
+    if scope is None:
+        scope = await _read_scope(services, bearer, presented)
+        services.recent.keep_scope(presented, scope, read_at)
+    return scope
+
+
+async def _read_scope(services: Services, bearer: str, presented: str) -> Scope:
     if bearer.startswith((LIVE_PREFIX, TEST_PREFIX)):
-        key = await services.store.read(reading.api_key, digest(bearer))
+        key = await services.store.read(reading.api_key, presented)
         if key is None:
             raise Unauthenticated("no such API key")
         if key.revoked_at is not None:
@@ -111,7 +121,7 @@ async def authenticate(services: Services, bearer: str | None) -> Scope:
         )
     session = None
     if bearer.startswith(TOKEN_PREFIX):
-        session = await services.store.read(reading.session_by_token, digest(bearer))
+        session = await services.store.read(reading.session_by_token, presented)
     if session is None:
         raise Unauthenticated("this token opens nothing; a session that was resumed elsewhere has a new one")
     if services.clock() > session.closes_at + timedelta(days=services.settings.token_days):

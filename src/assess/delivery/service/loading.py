@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from assess.delivery.service import learners
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import reading
 from assess.delivery.store.reading import SessionRecords
-from assess.delivery.store.rows import OfferRow, ResponseRow, Session, SessionEvent, Update
+from assess.delivery.store.rows import OfferRow, ResponseRow, Session, SessionEvent, Stored, Update
 from assess.errors import NotFound, OpenedElsewhere, StaleSession
 from assess.session import (
     Accommodation,
@@ -37,6 +37,7 @@ class Loaded:
 
     records: SessionRecords
     state: SessionState
+    remembered: bool = False  # taken from this process's memory, not from the database
 
     @property
     def row(self) -> Session:
@@ -60,18 +61,50 @@ async def again(use_case: Callable[[], Awaitable[T]]) -> T:
     return await use_case()
 
 
-async def load(services: Services, scope: Scope, session: str) -> Loaded:
-    """A session of the scope's tenant, folded; NotFound for anybody else's."""
+async def load(services: Services, scope: Scope, session: str, *, at_once: bool = False) -> Loaded:
+    """A session of the scope's tenant, folded; NotFound for anybody else's.
+
+    Parameters
+    ----------
+    at_once : bool
+        Take what this process remembers even where another one may have written since. Only for a
+        write, whose expected version finds out, and never for a refusal.
+    """
     scope.require_session(session)
-    records = await services.store.read(reading.session_records, scope.tenant, session)
-    if records is None or records.session.sandbox != scope.sandbox:
+    known = services.recent.session(scope.tenant, session) if at_once or services.store.exclusive else None
+    if known is None:
+        known = await _read(services, scope.tenant, session)
+        services.recent.keep(replace(known, remembered=True))
+    if known.row.sandbox != scope.sandbox:
         raise NotFound("session", session)
-    whose = records.session.learner
+    whose = known.row.learner
     # Another record of the same person is as good.
     if scope.learner not in (None, whose) and not await learners.same_person(services, scope, whose):
         raise NotFound("session", session)
+    return known
+
+
+async def _read(services: Services, tenant: str, session: str) -> Loaded:
+    records = await services.store.read(reading.session_records, tenant, session)
+    if records is None:
+        raise NotFound("session", session)
     release = await services.catalogue.release(records.session.release)
     return Loaded(records, folded(records, release))
+
+
+def after(loaded: Loaded, state: SessionState, rows: Iterable[Stored]) -> Loaded:
+    """What to remember of an open session after these rows were stored under the next version."""
+    records, stored = loaded.records, tuple(rows)
+    return Loaded(
+        SessionRecords(
+            session=replace(records.session, version=records.session.version + 1, closes_at=state.closes_at),
+            offers=(*records.offers, *(row for row in stored if isinstance(row, OfferRow))),
+            responses=(*records.responses, *(row for row in stored if isinstance(row, ResponseRow))),
+            events=(*records.events, *(row for row in stored if isinstance(row, SessionEvent))),
+        ),
+        state,
+        remembered=True,
+    )
 
 
 def folded(records: SessionRecords, release: Release) -> SessionState:
@@ -147,9 +180,9 @@ def session_update(row: Session, values: dict[str, object]) -> Update:
     )
 
 
-def response_row(services: Services, session: Session, response: Response) -> ResponseRow:
+async def response_row(services: Services, session: Session, response: Response) -> ResponseRow:
     """The row of a response, with its receipt."""
-    signature = services.receipts.sign(
+    signature = await services.receipts.sign(
         session=session.id,
         position=response.position,
         revision=response.revision,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime, timedelta
 
 import msgspec
 
 from assess.delivery import schemas
+from assess.delivery.security import new_salt
 from assess.delivery.service import fencing, idempotency, notices, receipts, showing, standing, waiting
 from assess.delivery.service.beginning import begin, take_over
 from assess.delivery.service.catalogue import pick
@@ -15,6 +15,8 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import commit_end, end, sweep, touched
 from assess.delivery.service.idempotency import Key
 from assess.delivery.service.loading import (
+    Loaded,
+    after,
     again,
     event_row,
     folded,
@@ -32,7 +34,9 @@ from assess.errors import (
     PositionConflict,
     SessionExpired,
     SessionFinished,
+    SessionRefusal,
     SessionVoid,
+    StaleSession,
 )
 from assess.session import (
     Ending,
@@ -149,10 +153,17 @@ async def respond(
         One of its kinds; nothing was stored.
     """
     begun = services.monotonic() if arrived is None else arrived
+    # An answer is in time if it arrived in time, however often it must be tried.
     at = services.clock() - timedelta(seconds=services.monotonic() - begun)
-    responded = await again(
-        lambda: _respond(services, scope, session, position, item, revision, answer, key, fence, at)
-    )
+
+    async def attempt(*, at_once: bool) -> schemas.Responded:
+        loaded = await load(services, scope, session, at_once=at_once)
+        return await _respond(services, scope, loaded, position, item, revision, answer, key, fence, at)
+
+    try:
+        responded = await attempt(at_once=True)
+    except StaleSession:
+        responded = await again(lambda: attempt(at_once=False))
     current = await waiting.given_back(services, scope, session, responded.current, begun)
     return msgspec.structs.replace(responded, current=current)
 
@@ -160,7 +171,7 @@ async def respond(
 async def _respond(
     services: Services,
     scope: Scope,
-    session: str,
+    loaded: Loaded,
     position: int,
     item: str,
     revision: int,
@@ -169,8 +180,8 @@ async def _respond(
     fence: int | None,
     now: datetime,
 ) -> schemas.Responded:
-    loaded = await load(services, scope, session)
-    await idempotency.earlier(services, scope, key)
+    if not loaded.remembered:
+        await idempotency.earlier(services, scope, key)
     state = loaded.state
     try:
         response = answer(
@@ -180,24 +191,33 @@ async def _respond(
             revision=revision,
             raw=raw,
             now=now,
-            salt=secrets.token_hex(16),
+            salt=new_salt(),
         )
-    except (SessionExpired, ItemTimeOver):
-        await touched(services, scope, session)
-        raise
-    except (AnswerConflict, PositionConflict):
-        fencing.require(loaded.records, fence)
+    except SessionRefusal as refusal:
+        _judge_again(services, loaded)
+        await idempotency.earlier(services, scope, key)
+        if isinstance(refusal, AnswerConflict | PositionConflict):
+            fencing.require(loaded.records, fence)
+        if isinstance(refusal, SessionExpired | ItemTimeOver):
+            await touched(services, scope, loaded.row.id)
         raise
     stored = next(
         (r for r in loaded.records.responses if (r.position, r.revision) == (position, revision)), None
     )
     if stored is not None:
-        state = (await touched(services, scope, session)).state
+        _judge_again(services, loaded)
+        await idempotency.earlier(services, scope, key)
+        state = (await touched(services, scope, loaded.row.id)).state
         return _responded(services, stored, state, now)
-    fencing.require(loaded.records, fence)
-    row = response_row(services, loaded.row, response)
+    try:
+        fencing.require(loaded.records, fence)
+    except StaleSession:
+        _judge_again(services, loaded)
+        raise
+    row = await response_row(services, loaded.row, response)
     state = with_response(state, response)
     following = step(state, now)
+    # A key that came before makes this commit stale; what was remembered is dropped, and the key looked up.
     rows: list[Stored] = [row, *idempotency.rows(services, scope, key, f"{position}/{revision}")]
     if response.timed_out:
         rows.append(event_row(loaded.records, "item_timed_out", now, {"position": position}))
@@ -210,7 +230,14 @@ async def _respond(
     else:
         update = moved_on(loaded.row, state)
         await services.store.commit(Writes(scope.tenant, (update,), inserts=tuple(rows)))
+        services.recent.keep(after(loaded, state, rows))
     return _responded(services, row, state, now)
+
+
+def _judge_again(services: Services, loaded: Loaded) -> None:
+    """Nothing but a stored answer rests on memory where another process may have written since."""
+    if loaded.remembered and not services.store.exclusive:
+        raise StaleSession("what this process remembered may be behind; read again")
 
 
 def _responded(services: Services, row: ResponseRow, state: SessionState, now: datetime) -> schemas.Responded:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from assess.delivery import schemas
-from assess.delivery.rendering import Renderer
+from assess.delivery.rendering import ItemHtml, Renderer
 from assess.delivery.service.catalogue import pick
 from assess.session import SessionState
 
@@ -14,7 +15,7 @@ def n_items(state: SessionState) -> int | None:
     """How many items the session has; None where that depends on the answers."""
     if state.release.form.kind == "adaptive":
         return None
-    scored = sum(len(unit.items) for unit in state.release.units)
+    scored = len(state.release.order)
     if not state.accommodation.no_pilot:
         return scored + len(state.start.pilot)
     # Left out from some moment of the session on: those that were shown until then were shown.
@@ -25,10 +26,15 @@ def shown_item(renderer: Renderer, state: SessionState, position: int) -> schema
     """The item of a position, as a learner may see it."""
     item = state.item_at(position)
     html = renderer.item(state.release, item, state.start.language)
+    return _shown(html, item.id, item.version, item.interaction_type)
+
+
+@lru_cache(maxsize=4096)
+def _shown(html: ItemHtml, id: str, version: int, interaction: str) -> schemas.ShownItem:
     return schemas.ShownItem(
-        id=item.id,
-        version=item.version,
-        type=item.interaction_type,
+        id=id,
+        version=version,
+        type=interaction,
         stem_html=html.stem,
         options=_choices(html.options),
         stimulus_html=html.stimulus,
