@@ -102,6 +102,10 @@ class PositionConflict(SessionRefusal):
     """The position is not one that can be answered now."""
 
 
+class ItemTimeOver(PositionConflict):
+    """The clock of the item, or of its section, closed the position."""
+
+
 class AnswerConflict(SessionRefusal):
     """Another answer stands under this revision, or revisions are closed."""
 
@@ -124,6 +128,10 @@ class SessionExpired(SessionRefusal):
 
 class SessionVoid(SessionRefusal):
     """The session was declared void."""
+
+
+class BreakRefused(SessionRefusal):
+    """No break was granted, or all are used."""
 
 
 class NotFinished(SessionRefusal):

@@ -148,13 +148,22 @@ def create_key(
     source: Annotated[
         list[str] | None, typer.Option(help="A source of facts it may speak for; repeatable.")
     ] = None,
+    may_proctor: Annotated[
+        bool, typer.Option("--may-proctor", help="It may state that a session is proctored.")
+    ] = False,
 ) -> None:
     """Make an API key; its secret is printed once and stored as a hash."""
     from assess.delivery.service import keys
 
     row, secret = _with_keys(
         lambda services, who: keys.create(
-            services, who, name=name, scopes=scope, sandbox=sandbox, sources=source
+            services,
+            who,
+            name=name,
+            scopes=scope,
+            sandbox=sandbox,
+            sources=source,
+            may_proctor=may_proctor,
         )
     )
     out.print(f"{row.id} {row.name}: {', '.join(row.scopes)}", markup=False)

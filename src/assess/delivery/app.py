@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from datetime import datetime
 from pathlib import Path
@@ -26,10 +27,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from assess import __version__, errors
 from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
+from assess.delivery.clock import SteadyClock
 from assess.delivery.jobs import worker
 from assess.delivery.security import new_id
-from assess.delivery.service import open_services
-from assess.delivery.settings import Settings, utc_now
+from assess.delivery.service import downtime, open_services
+from assess.delivery.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +52,11 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.AnswerMalformed: (422, "answer_malformed", "The answer does not fit the item"),
     errors.ItemNotOffered: (422, "item_not_offered", "The item was not offered here"),
     errors.PositionConflict: (409, "position_conflict", "The position cannot be answered now"),
+    errors.ItemTimeOver: (409, "position_conflict", "The time of the item is over"),
     errors.AnswerConflict: (409, "answer_conflict", "Another answer is stored"),
     errors.StaleSession: (409, "stale_session", "The session moved on; read it again"),
     errors.OpenedElsewhere: (409, "stale_session", "The session was opened elsewhere"),
+    errors.BreakRefused: (409, "break_refused", "No break is left"),
     errors.SessionFinished: (409, "session_finished", "The session has ended"),
     errors.SessionVoid: (409, "session_void", "The session was declared void"),
     errors.SessionExpired: (410, "session_expired", "The time is over"),
@@ -88,19 +92,25 @@ _HEADERS = (
 )
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> FastAPI:
     """The application for these settings; its database is opened when it starts and closed when it stops.
 
     Parameters
     ----------
-    clock : callable
-        Gives the time in UTC.
+    clock : callable, optional
+        Gives the time in UTC; by default a clock that no step of the machine's time of day moves. Durations
+        inside the process are then read from it too.
     """
+    steady = SteadyClock() if clock is None else clock
+    monotonic = time.monotonic if clock is None else lambda: steady().timestamp()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = await open_services(settings, clock=clock)
+        services = await open_services(settings, clock=steady, monotonic=monotonic)
         app.state.services = services
+        # What an outage took is given back before anybody is told that the time is over.
+        pulse = await downtime.begin(services)
+        beating = None if pulse is None else asyncio.create_task(downtime.keep_beating(services, pulse))
         stop = asyncio.Event()
         working = asyncio.create_task(worker(services).run(stop)) if settings.work_seconds > 0 else None
         try:
@@ -112,6 +122,10 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
                 await asyncio.wait({working}, timeout=5)
                 working.cancel()
                 await asyncio.gather(working, return_exceptions=True)
+            if beating is not None and pulse is not None:
+                beating.cancel()
+                await asyncio.gather(beating, return_exceptions=True)
+                await downtime.stop(services, pulse)
             services.store.close()
 
     app = FastAPI(
@@ -133,7 +147,11 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     # A page shrinks to a quarter. Nothing a stranger sends is echoed beside a secret, so sizes tell nothing.
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(
-        Shell, max_body_bytes=settings.max_body_bytes, secure=settings.secure_cookies, on_fault=answer
+        Shell,
+        max_body_bytes=settings.max_body_bytes,
+        secure=settings.secure_cookies,
+        on_fault=answer,
+        monotonic=monotonic,
     )
     return app
 
@@ -258,8 +276,17 @@ class Shell:
     Faults that nobody expected are answered here, so that this reply has them too.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, secure: bool, on_fault: _Answer) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        secure: bool,
+        on_fault: _Answer,
+        monotonic: Callable[[], float],
+    ) -> None:
         self._app = app
+        self._monotonic = monotonic
         self._on_fault = on_fault
         self._limit = max_body_bytes
         extra = ((b"strict-transport-security", b"max-age=31536000"),) if secure else ()
@@ -270,7 +297,8 @@ class Shell:
             await self._app(scope, receive, send)
             return
         request_id = new_id("req")
-        scope.setdefault("state", {})["request_id"] = request_id
+        # Whatever this request waits for from here on is the server's time, not the learner's.
+        scope.setdefault("state", {}).update(request_id=request_id, arrived=self._monotonic())
         if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
             # No id holds this character, and PostgreSQL would not even compare it.
             path = "/v1/unknown" if scope["path"].startswith("/v1/") else "/unknown"

@@ -266,7 +266,10 @@ def error_page(visit: Visit, found: Problem) -> Response:
         actions = [("/sign-in", _("Sign in with a code")), *actions]
     elif found.code == "session_void":
         heading = _("This assessment does not count")
-        sentences = [_("It was declared void. Your organisation can tell you why, and how to go on.")]
+        sentences = [
+            _("It was declared void, and your try was given back. Nothing of it is held against you."),
+            _("The page of the course says what you can do. Your organisation can tell you why."),
+        ]
     elif found.code == "role_not_allowed":
         heading = _("This cannot be begun here")
         sentences = [_("To begin, ask your organisation for your own link.")]

@@ -7,6 +7,7 @@ pages call the same functions.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -24,7 +25,11 @@ from assess.delivery.store.rows import SigningKey
 
 
 async def open_services(
-    settings: Settings, *, clock: Callable[[], datetime] = utc_now, store: Store | None = None
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    monotonic: Callable[[], float] = time.monotonic,
+    store: Store | None = None,
 ) -> Services:
     """All that the use cases need, over an open store; close it with ``services.store.close()``."""
     opened = open_store(settings) if store is None else store
@@ -38,6 +43,7 @@ async def open_services(
         renderer=Renderer(),
         settings=settings,
         clock=clock,
+        monotonic=monotonic,
     )
 
 

@@ -28,6 +28,7 @@ async def create(
     scopes: Sequence[str],
     sandbox: bool = False,
     sources: Sequence[str] | None = None,
+    may_proctor: bool = False,
 ) -> tuple[ApiKey, str]:
     """A new API key of the scope's tenant: its row, and the secret that is never shown again.
 
@@ -39,6 +40,8 @@ async def create(
         A test key: it sees sandbox data and nothing else.
     sources : sequence of str, optional
         The sources of facts that it may speak for; any when left out.
+    may_proctor : bool
+        It may state that a session is proctored; that takes the scope deliver too.
     """
     scope.require("manage")
     unknown = [right for right in scopes if right not in SCOPES]
@@ -46,6 +49,8 @@ async def create(
         raise InvalidRequest(
             f"{unknown or 'nothing'} is no scope; take some of {', '.join(SCOPES)}", path="scopes"
         )
+    if may_proctor and "deliver" not in scopes:
+        raise InvalidRequest("a key that may proctor begins sessions: add the scope deliver", path="scopes")
     secret = new_api_key(sandbox=sandbox)
     row = ApiKey(
         tenant=scope.tenant,
@@ -56,6 +61,7 @@ async def create(
         sources=None if sources is None else sorted(set(sources)),
         sandbox=sandbox,
         created_at=services.clock(),
+        may_proctor=may_proctor,
     )
     await services.store.commit(Writes(scope.tenant, inserts=(row,)))
     return row, secret
@@ -100,6 +106,7 @@ async def authenticate(services: Services, bearer: str | None) -> Scope:
             rights=frozenset(key.scopes),
             sandbox=key.sandbox,
             sources=None if key.sources is None else frozenset(key.sources),
+            may_proctor=key.may_proctor,
             token_key=token_key(bearer),
         )
     session = None

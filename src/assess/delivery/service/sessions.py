@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
+
+import msgspec
 
 from assess.delivery import schemas
-from assess.delivery.service import fencing, idempotency, receipts, showing, standing
+from assess.delivery.service import fencing, idempotency, notices, receipts, showing, standing, waiting
 from assess.delivery.service.beginning import begin, take_over
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import commit_end, end, sweep, touched
 from assess.delivery.service.idempotency import Key
-from assess.delivery.service.loading import again, folded, load, offer_row, session_update
+from assess.delivery.service.loading import (
+    again,
+    event_row,
+    folded,
+    load,
+    moved_on,
+    offer_row,
+    response_row,
+)
 from assess.delivery.store import Writes, reading
-from assess.delivery.store.rows import ResponseRow, Session, Stored
+from assess.delivery.store.rows import ResponseRow, Stored
 from assess.errors import (
     AnswerConflict,
+    ItemTimeOver,
     NotFinished,
     PositionConflict,
     SessionExpired,
@@ -25,7 +36,6 @@ from assess.errors import (
 )
 from assess.session import (
     Ending,
-    Response,
     SessionState,
     answer,
     step,
@@ -47,7 +57,7 @@ async def view(services: Services, scope: Scope, session: str) -> schemas.Sessio
         state=word,  # type: ignore[arg-type]
         current=None if state.void else showing.current(services.renderer, state, now),
         progress=showing.progress(state),
-        accommodations=schemas.Accommodations(extra_seconds=sum(g.seconds for g in state.grants)),
+        accommodations=showing.accommodations(state),
         learner=row.learner,
         course=row.course,
         form=row.form,
@@ -59,6 +69,11 @@ async def view(services: Services, scope: Scope, session: str) -> schemas.Sessio
         practice=row.practice,
         sandbox=row.sandbox,
         fence=fencing.newest(loaded.records),
+        timers=showing.timers(state, now),
+        assurance=state.start.assurance,
+        on_break=showing.on_break(state, now),
+        breaks_left=0 if state.ending is not None else state.breaks_left,
+        notices=notices.of_session(state),
     )
 
 
@@ -74,6 +89,8 @@ async def look(services: Services, scope: Scope, session: str, position: int) ->
     loaded = await touched(services, scope, session)
     state = loaded.state
     _require_open(state)
+    if state.on_break(services.clock()) is not None:
+        raise PositionConflict("the session is on a break; no item is shown until it ends")
     if not 1 <= position <= state.position:
         raise PositionConflict(f"position {position} has not been offered; the last one is {state.position}")
     waiting = state.awaiting is not None and state.awaiting.position == position
@@ -108,6 +125,7 @@ async def respond(
     answer: object,
     key: Key | None = None,
     fence: int | None = None,
+    arrived: float | None = None,
 ) -> schemas.Responded:
     """`POST /v1/sessions/{id}/responses`: store one answer, then say so and what comes next.
 
@@ -118,6 +136,10 @@ async def respond(
     ----------
     fence : int, optional
         Of the opening that answers; without one, nothing is asked.
+    arrived : float, optional
+        When the request came, on the services' monotonic clock. An answer is
+        judged by that instant, however long it has to wait here, and a wait
+        that is felt is given back.
 
     Raises
     ------
@@ -126,11 +148,13 @@ async def respond(
     SessionRefusal
         One of its kinds; nothing was stored.
     """
-    # An answer is in time if it arrived in time, however often it must be tried.
-    arrived = services.clock()
-    return await again(
-        lambda: _respond(services, scope, session, position, item, revision, answer, key, fence, arrived)
+    begun = services.monotonic() if arrived is None else arrived
+    at = services.clock() - timedelta(seconds=services.monotonic() - begun)
+    responded = await again(
+        lambda: _respond(services, scope, session, position, item, revision, answer, key, fence, at)
     )
+    current = await waiting.given_back(services, scope, session, responded.current, begun)
+    return msgspec.structs.replace(responded, current=current)
 
 
 async def _respond(
@@ -158,7 +182,7 @@ async def _respond(
             now=now,
             salt=secrets.token_hex(16),
         )
-    except SessionExpired:
+    except (SessionExpired, ItemTimeOver):
         await touched(services, scope, session)
         raise
     except (AnswerConflict, PositionConflict):
@@ -168,14 +192,15 @@ async def _respond(
         (r for r in loaded.records.responses if (r.position, r.revision) == (position, revision)), None
     )
     if stored is not None:
-        if state.ending is None and now > state.closes_at:
-            state = (await touched(services, scope, session)).state
+        state = (await touched(services, scope, session)).state
         return _responded(services, stored, state, now)
     fencing.require(loaded.records, fence)
-    row = _response_row(services, loaded.row, response)
+    row = response_row(services, loaded.row, response)
     state = with_response(state, response)
     following = step(state, now)
     rows: list[Stored] = [row, *idempotency.rows(services, scope, key, f"{position}/{revision}")]
+    if response.timed_out:
+        rows.append(event_row(loaded.records, "item_timed_out", now, {"position": position}))
     if following.offer is not None:
         state = with_offer(state, following.offer, now)
         rows.append(offer_row(loaded.row, state.offers[-1]))
@@ -183,7 +208,7 @@ async def _respond(
         state = with_ending(state, following.ending)
         await commit_end(services, loaded, state, now, tuple(rows))
     else:
-        update = session_update(loaded.row, {"version": loaded.row.version + 1})
+        update = moved_on(loaded.row, state)
         await services.store.commit(Writes(scope.tenant, (update,), inserts=tuple(rows)))
     return _responded(services, row, state, now)
 
@@ -193,30 +218,6 @@ def _responded(services: Services, row: ResponseRow, state: SessionState, now: d
         receipt=receipts.receipt(row),
         current=showing.current(services.renderer, state, now),
         finished=state.ending is not None,
-    )
-
-
-def _response_row(services: Services, session: Session, response: Response) -> ResponseRow:
-    signature = services.receipts.sign(
-        session=session.id,
-        position=response.position,
-        revision=response.revision,
-        answer_sha256=response.answer_sha256,
-        at=response.at,
-    )
-    return ResponseRow(
-        tenant=session.tenant,
-        session=session.id,
-        position=response.position,
-        revision=response.revision,
-        item=response.item,
-        answer=response.answer,
-        category=response.category,
-        at=response.at,
-        salt=response.salt,
-        answer_sha256=response.answer_sha256,
-        key_id=services.receipts.key_id,
-        signature=signature,
     )
 
 
