@@ -7,7 +7,10 @@ status and a stable code in one table.
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class AssessError(Exception):
@@ -107,6 +110,10 @@ class StaleSession(SessionRefusal):
     """The session moved on between reading and writing; read it again."""
 
 
+class OpenedElsewhere(StaleSession):
+    """The session was opened again after the one that writes had opened it."""
+
+
 class SessionFinished(SessionRefusal):
     """The session has ended and takes no more answers."""
 
@@ -139,6 +146,14 @@ class AlreadyPassed(SessionRefusal):
     """The course is passed; it is not taken again except for renewal."""
 
 
+class WindowClosed(SessionRefusal):
+    """The course may be begun at another time; `not_before` says when, if that time is still to come."""
+
+    def __init__(self, message: str, *, not_before: datetime | None = None) -> None:
+        super().__init__(message)
+        self.not_before = not_before
+
+
 class FormNotActive(SessionRefusal):
     """The course has no form that is live."""
 
@@ -167,6 +182,10 @@ class NotFound(AssessError):
         self.key = key
 
 
+class LearnerErased(AssessError):
+    """The learner was erased: nothing is begun, merged or opened for them any more."""
+
+
 class Forbidden(AssessError):
     """The caller is known but may not do this; `code` says which rule."""
 
@@ -181,6 +200,14 @@ class Unauthenticated(AssessError):
     def __init__(self, message: str, *, code: str = "credentials_invalid") -> None:
         super().__init__(message)
         self.code = code
+
+
+class RateLimited(AssessError):
+    """Too many requests of a kind; `retry_after` says in how many seconds one may come again."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class IdempotencyConflict(AssessError):

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from assess.cli import banks, demo, measuring, replaying, running, simulating
+from assess.cli import banks, demo, measuring, operating, replaying, rosters, running, simulating
 from assess.cli.console import guarded, out
 
 app = typer.Typer(
@@ -19,12 +19,16 @@ app.command()(running.serve)
 app.command()(demo.demo)
 app.add_typer(banks.app, name="bank")
 app.add_typer(running.keys_app, name="keys")
+app.add_typer(rosters.app, name="roster")
 app.command()(running.activate)
 app.command()(simulating.simulate)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)
-app.command()(running.doctor)
+app.command()(operating.backup)
+app.command()(operating.restore)
+app.command()(operating.doctor)
+app.command()(operating.work)
 
 
 @app.command()

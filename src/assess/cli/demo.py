@@ -169,23 +169,24 @@ async def _fresh_key(services: Services, scope: Scope) -> str:
 
 
 async def _seed(services: Services, scope: Scope, learner: Seeded) -> None:
-    from assess.delivery.service import learners, sandbox
+    from assess.delivery.service import learners, sandbox, status
+    from assess.delivery.service.standing import Moment
     from assess.delivery.store import reading
 
     await learners.upsert(services, scope, id=learner.id, external_ids=[])
     records = await services.store.read(reading.learner_records, scope.tenant, learner.id)
     assert records is not None
-    taken = {session.course for session in records.sessions if session.state == "ended"}
-    attested = [fact.data for fact in records.facts if fact.t == "decision"]
-    decided = taken | {data["course"] for data in attested}
-    if learner.takes_course and COURSE not in taken:
+    shelf, now = await services.catalogue.shelf(scope.tenant), Moment.at(services.clock())
+
+    def found(course: str) -> str:
+        return status.status_at(records, shelf, course, now).state
+
+    if learner.takes_course and found(COURSE) in ("not_started", "in_progress"):
         await _take_course(services, scope, learner.id)
     for course, state in learner.states.items():
-        if course not in decided:
+        if found(course) == "not_started":
             await sandbox.force(services, scope, learner=learner.id, course=course, state=state)
-    voided = {session.course for session in records.sessions if session.void_at}
-    voided |= {data["course"] for data in attested if data["outcome"] == "void"}
-    if learner.withdrawn and learner.withdrawn not in voided:
+    if learner.withdrawn and found(learner.withdrawn) != "void":
         await sandbox.force(services, scope, learner=learner.id, course=learner.withdrawn, state="void")
 
 

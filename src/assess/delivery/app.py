@@ -26,8 +26,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from assess import __version__, errors
 from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
+from assess.delivery.jobs import worker
 from assess.delivery.security import new_id
-from assess.delivery.service import Services, open_services, sessions
+from assess.delivery.service import open_services
 from assess.delivery.settings import Settings, utc_now
 
 log = logging.getLogger(__name__)
@@ -51,16 +52,21 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.PositionConflict: (409, "position_conflict", "The position cannot be answered now"),
     errors.AnswerConflict: (409, "answer_conflict", "Another answer is stored"),
     errors.StaleSession: (409, "stale_session", "The session moved on; read it again"),
+    errors.OpenedElsewhere: (409, "stale_session", "The session was opened elsewhere"),
     errors.SessionFinished: (409, "session_finished", "The session has ended"),
     errors.SessionVoid: (409, "session_void", "The session was declared void"),
     errors.SessionExpired: (410, "session_expired", "The time is over"),
     errors.RetakeTooEarly: (409, "retake_too_early", "Too early for another try"),
     errors.TriesExhausted: (409, "tries_exhausted", "No further try"),
     errors.AlreadyPassed: (409, "tries_exhausted", "The course is passed"),
+    errors.WindowClosed: (409, "window_closed", "Not the time for this course"),
     errors.FormNotActive: (409, "form_not_active", "No form of this course is live"),
     errors.ActivationRefused: (422, "field_invalid", "The release must not go live"),
+    errors.LearnerErased: (410, "learner_erased", "The learner was erased"),
+    errors.RateLimited: (429, "rate_limited", "Too many tries"),
     errors.IdempotencyConflict: (409, "idempotency_conflict", "The key came before with another body"),
     errors.FactConflict: (409, "fact_id_conflict", "The id stands for another fact"),
+    errors.RateLimited: (429, "rate_limited", "Too often; wait"),
     errors.StorageUnavailable: (503, "storage_unavailable", "Nothing was stored; try again"),
     errors.AssessError: (500, "internal_error", "Something went wrong here"),
 }
@@ -95,14 +101,17 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = await open_services(settings, clock=clock)
         app.state.services = services
-        sweeping = asyncio.create_task(_sweep(services)) if settings.sweep_seconds > 0 else None
+        stop = asyncio.Event()
+        working = asyncio.create_task(worker(services).run(stop)) if settings.work_seconds > 0 else None
         try:
             yield
         finally:
-            if sweeping is not None:
-                sweeping.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await sweeping
+            if working is not None:
+                # What it does at the moment is brought to its end, if that comes soon; else its lease ends.
+                stop.set()
+                await asyncio.wait({working}, timeout=5)
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
             services.store.close()
 
     app = FastAPI(
@@ -127,16 +136,6 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         Shell, max_body_bytes=settings.max_body_bytes, secure=settings.secure_cookies, on_fault=answer
     )
     return app
-
-
-async def _sweep(services: Services) -> None:
-    """End sessions whose time ran out, again and again."""
-    while True:
-        await asyncio.sleep(services.settings.sweep_seconds)
-        try:
-            await sessions.sweep(services)
-        except Exception:
-            log.exception("the sweep failed and will be tried again")
 
 
 def settle_memory() -> None:
@@ -220,6 +219,8 @@ def _handle_problems(
             response.headers["WWW-Authenticate"] = 'Bearer realm="assess"'
         if found.status == 503:
             response.headers["Retry-After"] = "2"
+        if isinstance(fault, errors.RateLimited):
+            response.headers["Retry-After"] = str(fault.retry_after)
         if isinstance(fault, HTTPException) and fault.headers:
             response.headers.update(fault.headers)
         return response

@@ -43,7 +43,17 @@ class ReceiptSigner:
         current = next(key for key in reversed(known) if key.retired_at is None)
         self.key_id = current.id
         self._private = Ed25519PrivateKey.from_private_bytes(_bytes(current.private_key))
-        self._public = {key.id: Ed25519PublicKey.from_public_bytes(_bytes(key.public_key)) for key in known}
+        self._public: dict[str, Ed25519PublicKey] = {}
+        self.learn(known)
+
+    def knows(self, key_id: str) -> bool:
+        """Whether a receipt under this key can be verified."""
+        return key_id in self._public
+
+    def learn(self, keys: Iterable[SigningKey]) -> None:
+        """Verify with these keys too; one that was retired still verifies what it signed."""
+        for key in keys:
+            self._public[key.id] = Ed25519PublicKey.from_public_bytes(_bytes(key.public_key))
 
     def sign(self, *, session: str, position: int, revision: int, answer_sha256: str, at: datetime) -> str:
         """The signature of a receipt under the current key."""

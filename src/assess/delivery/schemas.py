@@ -49,12 +49,17 @@ class BeginSession(Body, frozen=True):
 
 
 class PostResponse(Body, frozen=True):
-    """`POST /v1/sessions/{id}/responses`; `answer` null leaves the item blank."""
+    """`POST /v1/sessions/{id}/responses`; `answer` null leaves the item blank.
+
+    `fence` is the one that this client got when it opened the session; with it
+    an answer is refused once the session was opened elsewhere.
+    """
 
     position: int
     item: str
     revision: int
     answer: str | list[str] | dict[str, str] | None
+    fence: int | None = None
 
 
 class Choice(Reply, frozen=True):
@@ -96,7 +101,7 @@ class Current(Reply, frozen=True):
 
 
 class SessionBegun(Reply, frozen=True):
-    """Reply to `POST /v1/sessions`."""
+    """Reply to `POST /v1/sessions`; `fence` is this opening's own."""
 
     session: str
     token: str
@@ -105,6 +110,7 @@ class SessionBegun(Reply, frozen=True):
     release: str
     expires_at: datetime
     current: Current | None
+    fence: int
 
 
 class Progress(Reply, frozen=True):
@@ -122,7 +128,7 @@ class Accommodations(Reply, frozen=True):
 
 
 class SessionView(Reply, frozen=True):
-    """`GET /v1/sessions/{id}`; `state` is in_progress, finished or void."""
+    """`GET /v1/sessions/{id}`; `state` is in_progress, finished or void, `fence` that of the last opening."""
 
     session: str
     state: Literal["in_progress", "finished", "void"]
@@ -139,6 +145,7 @@ class SessionView(Reply, frozen=True):
     seconds_left: int | None
     practice: bool
     sandbox: bool
+    fence: int
 
 
 class Receipt(Reply, frozen=True):
@@ -559,13 +566,165 @@ class PutLearner(Body, frozen=True):
 
 
 class LearnerReply(Reply, frozen=True):
-    """A learner: a pseudonymous id with external ids."""
+    """A learner: a pseudonymous id with external ids, and the ids of records that were merged into it."""
 
     id: str
     external_ids: list[ExternalId]
     locale: str | None
     sandbox: bool
     created_at: datetime
+    merged_ids: list[str] = []
+
+
+class MergeLearner(Body, frozen=True):
+    """`POST /v1/learners/{id}/merge`: the learner's record is the same person's as another one."""
+
+    into: str
+    reason: str
+
+
+class UnmergeLearner(Body, frozen=True):
+    """`POST /v1/learners/{id}/unmerge`."""
+
+    reason: str
+
+
+class MergeReply(Reply, frozen=True):
+    """A merge: as long as it is not undone, `into` answers for `learner`."""
+
+    merge: str
+    learner: str
+    into: str
+    at: datetime
+    by: str
+    reason: str
+    undone_at: datetime | None
+    undone_by: str | None
+    undone_reason: str | None
+
+
+class AssignCourse(Body, frozen=True, rename={"from_": "from"}):
+    """A course with the window in which it may be begun: a day, a local time, or a time with its offset."""
+
+    course: str
+    from_: str | None = None
+    to: str | None = None
+    time_zone: str | None = None
+
+
+class AssignCourses(Body, frozen=True):
+    """`PUT /v1/learners/{id}/courses`: the courses assigned to a learner alone; they replace those known."""
+
+    courses: list[AssignCourse]
+
+
+class AssignedCourse(Reply, frozen=True):
+    """A course that is assigned to a learner; `cohort` where it comes from one."""
+
+    course: str
+    opens_at: datetime | None
+    closes_at: datetime | None
+    time_zone: str
+    cohort: str | None
+
+
+class PutCohort(Body, frozen=True):
+    """`PUT /v1/cohorts/{id}`; the courses replace those known, when they are given."""
+
+    title: str = ""
+    courses: list[AssignCourse] | None = None
+
+
+class CohortReply(Reply, frozen=True):
+    """A cohort with its courses; its learners are a list of their own."""
+
+    id: str
+    title: str
+    courses: list[AssignedCourse]
+    n_learners: int
+    sandbox: bool
+    created_at: datetime
+
+
+class CohortLearner(Reply, frozen=True):
+    """A learner of a cohort."""
+
+    id: str
+
+
+class RosterRow(Body, frozen=True):
+    """One line of a roster, in the words of its file; `row` is its number there."""
+
+    row: int
+    learner: str | None = None
+    issuer: str | None = None
+    subject: str | None = None
+    cohort: str | None = None
+    courses: list[str] = []
+    window_from: str | None = None
+    window_to: str | None = None
+    time_zone: str | None = None
+    locale: str | None = None
+
+
+class Leaving(Body, frozen=True):
+    """A learner who leaves a cohort."""
+
+    cohort: str
+    learner: str
+
+
+class ImportRoster(Body, frozen=True):
+    """`POST /v1/roster`: a part of a roster; with `dry_run` nothing is written."""
+
+    rows: list[RosterRow] = []
+    leaving: list[Leaving] = []
+    dry_run: bool = False
+
+
+class RosterFault(Reply, frozen=True):
+    """What is wrong with a line of a roster."""
+
+    row: int
+    field: str
+    message: str
+
+
+class RosterLine(Reply, frozen=True):
+    """What a line of a roster does: `new`, `changed` or `unchanged`, with what changes in words."""
+
+    row: int
+    learner: str | None
+    state: Literal["new", "changed", "unchanged"]
+    changes: list[str]
+
+
+class RosterReply(Reply, frozen=True):
+    """What a part of a roster would do, or did; nothing was written where there is a fault."""
+
+    lines: list[RosterLine]
+    cohorts: list[str]
+    left: list[str]
+    faults: list[RosterFault]
+    written: bool
+
+
+class MakeCodes(Body, frozen=True):
+    """`POST /v1/cohorts/{id}/codes`: a fresh code for each learner after `after`, or for those named."""
+
+    days: int = 14
+    learners: list[str] | None = None
+    after: str = ""
+    limit: int = 500
+
+
+class CodeReply(Reply, frozen=True):
+    """A one-time code: said once, and stored as a hash."""
+
+    learner: str
+    code: str
+    url: str
+    expires_at: datetime
 
 
 class Activate(Body, frozen=True):

@@ -10,6 +10,7 @@ import secrets
 LIVE_PREFIX = "ask_live_"
 TEST_PREFIX = "ask_test_"
 TOKEN_PREFIX = "lrt_"  # noqa: S105 - a learner token; only its hash is stored
+SIGN_IN_PREFIX = "lsi_"
 
 
 def new_id(prefix: str) -> str:
@@ -31,6 +32,11 @@ def new_api_key(*, sandbox: bool) -> str:
 def new_token() -> str:
     """A learner token that nobody can derive."""
     return TOKEN_PREFIX + _base32(secrets.token_bytes(25))
+
+
+def new_sign_in_token() -> str:
+    """The token of a learner who signed in: good for the pages only."""
+    return SIGN_IN_PREFIX + _base32(secrets.token_bytes(25))
 
 
 def derived_token(token_key: bytes, *parts: str) -> str:

@@ -38,8 +38,12 @@ class Settings:
         How long an activation may take to reach this process; at most 5.
     sweep_seconds : float
         How often sessions whose time ran out are ended without a visitor; 0 never.
+    work_seconds : float
+        How often this process looks for work that is due, as `assess.delivery.jobs` does; 0 never.
     read_threads : int
         Connections that read at the same time.
+    token_days : float
+        How long a learner token lives: after its session closed, or after the learner signed in.
     """
 
     database_url: str = DEFAULT_DATABASE
@@ -49,7 +53,9 @@ class Settings:
     max_body_bytes: int = 1_048_576
     refresh_seconds: float = 2.0
     sweep_seconds: float = 20.0
+    work_seconds: float = 1.0
     read_threads: int = 4
+    token_days: float = 7.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -79,7 +85,9 @@ class Settings:
             max_body_bytes=int(_number(found, "ASSESS_MAX_BODY_BYTES", default.max_body_bytes, 1024)),
             refresh_seconds=min(5.0, _number(found, "ASSESS_REFRESH_SECONDS", default.refresh_seconds, 0)),
             sweep_seconds=_number(found, "ASSESS_SWEEP_SECONDS", default.sweep_seconds, 0),
+            work_seconds=_number(found, "ASSESS_WORK_SECONDS", default.work_seconds, 0),
             read_threads=int(_number(found, "ASSESS_READ_THREADS", default.read_threads, 1)),
+            token_days=_number(found, "ASSESS_TOKEN_DAYS", default.token_days, 0.01),
         )
 
     @property

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, delivery, manage, people
+from assess.delivery.api import badges, cohorts, delivery, manage, people
 
-ROUTERS = (delivery.router, people.router, badges.router, manage.router)
+ROUTERS = (delivery.router, people.router, cohorts.router, badges.router, manage.router)
 
 __all__ = ["ROUTERS"]

@@ -8,7 +8,7 @@ from fastapi import Path, Request, Response
 
 from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, idempotency_key, json_router, read, reply, services
-from assess.delivery.service import sessions
+from assess.delivery.service import receipts, sessions
 
 router = json_router()
 
@@ -35,7 +35,7 @@ async def get_session(request: Request, scope: Who, session: str) -> Response:
     return reply(await sessions.view(services(request), scope, session))
 
 
-@router.get("/v1/sessions/{session}/items/{position}", **documents(schemas.Current))
+@router.get("/v1/sessions/{session}/items/{position}", **documents(schemas.Current, also=(409, 410)))
 async def get_position(
     request: Request, scope: Who, session: str, position: Annotated[int, Path(ge=1, le=10_000)]
 ) -> Response:
@@ -43,7 +43,9 @@ async def get_position(
     return reply(await sessions.look(services(request), scope, session, position))
 
 
-@router.post("/v1/sessions/{session}/responses", **documents(schemas.Responded, body=schemas.PostResponse))
+@router.post(
+    "/v1/sessions/{session}/responses", **documents(schemas.Responded, body=schemas.PostResponse, also=(410,))
+)
 async def post_response(request: Request, scope: Who, session: str) -> Response:
     """Store one answer; the reply comes after it is on the disk."""
     body = await read(request, schemas.PostResponse)
@@ -55,18 +57,19 @@ async def post_response(request: Request, scope: Who, session: str) -> Response:
         item=body.item,
         revision=body.revision,
         answer=body.answer,
+        fence=body.fence,
         key=idempotency_key(request, body),
     )
     return reply(stored)
 
 
-@router.post("/v1/sessions/{session}/submit", **documents(schemas.Finished))
+@router.post("/v1/sessions/{session}/submit", **documents(schemas.Finished, also=(409,)))
 async def submit_session(request: Request, scope: Who, session: str) -> Response:
     """Hand in; a second time changes nothing."""
     return reply(await sessions.submit(services(request), scope, session))
 
 
-@router.get("/v1/sessions/{session}/result", **documents(schemas.Result))
+@router.get("/v1/sessions/{session}/result", **documents(schemas.Result, also=(409,)))
 async def get_result(request: Request, scope: Who, session: str) -> Response:
     """What came of a session that has ended."""
     return reply(await sessions.result(services(request), scope, session))
@@ -76,4 +79,4 @@ async def get_result(request: Request, scope: Who, session: str) -> Response:
 async def verify_receipt(request: Request) -> Response:
     """Whether a receipt was signed here; whoever holds one may ask."""
     body = await read(request, schemas.VerifyReceipt)
-    return reply(schemas.Verified(valid=services(request).receipts.valid(body.receipt)))
+    return reply(schemas.Verified(valid=await receipts.verify(services(request), body.receipt)))

@@ -1,4 +1,4 @@
-"""Routes outside a session: courses, the page before the clock, badges, a learner's progress."""
+"""Routes outside a session: courses, the page before the clock, badges."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from starlette.responses import Response
 
 from assess.delivery.pages import start_page
 from assess.delivery.pages.answers import Fault
-from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, progress_view, rule_words
+from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, rule_words
 from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of, zone_of
 from assess.delivery.pages.language import CODES, Language, language
 from assess.delivery.pages.shell import read_form
-from assess.delivery.pages.wording import minutes_in_words
+from assess.delivery.pages.wording import minutes_in_words, window_words
 from assess.delivery.schemas import BadgeInfo, CourseStatus
-from assess.delivery.service import eligibility, learners, sessions, status
+from assess.delivery.service import cohorts, eligibility, learners, sessions, status, windows
 from assess.delivery.service.catalogue import ProgrammeCourse, Shelf
 from assess.delivery.service.context import Scope, Services
-from assess.errors import AlreadyPassed, Forbidden, NotFound, RetakeTooEarly, TriesExhausted
+from assess.delivery.store import reading
+from assess.errors import AlreadyPassed, Forbidden, NotFound, RetakeTooEarly, TriesExhausted, WindowClosed
 from assess.session import Release
 from assess.standards import frameworks
 
@@ -126,8 +127,10 @@ async def _course_page(
         seen_by=start_page.seen_by(release, words, demo=visit.demo),
         others=[(f"/courses/{course}?form={r.form.id}", _title(r, words)) for r in forms if r is not release],
         resume=await _open_session(services, known, release),
-        blocked="" if release.practice else _blocked(found, shelf, entry, words),
-        may_begin=visit.demo,
+        resume_form=await _own_session(services, known, release),
+        blocked=await _closed(services, known, shelf, course, words)
+        or ("" if release.practice else _blocked(found, shelf, entry, words)),
+        may_begin=visit.demo or (known is not None and known.signed_in),
         action=f"/courses/{course}?form={release.form.id}",
         consent_version=release.form.consent_version,
         consent_words=start_page.consent_words(words),
@@ -162,6 +165,28 @@ async def _open_session(services: Services, known: Known | None, release: Releas
     return f"/s/{view.session}" if mine else None
 
 
+async def _own_session(services: Services, known: Known | None, release: Release) -> str | None:
+    """The open session on this form of a learner who signed in; a form takes them there."""
+    if known is None or not known.signed_in:
+        return None
+    found = await services.store.read(
+        reading.open_session, known.scope.tenant, known.learner, release.form.id
+    )
+    return None if found is None or found.closes_at <= services.clock() else f"/me/sessions/{found.id}"
+
+
+async def _closed(services: Services, known: Known | None, shelf: Shelf, course: str, words: Language) -> str:
+    """Why a window keeps the learner from beginning now; empty if none does."""
+    if known is None:
+        return ""
+    found = await cohorts.window(services, known.scope, known.learner, course)
+    if found is None:
+        assigned_only = shelf.tenant.assigned_only
+        return words.gettext("This course is not assigned to you.") if assigned_only else ""
+    now = services.clock()
+    return "" if windows.open_at(found, now) else window_words(found, now, words)
+
+
 def _blocked(found: CourseStatus | None, shelf: Shelf, course: ProgrammeCourse, words: Language) -> str:
     """Why the learner may not begin now; empty if they may."""
     _ = words.gettext
@@ -189,12 +214,12 @@ async def begin(request: Request, course: str) -> Response:
         raise NotFound("form", course)
     release, words = _chosen(forms, request.query_params.get("form")), visit.language
     _ = words.gettext
-    if not visit.demo:
+    known = await known_learner(request)
+    if not visit.demo and (known is None or not known.signed_in):
         raise Forbidden("learners are sent here by their organisation", code="role_not_allowed")
     if form.get("consent") != "yes" or form.get("consent_version") != release.form.consent_version:
         fault = Fault("consent", _("Tick the box if you agree; without it we may not store your answers."))
         return await _course_page(request, course, faults=(fault,), code=422)
-    known = await known_learner(request)
     scope = (
         known.scope if known else await learners.enrol_guest(services, services.settings.tenant, words.code)
     )
@@ -206,7 +231,7 @@ async def begin(request: Request, course: str) -> Response:
         begun = await sessions.begin(
             services, scope, learner=scope.learner, form=release.form.id, locale=locale
         )
-    except (AlreadyPassed, RetakeTooEarly, TriesExhausted):
+    except (AlreadyPassed, RetakeTooEarly, TriesExhausted, WindowClosed):
         message = _("A new session cannot begin now. Below you see when it can.")
         return await _course_page(request, course, message=message, code=409)
     return admit(visit, begun.session, begun.token)
@@ -225,8 +250,10 @@ async def badges(request: Request) -> Response:
     """Every badge with its rule in a sentence."""
     visit = await visit_of(request)
     services, shelf = await _shelf(request)
-    found = await eligibility.catalogue(services, _public(services), language=visit.language.code)
-    return visit.render("badges.html", badges=[_badge(info, shelf, visit.language) for info in found.items])
+    found = await eligibility.catalogue(services, public_scope(services), language=visit.language.code)
+    return visit.render(
+        "badges.html", badges=[badge_view(info, shelf, visit.language) for info in found.items]
+    )
 
 
 @router.get("/badges/{badge}")
@@ -235,14 +262,14 @@ async def badge_page(request: Request, badge: str) -> Response:
     visit = await visit_of(request)
     services, shelf = await _shelf(request)
     info = await eligibility.badge_info(
-        services, _public(services), badge=badge, language=visit.language.code
+        services, public_scope(services), badge=badge, language=visit.language.code
     )
     by_framework: dict[tuple[str, str], list[str]] = {}
     for found in info.alignments:
         by_framework.setdefault((found.framework, found.version), []).append(found.code)
     return visit.render(
         "badge.html",
-        badge=_badge(info, shelf, visit.language),
+        badge=badge_view(info, shelf, visit.language),
         facts=badge_facts(info, visit.language),
         courses=[
             {
@@ -263,7 +290,8 @@ def _framework(name: str, version: str) -> str:
     return frameworks.load(name, version).title if known else f"{name} {version}"
 
 
-def _badge(info: BadgeInfo, shelf: Shelf, words: Language) -> BadgeView:
+def badge_view(info: BadgeInfo, shelf: Shelf, words: Language) -> BadgeView:
+    """A badge as the catalogue shows it."""
     rules = shelf.programme_of_badge(info.id).rules
     document = shelf.programme_of_badge(info.id).badge_document(info.id)
     title = document.get("title", info.id)
@@ -271,26 +299,6 @@ def _badge(info: BadgeInfo, shelf: Shelf, words: Language) -> BadgeView:
     return BadgeView(info.id, named, rule_words(rules.badges[info.id].rule, info.sentence, words))
 
 
-def _public(services: Services) -> Scope:
+def public_scope(services: Services) -> Scope:
+    """The scope of somebody who only reads what everybody may read."""
     return Scope(services.settings.tenant, "visitor")
-
-
-@router.get("/me")
-async def me(request: Request) -> Response:
-    """The badges of the learner whom the cookie names, and what is met of each."""
-    visit, known = await visit_of(request), await known_learner(request)
-    if known is None:
-        return visit.render("me.html", known=False, badges=[])
-    services, shelf = await _shelf(request)
-    found, _ = await eligibility.badges(services, known.scope, learner=known.learner)
-    names = {}
-    for answer in found.items:
-        info = await eligibility.badge_info(services, _public(services), badge=answer.badge.id)
-        names[answer.badge.id] = _badge(info, shelf, visit.language).title
-    return visit.render(
-        "me.html",
-        known=True,
-        badges=[
-            progress_view(answer, names[answer.badge.id], shelf, visit.language) for answer in found.items
-        ],
-    )

@@ -26,19 +26,29 @@ class Frame:
     links : sequence of (address, words)
         Ways out: look back, hand in, stop.
     stored_words : str
-        What the script says once the answer was taken.
+        What the script says in practice, where nothing is stored and no receipt comes.
     key : str
         Names this answer through all repetitions of its request.
+    session : str
+        The session that stores the answer; none in practice.
+    fence : int
+        Of the opening that shows the item; 0 in practice.
     """
 
     course_title: str
     action: str
     about: str
     links: Sequence[tuple[str, str]]
-    stored_words: str
     save_words: str
     key: str
-    draft_key: str = ""
+    stored_words: str = ""
+    session: str = ""
+    fence: int = 0
+
+    @property
+    def draft_key(self) -> str:
+        """Names what is typed but not sent; nothing in practice."""
+        return self.key if self.session else ""
 
 
 def render_item(
@@ -66,6 +76,8 @@ def render_item(
         place_words=place_words(visit, item),
         clock_words=_clock(item.seconds_left),
         announcements=announcements(visit.language),
+        number=visit.language.number(item.position),
+        draft_key=frame.draft_key,
         **{name: getattr(frame, name) for name in frame.__slots__},
     )
 

@@ -62,6 +62,7 @@ def render_result(
         looking_back=[looked_back(found, language) for found in result.rationales or ()],
         actions=_actions(told, view, language),
         reference=decision.id,
+        session=view.session,
         message=_("This assessment had ended before your last answer came; that answer was not counted.")
         if late
         else "",

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 from assess.delivery.pages.figure import Standing, Words
 from assess.delivery.pages.language import Language
+from assess.delivery.store.rows_people import Assignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,26 @@ def wait_in_words(hours: int, language: Language) -> str:
 def minutes_in_words(minutes: int, language: Language) -> str:
     """A time allowance."""
     return language.ngettext("%(n)s minute", "%(n)s minutes", minutes) % {"n": language.number(minutes)}
+
+
+def window_words(window: Assignment, now: datetime, language: Language) -> str:
+    """From when until when a course may be begun, in the clock of the place that was named."""
+    _, zone = language.gettext, ZoneInfo(window.zone)
+    ends = {
+        "opens": "" if window.opens_at is None else language.moment(window.opens_at, zone),
+        "closes": "" if window.closes_at is None else language.moment(window.closes_at, zone),
+    }
+    if window.closes_at is not None and window.closes_at < now:
+        words = _("The time for this course ended on %(closes)s. Please contact your organisation.")
+    elif window.opens_at is not None and window.opens_at > now:
+        words = _("You can begin from %(opens)s.")
+        if window.closes_at is not None:
+            words = _("You can begin from %(opens)s until %(closes)s.")
+    elif window.closes_at is not None:
+        words = _("You can begin until %(closes)s.")
+    else:
+        return _("You can begin at any time.")
+    return words % ends
 
 
 def announcements(language: Language, marks: Sequence[int] = (15, 10, 5, 2, 1)) -> dict[str, str]:

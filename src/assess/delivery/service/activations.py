@@ -173,6 +173,7 @@ async def set_tenant(
     accept_provisional: bool | None = None,
     demo: bool | None = None,
     two_person: bool | None = None,
+    assigned_only: bool | None = None,
 ) -> None:
     """Make or change the scope's tenant; what is left out stays."""
     scope.require("manage")
@@ -183,6 +184,7 @@ async def set_tenant(
             ("accept_provisional", accept_provisional),
             ("demo", demo),
             ("two_person", two_person),
+            ("assigned_only", assigned_only),
         )
         if value is not None
     }
@@ -196,6 +198,7 @@ async def set_tenant(
             two_person=bool(two_person),
             change_sequence=0,
             created_at=services.clock(),
+            assigned_only=bool(assigned_only),
         )
         await services.store.commit(Writes(scope.tenant, inserts=(row,)))
     elif given:

@@ -7,13 +7,13 @@ from datetime import datetime
 
 from assess.delivery import schemas
 from assess.delivery.security import derived_token, digest, new_id, new_token
-from assess.delivery.service import finishing, idempotency, learners, showing, standing
+from assess.delivery.service import fencing, finishing, idempotency, learners, showing, standing, windows
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.idempotency import Key
-from assess.delivery.service.loading import Loaded, again, offer_row, session_update
-from assess.delivery.store import Writes, reading
+from assess.delivery.service.loading import Loaded, again, offer_row
+from assess.delivery.store import Writes, reading, reading_people
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Session, Stored
 from assess.errors import (
@@ -23,6 +23,7 @@ from assess.errors import (
     InvalidRequest,
     NotFound,
     RetakeTooEarly,
+    SessionFinished,
     TriesExhausted,
 )
 from assess.session import Release, SessionState, count_items, start, step, with_offer
@@ -49,7 +50,8 @@ async def begin(
 
     Raises
     ------
-    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted
+    NotFound, Forbidden, InvalidRequest, LearnerErased, SessionRefusal
+        Of the refusals: FormNotActive, WindowClosed, AlreadyPassed, RetakeTooEarly, TriesExhausted.
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:
@@ -71,8 +73,11 @@ async def _begin(
     known = await idempotency.earlier(services, scope, key)
     if known is not None:
         assert key is not None
+        # The fence that this very request took, though others may have opened the session since.
+        known, _, fence = known.partition("#")
         loaded = await touched(services, scope, known)
-        return _begun(services, loaded.row, loaded.state, _derived(scope, known, key))
+        token = _derived(scope, known, key)
+        return _begun(services, loaded.row, loaded.state, token, int(fence or fencing.FIRST))
     records = await learners.records(services, scope, learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     form_id = _form_id(shelf, course, form)
@@ -82,9 +87,12 @@ async def _begin(
         if loaded.state.ending is None:
             return await _resume(services, scope, loaded, key)
         records = await learners.records(services, scope, learner)
+    learners.require_not_erased(records.learner)
     release = shelf.form(form_id)
     await _require_consent(services, scope, release)
     now = services.clock()
+    assigned = await services.store.read(reading_people.assignments_for, scope.tenant, learner)
+    windows.require_open(shelf, assigned, release.course.id, learner, now)
     _require_try(records, release, now)
     excluded = await _met_before(services, records, release)
     session_id = new_id("ses")
@@ -129,20 +137,34 @@ async def _begin(
     rows += idempotency.rows(services, scope, key, session_id)
     # The learner's version keeps two starts of one course apart: each would be counted as the same try.
     await services.store.commit(Writes(scope.tenant, (finishing.moved(records.learner),), inserts=rows))
-    return _begun(services, row, state, token)
+    return _begun(services, row, state, token, fencing.FIRST)
+
+
+async def take_over(services: Services, scope: Scope, session: str) -> schemas.SessionBegun:
+    """Go on with an open session on another device, whether its form is still live or not.
+
+    Raises
+    ------
+    NotFound, SessionFinished
+    """
+
+    async def once() -> schemas.SessionBegun:
+        loaded = await touched(services, scope, session)
+        if loaded.state.ending is not None or loaded.state.void:
+            raise SessionFinished("this session has ended")
+        return await _resume(services, scope, loaded, None)
+
+    return await again(once)
 
 
 async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | None) -> schemas.SessionBegun:
     """The open session with a fresh token; the old token ends, and with it the other device's way in."""
     token = _token(scope, loaded.row.id, key)
-    changes = {"token_sha256": digest(token), "version": loaded.row.version + 1}
-    writes = Writes(
-        scope.tenant,
-        (session_update(loaded.row, changes),),
-        inserts=idempotency.rows(services, scope, key, loaded.row.id),
-    )
-    await services.store.commit(writes)
-    return _begun(services, loaded.row, loaded.state, token)
+    update, event = fencing.opening(services, loaded, "api", token_sha256=digest(token))
+    fence = int(event.data["fence"])
+    remembered = idempotency.rows(services, scope, key, f"{loaded.row.id}#{fence}")
+    await services.store.commit(Writes(scope.tenant, (update,), inserts=(event, *remembered)))
+    return _begun(services, loaded.row, loaded.state, token, fence)
 
 
 def _form_id(shelf: Shelf, course: str | None, form: str | None) -> str:
@@ -209,7 +231,9 @@ def _derived(scope: Scope, session: str, key: Key) -> str:
     return derived_token(scope.token_key, session, key.key)
 
 
-def _begun(services: Services, row: Session, state: SessionState, token: str) -> schemas.SessionBegun:
+def _begun(
+    services: Services, row: Session, state: SessionState, token: str, fence: int
+) -> schemas.SessionBegun:
     return schemas.SessionBegun(
         session=row.id,
         token=token,
@@ -218,4 +242,5 @@ def _begun(services: Services, row: Session, state: SessionState, token: str) ->
         release=row.release,
         expires_at=state.closes_at,
         current=showing.current(services.renderer, state, services.clock()),
+        fence=fence,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from assess.delivery.service.guessing import Guesses
 from assess.delivery.settings import Settings
 from assess.delivery.store import Store
 from assess.errors import Forbidden, NotFound
@@ -84,3 +85,4 @@ class Services:
     renderer: Renderer
     settings: Settings
     clock: Callable[[], datetime]
+    guesses: Guesses = field(default_factory=Guesses)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from assess.delivery.security import (
     LIVE_PREFIX,
@@ -83,7 +84,7 @@ async def authenticate(services: Services, bearer: str | None) -> Scope:
     Raises
     ------
     Unauthenticated
-        Missing, unknown, revoked.
+        Missing, unknown, revoked, or of a session that closed long ago.
     """
     if not bearer:
         raise Unauthenticated("send `Authorization: Bearer <key or token>`", code="credentials_missing")
@@ -106,6 +107,10 @@ async def authenticate(services: Services, bearer: str | None) -> Scope:
         session = await services.store.read(reading.session_by_token, digest(bearer))
     if session is None:
         raise Unauthenticated("this token opens nothing; a session that was resumed elsewhere has a new one")
+    if services.clock() > session.closes_at + timedelta(days=services.settings.token_days):
+        raise Unauthenticated(
+            "this session closed long ago, and its token with it", code="credentials_expired"
+        )
     return Scope(
         tenant=session.tenant,
         actor=f"learner:{session.learner}",

@@ -6,8 +6,8 @@ import secrets
 from datetime import datetime
 
 from assess.delivery import schemas
-from assess.delivery.service import idempotency, showing, standing
-from assess.delivery.service.beginning import begin
+from assess.delivery.service import fencing, idempotency, receipts, showing, standing
+from assess.delivery.service.beginning import begin, take_over
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import commit_end, end, sweep, touched
@@ -15,7 +15,14 @@ from assess.delivery.service.idempotency import Key
 from assess.delivery.service.loading import again, folded, load, offer_row, session_update
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import ResponseRow, Session, Stored
-from assess.errors import NotFinished, PositionConflict, SessionExpired, SessionFinished, SessionVoid
+from assess.errors import (
+    AnswerConflict,
+    NotFinished,
+    PositionConflict,
+    SessionExpired,
+    SessionFinished,
+    SessionVoid,
+)
 from assess.session import (
     Ending,
     Response,
@@ -51,6 +58,7 @@ async def view(services: Services, scope: Scope, session: str) -> schemas.Sessio
         seconds_left=None if state.ending is not None else state.seconds_left(now),
         practice=row.practice,
         sandbox=row.sandbox,
+        fence=fencing.newest(loaded.records),
     )
 
 
@@ -99,18 +107,30 @@ async def respond(
     revision: int,
     answer: object,
     key: Key | None = None,
+    fence: int | None = None,
 ) -> schemas.Responded:
     """`POST /v1/sessions/{id}/responses`: store one answer, then say so and what comes next.
 
     The same answer under the same revision gives the receipt that was given
     before, and today's current item.
 
+    Parameters
+    ----------
+    fence : int, optional
+        Of the opening that answers; without one, nothing is asked.
+
     Raises
     ------
+    OpenedElsewhere
+        The session was opened again since, and this answer is not one that is stored already.
     SessionRefusal
         One of its kinds; nothing was stored.
     """
-    return await again(lambda: _respond(services, scope, session, position, item, revision, answer, key))
+    # An answer is in time if it arrived in time, however often it must be tried.
+    arrived = services.clock()
+    return await again(
+        lambda: _respond(services, scope, session, position, item, revision, answer, key, fence, arrived)
+    )
 
 
 async def _respond(
@@ -122,8 +142,9 @@ async def _respond(
     revision: int,
     raw: object,
     key: Key | None,
+    fence: int | None,
+    now: datetime,
 ) -> schemas.Responded:
-    now = services.clock()
     loaded = await load(services, scope, session)
     await idempotency.earlier(services, scope, key)
     state = loaded.state
@@ -140,6 +161,9 @@ async def _respond(
     except SessionExpired:
         await touched(services, scope, session)
         raise
+    except (AnswerConflict, PositionConflict):
+        fencing.require(loaded.records, fence)
+        raise
     stored = next(
         (r for r in loaded.records.responses if (r.position, r.revision) == (position, revision)), None
     )
@@ -147,6 +171,7 @@ async def _respond(
         if state.ending is None and now > state.closes_at:
             state = (await touched(services, scope, session)).state
         return _responded(services, stored, state, now)
+    fencing.require(loaded.records, fence)
     row = _response_row(services, loaded.row, response)
     state = with_response(state, response)
     following = step(state, now)
@@ -164,18 +189,10 @@ async def _respond(
 
 
 def _responded(services: Services, row: ResponseRow, state: SessionState, now: datetime) -> schemas.Responded:
-    receipt = schemas.Receipt(
-        session=row.session,
-        position=row.position,
-        revision=row.revision,
-        answer_sha256=row.answer_sha256,
-        stored_at=row.at,
-        key_id=row.key_id,
-        signature=row.signature,
-    )
-    finished = state.ending is not None
     return schemas.Responded(
-        receipt=receipt, current=showing.current(services.renderer, state, now), finished=finished
+        receipt=receipts.receipt(row),
+        current=showing.current(services.renderer, state, now),
+        finished=state.ending is not None,
     )
 
 
@@ -206,14 +223,24 @@ def _response_row(services: Services, session: Session, response: Response) -> R
 # --- ending ------------------------------------------------------------------
 
 
-async def submit(services: Services, scope: Scope, session: str) -> schemas.Finished:
-    """`POST /v1/sessions/{id}/submit`: hand in; a second time changes nothing."""
+async def submit(
+    services: Services, scope: Scope, session: str, *, fence: int | None = None
+) -> schemas.Finished:
+    """`POST /v1/sessions/{id}/submit`: hand in; a second time changes nothing.
+
+    Raises
+    ------
+    OpenedElsewhere
+        The session is open, and was opened again since this fence was taken.
+    SessionVoid
+    """
 
     async def once() -> schemas.Finished:
         loaded = await touched(services, scope, session)
         if loaded.state.void:
             raise SessionVoid("this session was declared void")
         if loaded.state.ending is None:
+            fencing.require(loaded.records, fence)
             await end(services, loaded, Ending("submitted", services.clock()))
         return schemas.Finished()
 
@@ -277,4 +304,16 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
     )
 
 
-__all__ = ["begin", "folded", "load", "look", "overview", "respond", "result", "submit", "sweep", "view"]
+__all__ = [
+    "begin",
+    "folded",
+    "load",
+    "look",
+    "overview",
+    "respond",
+    "result",
+    "submit",
+    "sweep",
+    "take_over",
+    "view",
+]

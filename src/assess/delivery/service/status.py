@@ -43,6 +43,7 @@ async def course_status(
     records = await learners.records(services, scope, learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     moment = Moment.asked(as_of, as_known_at, services.clock(), zone(shelf, shelf.course(course)))
+    records = await learners.as_known(services, scope, learner, records, moment)
     return status_at(records, shelf, course, moment), moment
 
 

@@ -16,6 +16,8 @@ from assess.errors import StaleSession, StorageUnavailable
 
 # Any fixed number: processes that start together migrate one after the other.
 _MIGRATION_LOCK = 7_305_190_236_114_007
+# An installation may have it off for other databases. Ours says "stored" only of what is on the disk.
+CONNECT_ARGS = {"options": "-c synchronous_commit=on"}
 _CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the other one went first
 
 
@@ -31,12 +33,19 @@ class PostgresStore(SnapshotReads):
             # What people answered does not belong into error messages, which go into logs.
             hide_parameters=True,
             isolation_level="REPEATABLE READ",
-            connect_args={"options": "-c synchronous_commit=on"},
+            connect_args=CONNECT_ARGS,
         )
         self._readers = self._engine.execution_options(postgresql_readonly=True)
         # A write waits for locks that others hold; a snapshot from before would make each wait a conflict.
         self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        try:
+            self._migrate()
+        except SQLAlchemyError as fault:
+            self.close()
+            raise StorageUnavailable(f"the database cannot be used ({fault})") from fault
+
+    def _migrate(self) -> None:
         with self._writing.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             connection.commit()

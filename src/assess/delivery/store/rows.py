@@ -50,6 +50,7 @@ class Tenant(Stored):
     two_person: bool
     change_sequence: int
     created_at: datetime
+    assigned_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +318,37 @@ class Idempotency(Stored):
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Job(Stored):
+    """Work of a kind that is done later; a use case may write one with what it rests on."""
+
+    table = tables.jobs
+    id: str
+    kind: str
+    payload: dict[str, Any]
+    run_at: datetime
+    attempts: int = 0
+    leased_until: datetime | None = None
+    lease: str | None = None
+    error: str | None = None
+    dead_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing(Stored):
+    """A change that is still to be told; written in the commit of the change itself."""
+
+    table = tables.outbox
+    tenant: str
+    sequence: int
+    run_at: datetime
+    attempts: int = 0
+    leased_until: datetime | None = None
+    lease: str | None = None
+    error: str | None = None
+    dead_at: datetime | None = None
+
+
 # --- what is written -----------------------------------------------------------
 
 
@@ -336,10 +368,43 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Rows that go: only where the vocabulary says that a later statement replaces them."""
+    """Rows that go: work that is done, and what a later statement replaces.
+
+    Parameters
+    ----------
+    key : mapping
+        What the rows must equal.
+    before : mapping
+        Columns that must lie before a time.
+    """
 
     row: type[Stored]
     key: Mapping[str, Any]
+    before: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Due work that nobody holds, taken by one statement; what was taken comes back in `Committed`.
+
+    Parameters
+    ----------
+    row : type
+        `Job` or `Outgoing`.
+    lease : str
+        Who claims; only the holder of the lease may end the work or put it off.
+    until : datetime
+        When the lease ends and others may claim what was not finished.
+    kinds : tuple of str or None
+        The kinds of jobs that this worker knows; None for a table without kinds.
+    """
+
+    row: type[Job] | type[Outgoing]
+    lease: str
+    now: datetime
+    until: datetime
+    limit: int
+    kinds: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,9 +423,12 @@ class Writes:
     decisions : tuple of DecisionRow
         Numbered and chained in the commit; the head of the chain is locked last.
     changes : tuple of ChangeRow
-        Numbered in the commit. A change of a badge also moves its `eligibility_states` row.
+        Numbered in the commit, and put into the outbox. A change of a badge also moves its
+        `eligibility_states` row.
     activations : tuple of Activation
         Numbered in the commit.
+    claim : Claim, optional
+        Due work to take.
     """
 
     tenant: str
@@ -371,11 +439,13 @@ class Writes:
     decisions: tuple[DecisionRow, ...] = ()
     changes: tuple[ChangeRow, ...] = ()
     activations: tuple[Activation, ...] = ()
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What the commit numbered."""
+    """What the commit numbered, and what it claimed."""
 
     last_sequence: int | None = None
     activation: int | None = None
+    claimed: tuple[Job | Outgoing, ...] = ()

@@ -26,6 +26,7 @@ from assess.delivery.store.snapshots import SnapshotReads
 from assess.delivery.store.writing import apply
 from assess.errors import AssessError, StorageUnavailable, StoreLocked
 
+PRAGMAS = ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 _LARGEST_GROUP = 128
 _Job = tuple[Writes, "Future[Committed]"]
 
@@ -41,15 +42,17 @@ class SqliteStore(SnapshotReads):
 
     def __init__(self, path: Path, *, read_threads: int = 4) -> None:
         path = path.absolute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _take_lock(path)
+        new_file(path)
+        self._lock = take_lock(path)
         self._writer_engine = _engine(path, writes=True)
         self._readers = _engine(path, writes=False, pool_size=read_threads)
         try:
             with self._writer_engine.connect() as connection:
                 upgrade(connection)
-        except BaseException:
+        except BaseException as fault:
             self._release()
+            if isinstance(fault, SQLAlchemyError):
+                raise StorageUnavailable(f"{path} cannot be used as a database ({fault})") from fault
             raise
         self._pool = ThreadPoolExecutor(read_threads, thread_name_prefix="store-read")
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -127,25 +130,59 @@ class SqliteStore(SnapshotReads):
                 return group, True
         return group, False
 
-    @staticmethod
-    def _commit_group(connection: Connection, group: list[_Job]) -> None:
+    def _commit_group(self, connection: Connection, group: list[_Job]) -> None:
         done: list[tuple[Future[Committed], Committed]] = []
         failed: list[tuple[Future[Committed], AssessError]] = []
         if not group:
             return
-        with connection.begin():
-            for writes, future in group:
-                try:
-                    with connection.begin_nested():
-                        done.append((future, apply(connection, writes)))
-                except (AssessError, SQLAlchemyError) as fault:
-                    refusal = fault if isinstance(fault, AssessError) else _refused(fault)
-                    failed.append((future, refusal))
+        try:
+            with connection.begin():
+                for writes, future in group:
+                    member = connection.begin_nested()
+                    try:
+                        committed = apply(connection, writes)
+                        member.commit()
+                    except (AssessError, SQLAlchemyError) as fault:
+                        _require_transaction(connection, fault)
+                        member.rollback()
+                        refusal = fault if isinstance(fault, AssessError) else _refused(fault)
+                        failed.append((future, refusal))
+                    else:
+                        done.append((future, committed))
+                _require_transaction(connection, None)
+        except _TransactionLost as lost:
+            if len(group) == 1:
+                raise lost.__cause__ or lost from None
+            # Nobody of the group was stored. Each alone: who brought no harm must not suffer for it.
+            for job in group:
+                self._commit_alone(connection, job)
+            return
         # Only here is it on the disk; before this line nobody may hear "stored".
         for future, committed in done:
             future.set_result(committed)
         for future, refusal in failed:
             future.set_exception(refusal)
+
+    def _commit_alone(self, connection: Connection, job: _Job) -> None:
+        try:
+            self._commit_group(connection, [job])
+        except (AssessError, SQLAlchemyError) as fault:
+            job[1].set_exception(_refused(fault))
+
+
+class _TransactionLost(Exception):
+    """SQLite rolled the whole transaction back by itself, savepoints and all."""
+
+
+def _require_transaction(connection: Connection, fault: Exception | None) -> None:
+    """Notice when a full disk or a failed read took the transaction away in mid-group.
+
+    The driver's commit would do nothing then, and not say so: members that
+    were applied before would be called stored, and be gone.
+    """
+    driver = connection.connection.dbapi_connection
+    if not getattr(driver, "in_transaction", False):
+        raise _TransactionLost("the database rolled the transaction back") from fault
 
 
 def _refused(fault: Exception) -> StorageUnavailable:
@@ -154,11 +191,25 @@ def _refused(fault: Exception) -> StorageUnavailable:
     return refusal
 
 
-def _take_lock(path: Path) -> IO[str]:
+def new_file(path: Path) -> None:
+    """Make the file, if there is none: with answers and signing keys in it, it is nobody else's to read."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)  # what SQLite puts beside it gets the same rights
+    except OSError as fault:
+        raise StorageUnavailable(f"{path} cannot be made ({fault.strerror})") from fault
+
+
+def take_lock(path: Path) -> IO[str]:
+    """Be the one process that writes the file, until the lock is closed."""
     import fcntl
 
     lock_path = path.with_name(path.name + ".lock")
-    lock = lock_path.open("w")
+    try:
+        lock = lock_path.open("w")
+    except OSError as fault:
+        raise StorageUnavailable(f"{lock_path} cannot be written ({fault.strerror})") from fault
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -168,6 +219,11 @@ def _take_lock(path: Path) -> IO[str]:
             "stop that process, ask the running server over HTTP, or use PostgreSQL (ASSESS_DATABASE_URL)"
         ) from None
     return lock
+
+
+def writing_engine(path: Path) -> Engine:
+    """Connections that write; whoever has the lock uses one at a time."""
+    return _engine(path, writes=True)
 
 
 def _engine(path: Path, *, writes: bool, pool_size: int = 1) -> Engine:
@@ -183,13 +239,7 @@ def _engine(path: Path, *, writes: bool, pool_size: int = 1) -> Engine:
     def prepare(connection: sqlite3.Connection, _: object) -> None:
         # The driver would begin transactions on its own, too late and not IMMEDIATE.
         connection.isolation_level = None
-        for pragma in (
-            "busy_timeout = 5000",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            *(() if writes else ("query_only = ON",)),
-        ):
+        for pragma in (*PRAGMAS, *(() if writes else ("query_only = ON",))):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

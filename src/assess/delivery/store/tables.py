@@ -56,6 +56,8 @@ tenants = _table(
     # The last number given to a row of `changes`: numbers rise without a gap, in the order of commits.
     Column("change_sequence", Whole, nullable=False),
     Column("created_at", Instant, nullable=False),
+    # Learners may begin only what was assigned to them.
+    Column("assigned_only", Flag, nullable=False, server_default=text("0")),
 )
 
 api_keys = _table(
@@ -338,4 +340,49 @@ idempotency = _table(
     Column("result", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Index(None, "at"),
+)
+
+# --- what is done later: claimed by one statement, see store/claiming.py -----------
+
+
+def _claimable() -> tuple[Column[Any], ...]:
+    return (
+        Column("run_at", Instant, nullable=False),
+        # How often it was claimed; a claim that was never finished counts too.
+        Column("attempts", Integer, nullable=False),
+        Column("leased_until", Instant),
+        Column("lease", Text),
+        Column("error", Text),
+        # Given up: a person looks at it.
+        Column("dead_at", Instant),
+    )
+
+
+jobs = _table(
+    "jobs",
+    _key("id"),
+    Column("kind", Text, nullable=False),
+    Column("payload", JsonText, nullable=False),
+    *_claimable(),
+    Index(
+        "ix_jobs_waiting_run_at",
+        "run_at",
+        sqlite_where=text("dead_at IS NULL"),
+        postgresql_where=text("dead_at IS NULL"),
+    ),
+)
+
+outbox = _table(
+    "outbox",
+    _key("tenant"),
+    # The change that is to be told, written in the same commit.
+    Column("sequence", Whole, primary_key=True, nullable=False, autoincrement=False),
+    *_claimable(),
+    _of("changes", "tenant", "sequence", to=("tenant", "sequence")),
+    Index(
+        "ix_outbox_waiting_run_at",
+        "run_at",
+        sqlite_where=text("dead_at IS NULL"),
+        postgresql_where=text("dead_at IS NULL"),
+    ),
 )
