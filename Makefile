@@ -52,6 +52,7 @@ verify: install-dev ## the long studies: recovery of parameters, accuracy of dec
 bench: install-dev ## measure the speeds that the documents state
 	@set -e; for file in benchmarks/*.py; do test -e "$$file" || { echo "no file in benchmarks/"; break; }; \
 		echo "== $$file"; $(BIN)/python "$$file"; done
+	@echo "== benchmarks/delivery (the whole table: add --full)"; $(BIN)/python benchmarks/delivery
 
 notebooks: install-dev ## run the notebooks; the executed copies go to build/notebooks
 	@mkdir -p build/notebooks

@@ -102,6 +102,10 @@ class PositionConflict(SessionRefusal):
     """The position is not one that can be answered now."""
 
 
+class ItemTimeOver(PositionConflict):
+    """The clock of the item, or of its section, closed the position."""
+
+
 class AnswerConflict(SessionRefusal):
     """Another answer stands under this revision, or revisions are closed."""
 
@@ -124,6 +128,10 @@ class SessionExpired(SessionRefusal):
 
 class SessionVoid(SessionRefusal):
     """The session was declared void."""
+
+
+class BreakRefused(SessionRefusal):
+    """No break was granted, or all are used."""
 
 
 class NotFinished(SessionRefusal):
@@ -224,6 +232,10 @@ class StoreLocked(AssessError):
 
 class StorageUnavailable(AssessError):
     """The database did not take the write; nothing was stored."""
+
+
+class Overloaded(AssessError):
+    """Too much is asked at once; nothing was stored."""
 
 
 class ReplayMismatch(AssessError):

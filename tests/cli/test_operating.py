@@ -115,6 +115,17 @@ BESIDE = {
     "calibrate": READS,
     "publish": APART,
     "replay": READS,
+    "roster import": ASKS,
+    "roster codes": ASKS,
+    "roster merge": ASKS,
+    "roster unmerge": ASKS,
+    "incident declare": ASKS,
+    "incident list": ASKS,
+    "incident show": ASKS,
+    "accommodate": ASKS,
+    "invigilator create": ASKS,
+    "invigilator list": ASKS,
+    "invigilator revoke": ASKS,
     "backup": READS,
     "restore": REFUSES,
     "doctor": READS,
@@ -154,9 +165,11 @@ def filled(assess, banks, tmp_path) -> Path:
     live(assess)
     assert assess("simulate", "toy", "--learners", 40, "--form", "toy-fixed").code == 0
     assert assess("backup", tmp_path / "b.zip").code == 0
+    (tmp_path / "roster.csv").write_text("learner\na\n", encoding="utf-8")
     return tmp_path
 
 
+_AT = "2026-11-22T10:00:00Z"
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "serve": ("--port", 0),
     "demo": ("--port", 0),
@@ -167,18 +180,41 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "simulate": ("toy", "--learners", 1),
     "calibrate": ("toy", "--sandbox", "--model", "PCM", "--exclude-constant", "--min-responses", 5),
     "replay": ("--verify-chain",),
+    "roster import": ("roster.csv",),
+    "roster codes": ("c1", "--out", "codes.csv"),
+    "roster merge": ("a", "--into", "b", "--reason", "x"),
+    "roster unmerge": ("a", "--reason", "x"),
+    "incident declare": ("add_time", "--from", _AT, "--to", _AT, "--reason", "x", "--course", "toy"),
+    "incident list": (),
+    "incident show": ("inc_x",),
+    "accommodate": ("a",),
+    "invigilator create": ("toy", "--from", _AT, "--to", _AT),
+    "invigilator list": (),
+    "invigilator revoke": ("inv_x",),
     "backup": ("second.zip",),
     "restore": ("b.zip",),
     "doctor": (),
     "work": (),
 }
+_THROUGH = "add --server http://127.0.0.1:8000 --key ask_"
 SENTENCES = {
     "serve": "stop that process",
     "demo": "stop that process",
     "keys create": "stop it, make or end the key, and start it again",
     "keys revoke": "stop it, make or end the key, and start it again",
-    "activate": "add --server http://127.0.0.1:8000 --key ask_",
+    "activate": _THROUGH,
     "simulate": "add --server http://127.0.0.1:8000 --key ask_test_",
+    "roster import": _THROUGH,
+    "roster codes": _THROUGH,
+    "roster merge": _THROUGH,
+    "roster unmerge": _THROUGH,
+    "incident declare": _THROUGH,
+    "incident list": _THROUGH,
+    "incident show": _THROUGH,
+    "accommodate": _THROUGH,
+    "invigilator create": _THROUGH,
+    "invigilator list": _THROUGH,
+    "invigilator revoke": _THROUGH,
     "restore": "stop that process",
     "work": "does its work by itself",
 }

@@ -25,10 +25,11 @@ GOLDEN = Path(__file__).parent / "golden"
 WRITE = os.environ.get("ASSESS_WRITE_GOLDEN") == "1"
 
 _RANDOM = (
-    (re.compile(r"\b(ses|dec|key|sk|req|fct|mrg)_[a-z2-7]{20}"), r"\1_…"),
+    (re.compile(r"\b(ses|dec|key|sk|req|fct|mrg|inc|inv)_[a-z2-7]{20}"), r"\1_…"),
     (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}\b"), "code…"),
     (re.compile(r"\blrt_[a-z2-7]{40}"), "lrt_…"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "sha256…"),
+    (re.compile(r'"code": "[A-Z2-9]{5}-[A-Z2-9]{5}"'), '"code": "…"'),
     (re.compile(r'"signature": "[\w-]{86}"'), '"signature": "…"'),
 )
 
@@ -81,6 +82,12 @@ _MERGE = {
     "merge": 0, "learner": 0, "into": 0, "at": 0, "by": 0, "reason": 0, "undone_at": 0, "undone_by": 0,
     "undone_reason": 0,
 }  # fmt: skip
+_GIVEN = {"time_multiplier": 0, "untimed": 0, "breaks": 0, "break_minutes": 0, "no_pilot": 0}
+_INCIDENT = {
+    "id": 0, "kind": 0, "action": 0, "scope": 0, "from": 0, "to": 0, "seconds": 0, "reason": 0, "message": 0,
+    "by": 0, "approved_by": 0, "created_at": 0, "done_at": 0, "dry_run": 0,
+    "sessions": [{"session": 0, "learner": 0, "course": 0, "state": 0, "seconds": 0, "why": 0}],
+}  # fmt: skip
 CONTRACT: dict[str, Any] = {
     "session-begun": {
         "session": 0, "token": 0, "url": 0, "form": 0, "release": 0, "expires_at": 0, "current": _CURRENT,
@@ -119,6 +126,13 @@ CONTRACT: dict[str, Any] = {
     "learner-found": {"items": 0, "next": 0},
     "decision": {"record": 0, "record_sha256": 0},
     "activation": {"release": 0, "approved_by": 0, "reason": 0},
+    "incident": _INCIDENT,
+    "incident-dry-run": _INCIDENT,
+    "incidents": {"items": [{**_INCIDENT, "sessions": 0}], "next": 0},
+    "accommodations": {"learner": 0, "given": _GIVEN, "until": 0, "open_request": 0, "history": [{"by": 0}]},
+    "session-accommodations": {"extra_seconds": 0, **_GIVEN},
+    "session-on-break": {"current": 0, "on_break": {"since": 0, "ends_at": 0}, "breaks_left": 0},
+    "invigilator-code": {"id": 0, "course": 0, "from": 0, "to": 0, "by": 0, "code": 0},
     "problem": {
         "type": 0, "title": 0, "status": 0, "detail": 0, "code": 0, "instance": 0, "request_id": 0,
         "errors": [{"path": 0, "code": 0, "message": 0}],
@@ -154,7 +168,7 @@ CODES: dict[int, set[str]] = {
     409: {
         "idempotency_conflict", "answer_conflict", "position_conflict", "stale_session", "session_finished",
         "session_void", "retake_too_early", "tries_exhausted", "form_not_active", "fact_id_conflict",
-        "window_closed",
+        "window_closed", "break_refused",
     },
     410: {"learner_erased", "session_expired", "cursor_expired"},
     412: {"precondition_failed"},
@@ -263,6 +277,7 @@ def scenario(world: World) -> dict[str, Any]:
     world.call("POST", f"/v1/sessions/{failed}/submit")
     take("problem-retake", "POST", "/v1/sessions", {"learner": "lrn_4", "course": "twt-3"})
     people(world, take)
+    sitting(world, take)
     return bodies
 
 
@@ -290,6 +305,32 @@ def people(world: World, take: Callable[..., Any]) -> None:
     take("status-merged", "GET", "/v1/learners/lrn_1/courses/twt-3/status")
     take("changes-merged", "GET", f"/v1/changes?after={before}")
     take("unmerged", "POST", "/v1/learners/lrn_1/unmerge", {"reason": "two people"})
+
+
+def sitting(world: World, take: Any) -> None:
+    """What happens around a sitting: accommodations, a break, an incident, a code."""
+    world.learner("lrn_7")
+    given = {"time_multiplier": 1.25, "breaks": 2, "break_minutes": 10}
+    take("accommodations", "PUT", "/v1/learners/lrn_7/accommodations", given)
+    session = world.begin("lrn_7")["session"]
+    world.clock.advance(minutes=20)
+    more = given | {"time_multiplier": 1.5}
+    take("session-accommodations", "POST", f"/v1/sessions/{session}/accommodations", more)
+    take("session-on-break", "POST", f"/v1/sessions/{session}/break")
+    declared = {
+        "action": "add_time",
+        "scope": {"sessions": [session]},
+        "from": "2026-11-22T12:00:00Z",
+        "to": "2026-11-22T12:10:00Z",
+        "reason": "a fire drill",
+        "message": "The alarm was a drill.",
+        "seconds": 600,
+    }
+    take("incident-dry-run", "POST", "/v1/incidents", declared | {"dry_run": True})
+    take("incident", "POST", "/v1/incidents", declared)
+    take("incidents", "GET", "/v1/incidents")
+    window = {"course": "twt-3", "from": "2026-11-22T12:00:00Z", "to": "2026-11-22T18:00:00Z"}
+    take("invigilator-code", "POST", "/v1/invigilator-codes", window)
 
 
 @pytest.fixture(scope="module")

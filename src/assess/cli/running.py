@@ -67,7 +67,10 @@ def run_server(
     """Serve until a signal comes."""
     import uvicorn
 
+    from assess.delivery import logs
     from assess.delivery.app import create_app, settle_memory
+
+    logs.configure()
 
     class Announcing(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -82,7 +85,12 @@ def run_server(
         host=host,
         port=port,
         log_level="warning",
+        log_config=None,
+        access_log=False,
+        # A learner thinks longer than the usual 5 s, and would answer on a socket that is just being closed.
         timeout_keep_alive=75,
+        # What was asked before the signal is answered; who hangs on for longer is cut off.
+        timeout_graceful_shutdown=30,
         server_header=False,
     )
     server = Announcing(config)
@@ -148,13 +156,22 @@ def create_key(
     source: Annotated[
         list[str] | None, typer.Option(help="A source of facts it may speak for; repeatable.")
     ] = None,
+    may_proctor: Annotated[
+        bool, typer.Option("--may-proctor", help="It may state that a session is proctored.")
+    ] = False,
 ) -> None:
     """Make an API key; its secret is printed once and stored as a hash."""
     from assess.delivery.service import keys
 
     row, secret = _with_keys(
         lambda services, who: keys.create(
-            services, who, name=name, scopes=scope, sandbox=sandbox, sources=source
+            services,
+            who,
+            name=name,
+            scopes=scope,
+            sandbox=sandbox,
+            sources=source,
+            may_proctor=may_proctor,
         )
     )
     out.print(f"{row.id} {row.name}: {', '.join(row.scopes)}", markup=False)

@@ -18,7 +18,7 @@ from typing import Any
 import assess
 from assess.delivery.analysis import Database
 from assess.delivery.service import status
-from assess.delivery.service.loading import folded
+from assess.delivery.service.loading import as_decided, folded
 from assess.delivery.store import reading
 from assess.delivery.store.rows import DecisionRow, ResponseRow
 from assess.errors import AssessError
@@ -157,6 +157,7 @@ def _replayed(database: Database, row: DecisionRow) -> tuple[str, str]:
     )
     try:
         release = database.release(records.session.release)
+        records = as_decided(records, row.decided_at)
         for response in records.responses:
             fault = _answer_fault(response, release)
             if fault:

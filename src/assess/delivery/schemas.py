@@ -40,12 +40,17 @@ class Page(Reply, Generic[T], frozen=True):
 
 
 class BeginSession(Body, frozen=True):
-    """`POST /v1/sessions`: a course (its form is chosen for it) or a form by id."""
+    """`POST /v1/sessions`: a course (its form is chosen for it) or a form by id.
+
+    `code` is an invigilator's; `assurance` is stated by a key that may.
+    """
 
     learner: str
     course: str | None = None
     form: str | None = None
     locale: str | None = None
+    code: str | None = None
+    assurance: Literal["unsupervised", "supervised", "proctored"] | None = None
 
 
 class PostResponse(Body, frozen=True):
@@ -85,10 +90,20 @@ class ShownItem(Reply, frozen=True):
     language: str
 
 
+class Timer(Reply, frozen=True):
+    """One running clock: of the session, the section or the item; `title` names the section."""
+
+    of: Literal["session", "section", "item"]
+    seconds_left: int
+    seconds: int
+    title: str | None = None
+
+
 class Current(Reply, frozen=True):
     """One offered position.
 
-    `revision` is the number to send next. `answer` is what stands there now
+    `seconds_left` is that of the clock which is over first; `timers` has them
+    all, the most urgent first. `revision` is the number to send next. `answer` is what stands there now
     (only when looking back; null on a fresh item), so that a page can show it.
     """
 
@@ -98,6 +113,7 @@ class Current(Reply, frozen=True):
     seconds_left: int | None
     item: ShownItem
     answer: RawAnswer | None = None
+    timers: list[Timer] = []
 
 
 class SessionBegun(Reply, frozen=True):
@@ -122,9 +138,31 @@ class Progress(Reply, frozen=True):
 
 
 class Accommodations(Reply, frozen=True):
-    """What was granted: extra seconds so far."""
+    """What a learner has beyond the form: extra seconds so far, and what was arranged; never why."""
 
     extra_seconds: int
+    time_multiplier: float = 1.0
+    untimed: bool = False
+    breaks: int = 0
+    break_minutes: int = 0
+    no_pilot: bool = False
+
+
+class OnBreak(Reply, frozen=True):
+    """A break: the clocks stand, and no item is shown, until it is ended or ends by itself."""
+
+    since: datetime
+    ends_at: datetime
+
+
+class Notice(Reply, frozen=True):
+    """What a learner is told of an incident."""
+
+    incident: str
+    action: Literal["add_time", "reopen", "void_without_try"]
+    seconds: int
+    message: str | None
+    at: datetime
 
 
 class SessionView(Reply, frozen=True):
@@ -145,7 +183,12 @@ class SessionView(Reply, frozen=True):
     seconds_left: int | None
     practice: bool
     sandbox: bool
-    fence: int
+    timers: list[Timer] = []
+    assurance: str = "unsupervised"
+    on_break: OnBreak | None = None
+    breaks_left: int = 0
+    notices: list[Notice] = []
+    fence: int = 1
 
 
 class Receipt(Reply, frozen=True):
@@ -206,13 +249,14 @@ class PositionView(Reply, frozen=True):
     state: Literal["answered", "blank", "open"]
 
 
-class NextStep(Reply, frozen=True):
-    """What the learner can do next about a course."""
+class NextStep(Reply, frozen=True, omit_defaults=True):
+    """What the learner can do next about a course; `notice` is there after an incident that changed it."""
 
     action: Literal["none", "start", "resume", "extend", "retake", "wait", "contact"]
     not_before: datetime | None
     tries_used: int
     tries_left: int | None
+    notice: Notice | None = None
 
 
 class ResultDecision(Reply, frozen=True):
@@ -768,6 +812,133 @@ class ForceState(Body, frozen=True):
     state: Literal[
         "not_started", "in_progress", "incomplete", "pending", "passed", "not_passed", "undetermined", "void"
     ]
+
+
+# --- around a sitting --------------------------------------------------------------------
+
+
+class IncidentScope(Body, frozen=True, omit_defaults=True):
+    """Which sessions: all of the tenant, or those of a course, form or cohort, or a list."""
+
+    tenant: bool = False
+    course: str | None = None
+    form: str | None = None
+    cohort: str | None = None
+    sessions: list[str] | None = None
+
+
+class DeclareIncident(Body, frozen=True):
+    """`POST /v1/incidents`; without `seconds` each session gets as long as the incident took from it."""
+
+    action: Literal["add_time", "reopen", "void_without_try"]
+    scope: IncidentScope
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    reason: str
+    seconds: int | None = None
+    message: str | None = None
+    approved_by: str | None = None
+    dry_run: bool = False
+
+
+class IncidentSession(Reply, frozen=True):
+    """What an incident did, or in a dry run would do, to one session; `why` it was skipped."""
+
+    session: str
+    learner: str
+    course: str
+    state: Literal["done", "skipped"]
+    seconds: int
+    why: str | None
+
+
+class Incident(Reply, frozen=True):
+    """An incident; `id` is null in a dry run, `done_at` until every session was seen to."""
+
+    id: str | None
+    kind: str
+    action: str
+    scope: dict[str, Any]
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    seconds: int | None
+    reason: str
+    message: str | None
+    by: str
+    approved_by: str | None
+    created_at: datetime
+    done_at: datetime | None
+    dry_run: bool
+    sessions: list[IncidentSession]
+
+
+class GiveAccommodation(Body, frozen=True):
+    """What a learner is given beyond the form, never why; what is left out is not given."""
+
+    time_multiplier: float = 1.0
+    untimed: bool = False
+    breaks: int = 0
+    break_minutes: int = 0
+    no_pilot: bool = False
+    until: datetime | None = None
+
+
+class Given(Reply, frozen=True):
+    """An accommodation."""
+
+    time_multiplier: float
+    untimed: bool
+    breaks: int
+    break_minutes: int
+    no_pilot: bool
+
+
+class AccommodationEntry(Reply, frozen=True):
+    """One thing that was asked for or granted, by whom and when."""
+
+    state: Literal["asked", "granted"]
+    given: Given
+    until: datetime | None
+    by: str
+    at: datetime
+
+
+class LearnerAccommodations(Reply, frozen=True):
+    """What is in force for a learner; `open_request` says that something was asked for since."""
+
+    learner: str
+    given: Given
+    until: datetime | None
+    open_request: bool
+    history: list[AccommodationEntry]
+
+
+class MakeInvigilatorCode(Body, frozen=True):
+    """`POST /v1/invigilator-codes`; a cohort is kept with the code for the record."""
+
+    course: str
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    cohort: str | None = None
+
+
+class InvigilatorCode(Reply, frozen=True):
+    """A code's window, without the code."""
+
+    id: str
+    course: str
+    cohort: str | None
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    by: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class NewInvigilatorCode(InvigilatorCode, frozen=True, kw_only=True):
+    """A code that was just made; only its hash is stored."""
+
+    code: str
 
 
 # --- errors ---------------------------------------------------------------------------

@@ -68,10 +68,17 @@ def _free_port() -> int:
         return port
 
 
+def serve_form(folder: Path, form: dict[str, Any]) -> Iterator[Site]:
+    """A demonstration whose first form has these policies."""
+    documents = small_documents()
+    documents[1]["form"] |= form
+    yield from serve(folder, documents, demo=True)
+
+
 def serve(folder: Path, documents: list[dict[str, Any]], *, demo: bool) -> Iterator[Site]:
     """A server on a database of its own with these documents live."""
     database = folder / "pages.db"
-    settings = Settings(database_url=f"sqlite:///{database}", refresh_seconds=0.0)
+    settings = Settings(database_url=f"sqlite:///{database}", refresh_seconds=0.0, heartbeat_seconds=0.0)
     # Playwright may keep a loop running in this thread, beside which no other can start.
     key = _in_thread(lambda: asyncio.run(_seed(settings, documents, demo=demo)))
     clock, port = Clock(), _free_port()

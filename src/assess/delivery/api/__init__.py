@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, cohorts, delivery, manage, people
+from assess.delivery.api import badges, cohorts, delivery, manage, people, sitting
 
-ROUTERS = (delivery.router, people.router, cohorts.router, badges.router, manage.router)
+ROUTERS = (
+    delivery.router,
+    people.router,
+    cohorts.router,
+    badges.router,
+    manage.router,
+    sitting.router,
+)
 
 __all__ = ["ROUTERS"]

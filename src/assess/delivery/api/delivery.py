@@ -8,12 +8,15 @@ from fastapi import Path, Request, Response
 
 from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, idempotency_key, json_router, read, reply, services
-from assess.delivery.service import receipts, sessions
+from assess.delivery.clock import arrived
+from assess.delivery.service import breaks, receipts, sessions
 
 router = json_router()
 
 
-@router.post("/v1/sessions", **documents(schemas.SessionBegun, body=schemas.BeginSession, status=201))
+@router.post(
+    "/v1/sessions", **documents(schemas.SessionBegun, body=schemas.BeginSession, status=201, also=(409, 429))
+)
 async def begin_session(request: Request, scope: Who) -> Response:
     """Begin a session, or go on with the open one of this learner and form."""
     body = await read(request, schemas.BeginSession)
@@ -24,7 +27,10 @@ async def begin_session(request: Request, scope: Who) -> Response:
         course=body.course,
         form=body.form,
         locale=body.locale,
+        code=body.code,
+        assurance=body.assurance,
         key=idempotency_key(request, body),
+        arrived=arrived(request),
     )
     return reply(begun, 201)
 
@@ -59,6 +65,7 @@ async def post_response(request: Request, scope: Who, session: str) -> Response:
         answer=body.answer,
         fence=body.fence,
         key=idempotency_key(request, body),
+        arrived=arrived(request),
     )
     return reply(stored)
 
@@ -67,6 +74,18 @@ async def post_response(request: Request, scope: Who, session: str) -> Response:
 async def submit_session(request: Request, scope: Who, session: str) -> Response:
     """Hand in; a second time changes nothing."""
     return reply(await sessions.submit(services(request), scope, session))
+
+
+@router.post("/v1/sessions/{session}/break", **documents(schemas.SessionView, also=(409,)))
+async def begin_break(request: Request, scope: Who, session: str) -> Response:
+    """Stop the clocks and hide the item, where breaks were granted."""
+    return reply(await breaks.begin(services(request), scope, session))
+
+
+@router.post("/v1/sessions/{session}/break/end", **documents(schemas.SessionView, also=(409,)))
+async def end_break(request: Request, scope: Who, session: str) -> Response:
+    """Let the clocks run on."""
+    return reply(await breaks.end(services(request), scope, session))
 
 
 @router.get("/v1/sessions/{session}/result", **documents(schemas.Result, also=(409,)))

@@ -155,7 +155,7 @@ def idempotency_key(request: Request, body: object) -> Key | None:
         raise InvalidRequest(
             "an idempotency key has 1 to 200 visible ASCII characters", path="Idempotency-Key"
         )
-    route = f"{request.method} {request.url.path}"
+    route = f"{request.scope['method']} {request.scope['path']}"
     return Key(given, route, hashlib.sha256(schemas.encode(body)).hexdigest())
 
 

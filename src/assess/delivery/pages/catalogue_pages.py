@@ -8,20 +8,38 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from assess.delivery.clock import arrived
 from assess.delivery.pages import start_page
 from assess.delivery.pages.answers import Fault
 from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, rule_words
 from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of, zone_of
 from assess.delivery.pages.language import CODES, Language, language
-from assess.delivery.pages.shell import read_form
-from assess.delivery.pages.wording import minutes_in_words, window_words
+from assess.delivery.pages.shell import form_text, read_form
+from assess.delivery.pages.wording import minutes_in_words, notice_words, window_words
 from assess.delivery.schemas import BadgeInfo, CourseStatus
-from assess.delivery.service import cohorts, eligibility, learners, sessions, status, windows
+from assess.delivery.service import (
+    accommodations,
+    cohorts,
+    eligibility,
+    learners,
+    sessions,
+    status,
+    windows,
+)
 from assess.delivery.service.catalogue import ProgrammeCourse, Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import reading
-from assess.errors import AlreadyPassed, Forbidden, NotFound, RetakeTooEarly, TriesExhausted, WindowClosed
-from assess.session import Release
+from assess.errors import (
+    AlreadyPassed,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    RetakeTooEarly,
+    TriesExhausted,
+    WindowClosed,
+)
+from assess.session import NO_ACCOMMODATION, Release
 from assess.standards import frameworks
 
 router = APIRouter(include_in_schema=False)
@@ -111,6 +129,12 @@ async def _course_page(
     release = _chosen(forms, request.query_params.get("form"))
     found = await _status(services, known, course)
     objectives = release.course.objectives
+    given = NO_ACCOMMODATION
+    if known is not None:
+        given = await accommodations.in_force(services, known.scope.tenant, known.learner)
+    notice = None if found is None else found.next.notice
+    if notice is not None and not message:
+        message = notice_words(notice, words)
     return visit.render(
         "course.html",
         status=code,
@@ -118,10 +142,11 @@ async def _course_page(
         open=True,
         faults=faults,
         message=message,
-        facts=start_page.facts(release, words),
+        facts=start_page.facts(release, words, given),
         objectives=[{"code": key, "text": words.pick(texts)} for key, texts in objectives.items()],
-        timed=release.form.time_limit_minutes is not None,
-        know=start_page.good_to_know(release, words),
+        timed=start_page.is_timed(release) and not given.untimed,
+        know=start_page.good_to_know(release, words, given),
+        known=known is not None,
         decided=start_page.pass_rule(release, words),
         retakes=start_page.retake_rule(release, words),
         seen_by=start_page.seen_by(release, words, demo=visit.demo),
@@ -229,8 +254,22 @@ async def begin(request: Request, course: str) -> Response:
     await learners.consent(services, scope, **consent)
     try:
         begun = await sessions.begin(
-            services, scope, learner=scope.learner, form=release.form.id, locale=locale
+            services,
+            scope,
+            learner=scope.learner,
+            form=release.form.id,
+            locale=locale,
+            code=form_text(form, "code").strip() or None,
+            arrived=arrived(request),
         )
+    except InvalidRequest as refusal:
+        if refusal.path != "code":
+            raise
+        words_ = _("This code opens nothing here and now. Ask the invigilator, or leave it empty.")
+        return await _course_page(request, course, faults=(Fault("code", words_),), code=422)
+    except RateLimited:
+        message = _("Too many wrong codes came from here. Ask the invigilator, and wait ten minutes.")
+        return await _course_page(request, course, message=message, code=429)
     except (AlreadyPassed, RetakeTooEarly, TriesExhausted, WindowClosed):
         message = _("A new session cannot begin now. Below you see when it can.")
         return await _course_page(request, course, message=message, code=409)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from assess.delivery.clock import arrived
 from assess.delivery.pages.answers import Asked, Fault, Reading, fill, read_fields, refused
 from assess.delivery.pages.door import (
     Pass,
@@ -22,12 +25,15 @@ from assess.delivery.pages.openings import address, fence_of
 from assess.delivery.pages.result_page import render_result
 from assess.delivery.pages.shell import SIGN_IN_COOKIE, form_text, opened_elsewhere, read_form, whole
 from assess.delivery.pages.views import ItemView, item_view
+from assess.delivery.pages.wording import notice_words
 from assess.delivery.schemas import Current, Responded, SessionView, encode
-from assess.delivery.service import learners, sessions
+from assess.delivery.service import breaks, learners, sessions
 from assess.errors import (
     AnswerConflict,
     AnswerMalformed,
+    BreakRefused,
     ItemNotOffered,
+    ItemTimeOver,
     NotFinished,
     OpenedElsewhere,
     PositionConflict,
@@ -53,6 +59,8 @@ async def item(request: Request, session: str) -> Response:
         raise SessionVoid(f"session {session} is void")
     if view.state == "finished":
         return entry.visit.redirect(f"/s/{session}/result")
+    if view.on_break is not None:
+        return _break_page(entry, view)
     fence = await fence_of(request, entry, view)
     asked = whole(request.query_params.get("item", ""))
     current = view.current
@@ -108,6 +116,7 @@ async def respond(request: Request, session: str) -> Response:
             revision=revision,
             answer=reading.answer,
             fence=fence or None,
+            arrived=arrived(request),
         )
     except AnswerMalformed:
         if current is None:
@@ -116,6 +125,8 @@ async def respond(request: Request, session: str) -> Response:
         return _again(entry, view, current, reading, faults, fence)
     except (SessionFinished, SessionExpired):
         return entry.visit.onward(f"/s/{session}/result?late=1")
+    except ItemTimeOver:
+        return await _moved_on(entry, session, position, reading, fence, late=True)
     except OpenedElsewhere:
         words = entry.visit.language.gettext("Your answer to item %(n)s was not stored.")
         number = {"n": entry.visit.language.number(position)}
@@ -197,17 +208,26 @@ def _again(
     )
 
 
-async def _moved_on(entry: Pass, session: str, position: int, reading: Reading, fence: int) -> Response:
-    """The session is elsewhere than this form: say what was not stored, and show where it is."""
+async def _moved_on(
+    entry: Pass, session: str, position: int, reading: Reading, fence: int, *, late: bool = False
+) -> Response:
+    """The session went on, in another tab or by its clock: say what was not stored, and show where it is."""
     _ = entry.visit.language.gettext
     view = await sessions.view(entry.services, entry.scope, session)
     if view.state != "in_progress":
         return entry.visit.onward(f"/s/{session}/result")
+    if view.on_break is not None:
+        return entry.visit.onward(address(session, fence))
     if view.current is None:
         return entry.visit.onward(address(session, fence, "review", moved=position))
     shown = item_view(view.current)
     message = _moved_words(position, entry.visit.language)
-    if shown.position == position:
+    if late:
+        message = _(
+            "The time for item %(n)s was over before your answer came, so it was not stored. "
+            "Here is the next item."
+        ) % {"n": entry.visit.language.number(position)}
+    elif shown.position == position:
         message = _(
             "Your answer was not stored, because the session changed at the same moment. Save it again."
         )
@@ -254,7 +274,67 @@ def _frame(entry: Pass, view: SessionView, shown: ItemView, fence: int) -> Frame
         key=f"{session}:{shown.position}:{shown.revision}",
         session=session,
         fence=fence,
+        notices=[notice_words(notice, entry.visit.language) for notice in view.notices],
+        pause=_pause(entry, view),
     )
+
+
+def _pause(entry: Pass, view: SessionView) -> tuple[str, str] | None:
+    if view.breaks_left == 0:
+        return None
+    words = entry.visit.language.ngettext(
+        "Take a break (%(n)s left)", "Take a break (%(n)s left)", view.breaks_left
+    )
+    return f"/s/{view.session}/break", words % {"n": entry.visit.language.number(view.breaks_left)}
+
+
+# --- breaks ------------------------------------------------------------------------
+
+
+def _break_page(entry: Pass, view: SessionView) -> Response:
+    """What a learner sees instead of the item while the clocks stand."""
+    assert view.on_break is not None
+    language = entry.visit.language
+    _ = language.gettext
+    when = {"when": language.moment(view.on_break.ends_at, entry.zone(view.course))}
+    left = language.ngettext("You have %(n)s break left.", "You have %(n)s breaks left.", view.breaks_left)
+    return entry.visit.render(
+        "break.html",
+        course_title=entry.course_title(view.course)[1],
+        until=_("The break ends by itself on %(when)s; then the clock runs on.") % when,
+        sentences=[left % {"n": language.number(view.breaks_left)}],
+        action=f"/s/{view.session}/break/end",
+    )
+
+
+@router.post("/s/{session}/break")
+async def begin_break(request: Request, session: str) -> Response:
+    """Stop the clocks; without a break left, go on."""
+    entry = await open_session(request, session)
+    entry.visit.check(await read_form(request))
+    with contextlib.suppress(BreakRefused, SessionFinished):
+        await breaks.begin(entry.services, entry.scope, session)
+    return entry.visit.redirect(f"/s/{session}")
+
+
+@router.get("/s/{session}/break")
+@router.get("/s/{session}/break/end")
+async def back_from_break(request: Request, session: str) -> Response:
+    """Who reloads the address of a form is shown where the session is."""
+    entry = await open_session(request, session)
+    return entry.visit.redirect(f"/s/{session}")
+
+
+@router.post("/s/{session}/break/end")
+async def end_break(request: Request, session: str) -> Response:
+    """Let the clocks run on."""
+    entry = await open_session(request, session)
+    entry.visit.check(await read_form(request))
+    await breaks.end(entry.services, entry.scope, session)
+    return entry.visit.redirect(f"/s/{session}")
+
+
+# --- looking back and handing in -----------------------------------------------------
 
 
 @router.get("/s/{session}/review")
@@ -264,6 +344,8 @@ async def review(request: Request, session: str) -> Response:
     view = await sessions.view(entry.services, entry.scope, session)
     if view.state != "in_progress":
         return entry.visit.redirect(f"/s/{session}/result")
+    if view.on_break is not None:
+        return entry.visit.redirect(f"/s/{session}")
     fence = await fence_of(request, entry, view)
     if not view.review:
         return entry.visit.redirect(address(session, fence, "submit" if view.current is None else ""))
@@ -305,6 +387,8 @@ async def confirm(request: Request, session: str) -> Response:
     view = await sessions.view(entry.services, entry.scope, session)
     if view.state != "in_progress":
         return entry.visit.redirect(f"/s/{session}/result")
+    if view.on_break is not None:
+        return entry.visit.redirect(f"/s/{session}")
     fence = await fence_of(request, entry, view)
     language = entry.visit.language
     _ = language.gettext

@@ -266,7 +266,10 @@ def error_page(visit: Visit, found: Problem) -> Response:
         actions = [("/sign-in", _("Sign in with a code")), *actions]
     elif found.code == "session_void":
         heading = _("This assessment does not count")
-        sentences = [_("It was declared void. Your organisation can tell you why, and how to go on.")]
+        sentences = [
+            _("It was declared void, and your try was given back. Nothing of it is held against you."),
+            _("The page of the course says what you can do. Your organisation can tell you why."),
+        ]
     elif found.code == "role_not_allowed":
         heading = _("This cannot be begun here")
         sentences = [_("To begin, ask your organisation for your own link.")]
@@ -276,6 +279,9 @@ def error_page(visit: Visit, found: Problem) -> Response:
     elif found.status == 413:
         heading, actions = _("This was too much to take"), again
         sentences = [_("Shorten your answer and send it again."), kept]
+    elif found.code == "overloaded":
+        heading, actions = _("Very many people are here at this moment"), again
+        sentences = [_("Nothing was stored. Wait a moment and try again."), kept]
     elif found.status == 503:
         heading, actions = _("We cannot store anything at the moment"), again
         sentences = [_("Your answer was not stored yet. Wait a minute and send it again.")]

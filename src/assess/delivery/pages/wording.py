@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from assess.delivery.pages.figure import Standing, Words
 from assess.delivery.pages.language import Language
+from assess.delivery.schemas import Notice
 from assess.delivery.store.rows_people import Assignment
 
 
@@ -243,6 +244,47 @@ def window_words(window: Assignment, now: datetime, language: Language) -> str:
     else:
         return _("You can begin at any time.")
     return words % ends
+
+
+def seconds_in_words(seconds: int, language: Language) -> str:
+    """A time in whole minutes where it is one, or is long; else in seconds.
+
+    Examples
+    --------
+    >>> from assess.delivery.pages.language import language
+    >>> [seconds_in_words(n, language("en")) for n in (45, 90, 600, 3700)]
+    ['45 seconds', '90 seconds', '10 minutes', '61 minutes']
+    """
+    if seconds >= 600 or (seconds >= 60 and seconds % 60 == 0):
+        return minutes_in_words(seconds // 60, language)
+    return language.ngettext("%(n)s second", "%(n)s seconds", seconds) % {"n": language.number(seconds)}
+
+
+def notice_words(notice: Notice, language: Language) -> str:
+    """What a learner is told of an incident."""
+    _ = language.gettext
+    time = {"time": seconds_in_words(notice.seconds, language)}
+    if notice.action == "reopen":
+        words = (
+            _("Your assessment was opened again because of a disturbance. You were given %(time)s.") % time
+        )
+    elif notice.action == "void_without_try":
+        words = _(
+            "Your last session does not count because of a disturbance. Nothing of it is held against you, "
+            "and your try was given back."
+        )
+    else:
+        words = _("Because of a disturbance your time was extended by %(time)s.") % time
+    return f"{words} {notice.message}" if notice.message else words
+
+
+def second_announcements(language: Language, marks: Sequence[int] = (30, 10)) -> dict[str, str]:
+    """What a short clock says aloud near its end, by seconds left."""
+    return {
+        str(mark): language.ngettext("%(n)s second left", "%(n)s seconds left", mark)
+        % {"n": language.number(mark)}
+        for mark in marks
+    }
 
 
 def announcements(language: Language, marks: Sequence[int] = (15, 10, 5, 2, 1)) -> dict[str, str]:

@@ -92,10 +92,7 @@ async def _activate(
     tenant = await services.store.read(reading.tenant, scope.tenant)
     if tenant is None:
         raise NotFound("tenant", scope.tenant)
-    if tenant.two_person and (not approved_by or approved_by == scope.actor):
-        raise Forbidden(
-            f"{stored.name}: another person than {scope.actor} must approve it", code="role_not_allowed"
-        )
+    require_second_person(tenant, scope, approved_by, stored.name)
     if scope.sandbox and not tenant.demo:
         raise Forbidden(
             "a test key changes sandbox data only; this tenant is no demonstration", code="sandbox_only"
@@ -125,6 +122,18 @@ async def _activate(
     services.catalogue.forget(scope.tenant)
     assert committed.activation is not None
     return _reply(activation, committed.activation, now)
+
+
+def require_second_person(tenant: Tenant, scope: Scope, approved_by: str | None, what: str) -> None:
+    """Refuse what nobody else approved, where the tenant demands two persons.
+
+    Raises
+    ------
+    Forbidden
+        With the code role_not_allowed.
+    """
+    if tenant.two_person and (not approved_by or approved_by == scope.actor):
+        raise Forbidden(f"{what}: another person than {scope.actor} must approve it", code="role_not_allowed")
 
 
 async def _with_accuracy(

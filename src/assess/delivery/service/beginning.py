@@ -5,9 +5,22 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
+import msgspec
+
 from assess.delivery import schemas
 from assess.delivery.security import derived_token, digest, new_id, new_token
-from assess.delivery.service import fencing, finishing, idempotency, learners, showing, standing, windows
+from assess.delivery.service import (
+    accommodations,
+    fencing,
+    finishing,
+    idempotency,
+    invigilation,
+    learners,
+    showing,
+    standing,
+    waiting,
+    windows,
+)
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
@@ -26,7 +39,7 @@ from assess.errors import (
     SessionFinished,
     TriesExhausted,
 )
-from assess.session import Release, SessionState, count_items, start, step, with_offer
+from assess.session import ASSURANCES, Release, SessionState, count_items, start, step, with_offer
 
 
 async def begin(
@@ -37,7 +50,10 @@ async def begin(
     course: str | None = None,
     form: str | None = None,
     locale: str | None = None,
+    code: str | None = None,
+    assurance: str | None = None,
     key: Key | None = None,
+    arrived: float | None = None,
 ) -> schemas.SessionBegun:
     """`POST /v1/sessions`: a new session, or the open one of this learner and form.
 
@@ -45,20 +61,35 @@ async def begin(
     ----------
     course, form : str
         One of them: a form id, or a course, for which the default form is taken.
+    code : str, optional
+        The invigilator's code; the session is then supervised.
+    assurance : str, optional
+        What the caller states; see `invigilation.assurance`.
     key : Key, optional
         The request's idempotency key: its repetition gives the same session and token.
+    arrived : float, optional
+        When the request came, on the services' monotonic clock; a wait that is felt is given back.
 
     Raises
     ------
-    NotFound, Forbidden, InvalidRequest, LearnerErased, SessionRefusal
+    NotFound, Forbidden, InvalidRequest, LearnerErased, RateLimited, SessionRefusal
         Of the refusals: FormNotActive, WindowClosed, AlreadyPassed, RetakeTooEarly, TriesExhausted.
+    Overloaded
+        Too many begin at this moment.
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:
         raise NotFound("learner", learner)
     if (course is None) == (form is None):
         raise InvalidRequest("name either a course or a form", path="course")
-    return await again(lambda: _begin(services, scope, learner, course, form, locale, key))
+    at = services.monotonic() if arrived is None else arrived
+    async with services.admission.begins():
+        begun = await again(
+            lambda: _begin(services, scope, learner, course, form, locale, code, assurance, key)
+        )
+    reach = Scope(scope.tenant, scope.actor, scope.rights, learner=scope.learner, sandbox=scope.sandbox)
+    current = await waiting.given_back(services, reach, begun.session, begun.current, at)
+    return msgspec.structs.replace(begun, current=current)
 
 
 async def _begin(
@@ -68,6 +99,8 @@ async def _begin(
     course: str | None,
     form: str | None,
     locale: str | None,
+    code: str | None,
+    assurance: str | None,
     key: Key | None,
 ) -> schemas.SessionBegun:
     known = await idempotency.earlier(services, scope, key)
@@ -93,7 +126,10 @@ async def _begin(
     now = services.clock()
     assigned = await services.store.read(reading_people.assignments_for, scope.tenant, learner)
     windows.require_open(shelf, assigned, release.course.id, learner, now)
-    _require_try(records, release, now)
+    assured = await invigilation.assurance(
+        services, scope, learner=learner, course=release.course.id, code=code, stated=assurance
+    )
+    _require_try(records, release, now, assured)
     excluded = await _met_before(services, records, release)
     session_id = new_id("ses")
     record = start(
@@ -105,6 +141,8 @@ async def _begin(
         language=locale or records.learner.locale,
         try_number=1 + len(standing.counting_sessions(records, release.course.id, now)),
         excluded=excluded,
+        assurance=assured,
+        accommodation=await accommodations.in_force(services, scope.tenant, learner),
     )
     state = SessionState(release, record)
     first = step(state, now)
@@ -189,15 +227,23 @@ async def _require_consent(services: Services, scope: Scope, release: Release) -
         )
 
 
-def _require_try(records: LearnerRecords, release: Release, now: datetime) -> None:
-    """The retake policy; practice may be repeated at will, because it decides nothing."""
+def _require_try(records: LearnerRecords, release: Release, now: datetime, assured: str) -> None:
+    """The retake policy; practice may be repeated at will, because it decides nothing.
+
+    A passed course may be passed again under a higher assurance, which a badge may ask for; whoever fails
+    that keeps the pass.
+    """
     if release.practice:
         return
     course = release.course.id
-    found = standing.next_step(records, course, release.form.retake, now)
     speaking = standing.spoken(records, course, now)
-    if speaking is not None and speaking.word == "passed":
+    passed = speaking is not None and speaking.word == "passed"
+    higher = speaking is not None and ASSURANCES.index(assured) > ASSURANCES.index(
+        speaking.decision.report["assurance"]
+    )
+    if passed and not higher:
         raise AlreadyPassed(f"course {course} is passed; it is not taken again except for renewal")
+    found = standing.next_step(records, course, release.form.retake, now, passed_is_enough=False)
     if found.action == "contact":
         used = f"{found.tries_used} tries in {release.form.retake.period_days} days are used"
         raise TriesExhausted(used, not_before=found.not_before)

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
+
+import msgspec
 
 from assess.delivery import schemas
-from assess.delivery.service import fencing, idempotency, receipts, showing, standing
+from assess.delivery.security import new_salt
+from assess.delivery.service import fencing, idempotency, notices, receipts, showing, standing, waiting
 from assess.delivery.service.beginning import begin, take_over
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import commit_end, end, sweep, touched
 from assess.delivery.service.idempotency import Key
-from assess.delivery.service.loading import again, folded, load, offer_row, session_update
+from assess.delivery.service.loading import (
+    Loaded,
+    after,
+    again,
+    event_row,
+    folded,
+    load,
+    moved_on,
+    offer_row,
+    response_row,
+)
 from assess.delivery.store import Writes, reading
-from assess.delivery.store.rows import ResponseRow, Session, Stored
+from assess.delivery.store.rows import ResponseRow, Stored
 from assess.errors import (
     AnswerConflict,
+    ItemTimeOver,
     NotFinished,
     PositionConflict,
     SessionExpired,
     SessionFinished,
+    SessionRefusal,
     SessionVoid,
+    StaleSession,
 )
 from assess.session import (
     Ending,
-    Response,
     SessionState,
     answer,
     step,
@@ -47,7 +61,7 @@ async def view(services: Services, scope: Scope, session: str) -> schemas.Sessio
         state=word,  # type: ignore[arg-type]
         current=None if state.void else showing.current(services.renderer, state, now),
         progress=showing.progress(state),
-        accommodations=schemas.Accommodations(extra_seconds=sum(g.seconds for g in state.grants)),
+        accommodations=showing.accommodations(state),
         learner=row.learner,
         course=row.course,
         form=row.form,
@@ -59,6 +73,11 @@ async def view(services: Services, scope: Scope, session: str) -> schemas.Sessio
         practice=row.practice,
         sandbox=row.sandbox,
         fence=fencing.newest(loaded.records),
+        timers=showing.timers(state, now),
+        assurance=state.start.assurance,
+        on_break=showing.on_break(state, now),
+        breaks_left=0 if state.ending is not None else state.breaks_left,
+        notices=notices.of_session(state),
     )
 
 
@@ -74,6 +93,8 @@ async def look(services: Services, scope: Scope, session: str, position: int) ->
     loaded = await touched(services, scope, session)
     state = loaded.state
     _require_open(state)
+    if state.on_break(services.clock()) is not None:
+        raise PositionConflict("the session is on a break; no item is shown until it ends")
     if not 1 <= position <= state.position:
         raise PositionConflict(f"position {position} has not been offered; the last one is {state.position}")
     waiting = state.awaiting is not None and state.awaiting.position == position
@@ -108,6 +129,7 @@ async def respond(
     answer: object,
     key: Key | None = None,
     fence: int | None = None,
+    arrived: float | None = None,
 ) -> schemas.Responded:
     """`POST /v1/sessions/{id}/responses`: store one answer, then say so and what comes next.
 
@@ -118,6 +140,10 @@ async def respond(
     ----------
     fence : int, optional
         Of the opening that answers; without one, nothing is asked.
+    arrived : float, optional
+        When the request came, on the services' monotonic clock. An answer is
+        judged by that instant, however long it has to wait here, and a wait
+        that is felt is given back.
 
     Raises
     ------
@@ -126,17 +152,26 @@ async def respond(
     SessionRefusal
         One of its kinds; nothing was stored.
     """
+    begun = services.monotonic() if arrived is None else arrived
     # An answer is in time if it arrived in time, however often it must be tried.
-    arrived = services.clock()
-    return await again(
-        lambda: _respond(services, scope, session, position, item, revision, answer, key, fence, arrived)
-    )
+    at = services.clock() - timedelta(seconds=services.monotonic() - begun)
+
+    async def attempt(*, at_once: bool) -> schemas.Responded:
+        loaded = await load(services, scope, session, at_once=at_once)
+        return await _respond(services, scope, loaded, position, item, revision, answer, key, fence, at)
+
+    try:
+        responded = await attempt(at_once=True)
+    except StaleSession:
+        responded = await again(lambda: attempt(at_once=False))
+    current = await waiting.given_back(services, scope, session, responded.current, begun)
+    return msgspec.structs.replace(responded, current=current)
 
 
 async def _respond(
     services: Services,
     scope: Scope,
-    session: str,
+    loaded: Loaded,
     position: int,
     item: str,
     revision: int,
@@ -145,8 +180,8 @@ async def _respond(
     fence: int | None,
     now: datetime,
 ) -> schemas.Responded:
-    loaded = await load(services, scope, session)
-    await idempotency.earlier(services, scope, key)
+    if not loaded.remembered:
+        await idempotency.earlier(services, scope, key)
     state = loaded.state
     try:
         response = answer(
@@ -156,26 +191,36 @@ async def _respond(
             revision=revision,
             raw=raw,
             now=now,
-            salt=secrets.token_hex(16),
+            salt=new_salt(),
         )
-    except SessionExpired:
-        await touched(services, scope, session)
-        raise
-    except (AnswerConflict, PositionConflict):
-        fencing.require(loaded.records, fence)
+    except SessionRefusal as refusal:
+        _judge_again(services, loaded)
+        await idempotency.earlier(services, scope, key)
+        if isinstance(refusal, AnswerConflict | PositionConflict):
+            fencing.require(loaded.records, fence)
+        if isinstance(refusal, SessionExpired | ItemTimeOver):
+            await touched(services, scope, loaded.row.id)
         raise
     stored = next(
         (r for r in loaded.records.responses if (r.position, r.revision) == (position, revision)), None
     )
     if stored is not None:
-        if state.ending is None and now > state.closes_at:
-            state = (await touched(services, scope, session)).state
+        _judge_again(services, loaded)
+        await idempotency.earlier(services, scope, key)
+        state = (await touched(services, scope, loaded.row.id)).state
         return _responded(services, stored, state, now)
-    fencing.require(loaded.records, fence)
-    row = _response_row(services, loaded.row, response)
+    try:
+        fencing.require(loaded.records, fence)
+    except StaleSession:
+        _judge_again(services, loaded)
+        raise
+    row = await response_row(services, loaded.row, response)
     state = with_response(state, response)
     following = step(state, now)
+    # A key that came before makes this commit stale; what was remembered is dropped, and the key looked up.
     rows: list[Stored] = [row, *idempotency.rows(services, scope, key, f"{position}/{revision}")]
+    if response.timed_out:
+        rows.append(event_row(loaded.records, "item_timed_out", now, {"position": position}))
     if following.offer is not None:
         state = with_offer(state, following.offer, now)
         rows.append(offer_row(loaded.row, state.offers[-1]))
@@ -183,9 +228,16 @@ async def _respond(
         state = with_ending(state, following.ending)
         await commit_end(services, loaded, state, now, tuple(rows))
     else:
-        update = session_update(loaded.row, {"version": loaded.row.version + 1})
+        update = moved_on(loaded.row, state)
         await services.store.commit(Writes(scope.tenant, (update,), inserts=tuple(rows)))
+        services.recent.keep(after(loaded, state, rows))
     return _responded(services, row, state, now)
+
+
+def _judge_again(services: Services, loaded: Loaded) -> None:
+    """Nothing but a stored answer rests on memory where another process may have written since."""
+    if loaded.remembered and not services.store.exclusive:
+        raise StaleSession("what this process remembered may be behind; read again")
 
 
 def _responded(services: Services, row: ResponseRow, state: SessionState, now: datetime) -> schemas.Responded:
@@ -193,30 +245,6 @@ def _responded(services: Services, row: ResponseRow, state: SessionState, now: d
         receipt=receipts.receipt(row),
         current=showing.current(services.renderer, state, now),
         finished=state.ending is not None,
-    )
-
-
-def _response_row(services: Services, session: Session, response: Response) -> ResponseRow:
-    signature = services.receipts.sign(
-        session=session.id,
-        position=response.position,
-        revision=response.revision,
-        answer_sha256=response.answer_sha256,
-        at=response.at,
-    )
-    return ResponseRow(
-        tenant=session.tenant,
-        session=session.id,
-        position=response.position,
-        revision=response.revision,
-        item=response.item,
-        answer=response.answer,
-        category=response.category,
-        at=response.at,
-        salt=response.salt,
-        answer_sha256=response.answer_sha256,
-        key_id=services.receipts.key_id,
-        signature=signature,
     )
 
 

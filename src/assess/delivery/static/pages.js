@@ -83,20 +83,28 @@
   // --- the clock: the server's seconds, counted down here; only the server's own clock decides -----------
 
   let ticking = 0;
-  let sentAtTheEnd = false;
+  let sentAtTheEnd = "";
   const clock = (element) => {
     clearInterval(ticking);
     if (!element) return;
     const end = performance.now() + 1000 * Number(element.dataset.seconds);
     const announce = JSON.parse(element.dataset.announce || "{}");
     const shown = element.querySelector("[data-clock]");
+    const others = [...document.querySelectorAll("[data-other]")];
     let last = Number(element.dataset.seconds);
-    const tick = () => {
-      const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));
+    const digits = (left) => {
       const hours = Math.floor(left / 3600);
       const rest = [Math.floor(left / 60) % 60, left % 60].map((n) => String(n).padStart(2, "0")).join(":");
-      shown.textContent = hours ? hours + ":" + rest : rest;
-      element.classList.toggle("is-short", left <= 300);
+      return hours ? hours + ":" + rest : rest;
+    };
+    const tick = () => {
+      const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));
+      shown.textContent = digits(left);
+      for (const other of others) {
+        const more = Number(other.dataset.other) - Number(element.dataset.seconds);
+        other.querySelector("[data-clock]").textContent = digits(left + more);
+      }
+      element.classList.toggle("is-short", left <= (element.dataset.of === "item" ? 10 : 300));
       for (const mark of Object.keys(announce)) if (last > Number(mark) && left <= Number(mark)) speak(announce[mark]);
       last = left;
       if (left > 0) return;
@@ -104,11 +112,16 @@
       speak(element.dataset.over);
       // What is on the page is sent once, within the server's grace; then the server says how it ended.
       const form = content.querySelector("form[data-store]");
-      const fields = form ? [...new FormData(form)] : [];
-      const answered = fields.some(([name, value]) => /^(answer|match\.)/.test(name) && value);
-      if (answered && !busy && !sentAtTheEnd && window.outbox) {
-        sentAtTheEnd = true;
-        send(entryOf(form, null), true);
+      const key = form ? form.elements.key.value : "";
+      const answered = () => [...new FormData(form)].some(([name, value]) => /^(answer|match\.)/.test(name) && value);
+      // An item or a section that is over makes room for what comes next, also with nothing to send. The
+      // seconds shown are rounded down: a moment later it is over for the server too.
+      const goesOn = element.dataset.of !== "session";
+      if (form && window.outbox && sentAtTheEnd !== key && (goesOn || answered())) {
+        sentAtTheEnd = key;
+        setTimeout(() => {
+          if (!busy) send(entryOf(form, answered() ? null : { name: "blank", value: "1" }), true);
+        }, answered() ? 0 : 1500);
         return;
       }
       say(element.dataset.over, "waiting");

@@ -20,6 +20,7 @@ from assess.delivery.store.rows import (
     EligibilityState,
     Fact,
     Idempotency,
+    IncidentSession,
     Job,
     Learner,
     LearnerExternalId,
@@ -272,6 +273,7 @@ class LearnerRecords:
     decisions: tuple[DecisionRow, ...]
     facts: tuple[Fact, ...]
     changes: tuple[ChangeRow, ...]
+    incidents: tuple[IncidentSession, ...] = ()
     ids: tuple[str, ...] = ()
     # Merges that were undone: what was told because of them holds no more.
     undone: frozenset[str] = frozenset()
@@ -299,6 +301,7 @@ def records_of(
         return None
     ids = who.ids
     s, d, f, c = tables.sessions.c, tables.decisions.c, tables.facts.c, tables.changes.c
+    i = tables.incident_sessions.c
     # What was told about a merge belongs to both sides for good: a number once answered never falls.
     told = or_(c.learner.in_(ids), c.reason_id.in_([merge.id for merge in who.merges]))
     return LearnerRecords(
@@ -309,9 +312,15 @@ def records_of(
         ),
         tuple(_all(connection, Fact, f.tenant == tenant, f.subject.in_(ids), order=(f.recorded_at, f.id))),
         tuple(_all(connection, ChangeRow, c.tenant == tenant, told, order=(c.sequence,))),
+        tuple(
+            _all(
+                connection, IncidentSession, i.tenant == tenant, i.learner.in_(ids), i.state == "done",
+                order=(i.at, i.incident),
+            )
+        ),
         ids,
         who.undone(known_at),
-    )
+    )  # fmt: skip
 
 
 def fact(connection: Connection, tenant: str, id: str) -> Fact | None:

@@ -71,6 +71,8 @@ api_keys = _table(
     Column("sandbox", Flag, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
+    # Whether it may state that a session is proctored.
+    Column("may_proctor", Flag, nullable=False, server_default=text("0")),
     _of("tenants", "tenant", to=("id",)),
 )
 
@@ -340,6 +342,96 @@ idempotency = _table(
     Column("result", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Index(None, "at"),
+)
+
+# --- incidents, accommodations, invigilators -----------------------------------------
+
+incidents = _table(
+    "incidents",
+    _key("tenant"),
+    _key("id"),
+    # declared by somebody, or downtime, which the server found by itself.
+    Column("kind", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("scope", JsonText, nullable=False),
+    Column("from_at", Instant, nullable=False),
+    Column("to_at", Instant, nullable=False),
+    Column("seconds", Whole, nullable=False),
+    Column("reason", Text, nullable=False),
+    # What learners are told beside the fact itself.
+    Column("message", Text),
+    Column("by", Text, nullable=False),
+    Column("approved_by", Text),
+    Column("sandbox", Flag, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    # When every session had been seen to; until then a restart carries it on.
+    Column("done_at", Instant),
+    _of("tenants", "tenant", to=("id",)),
+    Index(
+        "ix_incidents_not_done",
+        "created_at",
+        sqlite_where=text("done_at IS NULL"),
+        postgresql_where=text("done_at IS NULL"),
+    ),
+)
+
+incident_sessions = _table(
+    "incident_sessions",
+    _key("tenant"),
+    _key("incident"),
+    _key("session"),
+    Column("learner", Text, nullable=False),
+    Column("course", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    # done, or skipped with the sentence why.
+    Column("state", Text, nullable=False),
+    Column("why", Text),
+    Column("seconds", Whole, nullable=False),
+    Column("message", Text),
+    Column("at", Instant, nullable=False),
+    _of("incidents", "tenant", "incident", to=("tenant", "id")),
+    _of("sessions", "tenant", "session", to=("tenant", "id")),
+    Index(None, "tenant", "learner"),
+)
+
+# Written by every running server every few seconds: the last one tells when none was running.
+heartbeats = _table(
+    "heartbeats",
+    _key("process"),
+    Column("started_at", Instant, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("stopped_at", Instant),
+)
+
+accommodations = _table(
+    "accommodations",
+    _key("tenant"),
+    _key("learner"),
+    Column("seq", Integer, primary_key=True, nullable=False, autoincrement=False),
+    # asked by the learner, or granted; the latest granted one is in force. Why is never stored.
+    Column("state", Text, nullable=False),
+    Column("given", JsonText, nullable=False),
+    Column("until", Instant),
+    Column("by", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    _of("learners", "tenant", "learner", to=("tenant", "id")),
+)
+
+invigilator_codes = _table(
+    "invigilator_codes",
+    _key("tenant"),
+    _key("id"),
+    Column("code_hash", Text, nullable=False),
+    Column("course", Text, nullable=False),
+    Column("cohort", Text),
+    Column("from_at", Instant, nullable=False),
+    Column("to_at", Instant, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    Column("sandbox", Flag, nullable=False),
+    _of("tenants", "tenant", to=("id",)),
+    UniqueConstraint("tenant", "code_hash"),
 )
 
 # --- what is done later: claimed by one statement, see store/claiming.py -----------

@@ -1,6 +1,6 @@
 """Jobs and outbox
 
-Revision: 0005_jobs, after 0002_people
+Revision: 0005_jobs, after 0003_incidents
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from alembic import op
 from assess.delivery.store import columns
 
 revision = "0005_jobs"
-down_revision = "0002_people"
+down_revision = "0003_incidents"
 branch_labels = None
 depends_on = None
 
