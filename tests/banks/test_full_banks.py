@@ -21,7 +21,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "item_banks" / "teaching-with-tec
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What the blueprint asks of a fixed form: items per objective, how many of level KD, how many on trial."""
+    """What the blueprint asks of a fixed form: items per objective, items of level KD, and items on trial."""
 
     objectives: dict[str, int]
     deepening: int
