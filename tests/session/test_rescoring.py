@@ -41,6 +41,7 @@ def _run(release, answers, *, ending=None):
         state = with_offer(state, following.offer, now)
         now += timedelta(seconds=20)
         offer = state.awaiting
+        assert offer is not None
         given = answer(
             state, position=offer.position, item=release.items[offer.item].id, revision=1, raw=raw, now=now,
             salt="00" * 16,
@@ -57,7 +58,7 @@ def _onto(document, change):
     return Release.from_document(changed)
 
 
-def _rekeyed(number, key):
+def rekeyed(number, key):
     """A change that publishes a second version of one item with another key."""
 
     def change(document):
@@ -87,7 +88,7 @@ def test_the_same_release_gives_the_same_decision(options, answers):
 @given(st.lists(st.sampled_from(["a", "b", "c"]), min_size=12, max_size=12))
 def test_a_corrected_key_counts_as_if_it_had_been_the_key_all_along(answers):
     document = synthetic.document(form={"review": "none"})
-    onto = _onto(document, _rekeyed(3, "c"))
+    onto = _onto(document, rekeyed(3, "c"))
     state = _run(Release.from_document(document), answers)
     new = rescore(state, onto, decided_at=NOON, engine="1")
     other = outcome(_run(onto, answers), decided_at=NOON, engine="1")
@@ -172,7 +173,7 @@ def test_what_cannot_stand_in_is_refused_by_name():
         rescored(state, longer)
 
     def narrowed(changed):
-        _rekeyed(3, "a")(changed)
+        rekeyed(3, "a")(changed)
         item = changed["items"]["x-003.v2"]
         item["options"] = ["a", "c"]
         for texts in (item["texts"]["en"]["options"], item["texts"]["en"]["rationales"]):

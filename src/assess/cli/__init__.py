@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from assess.cli import banks, demo, measuring, replaying, running, simulating
+from assess.cli import banks, demo, measuring, replaying, rescoring, running, simulating
 from assess.cli.console import guarded, out
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(simulating.simulate)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)
+app.command()(rescoring.rescore)
 app.command()(running.doctor)
 
 

@@ -27,7 +27,7 @@ from assess import __version__, errors
 from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
 from assess.delivery.security import new_id
-from assess.delivery.service import Services, open_services, sessions
+from assess.delivery.service import Services, open_services, rescoring, sessions
 from assess.delivery.settings import Settings, utc_now
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.AlreadyPassed: (409, "tries_exhausted", "The course is passed"),
     errors.FormNotActive: (409, "form_not_active", "No form of this course is live"),
     errors.ActivationRefused: (422, "field_invalid", "The release must not go live"),
+    errors.RescoreRefused: (409, "rescore_refused", "Sessions cannot be scored again like this"),
     errors.IdempotencyConflict: (409, "idempotency_conflict", "The key came before with another body"),
     errors.FactConflict: (409, "fact_id_conflict", "The id stands for another fact"),
     errors.StorageUnavailable: (503, "storage_unavailable", "Nothing was stored; try again"),
@@ -135,6 +136,7 @@ async def _sweep(services: Services) -> None:
         await asyncio.sleep(services.settings.sweep_seconds)
         try:
             await sessions.sweep(services)
+            await rescoring.carry_on(services, seconds=5.0)
         except Exception:
             log.exception("the sweep failed and will be tried again")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, delivery, manage, people
+from assess.delivery.api import badges, delivery, manage, people, rescores
 
-ROUTERS = (delivery.router, people.router, badges.router, manage.router)
+ROUTERS = (delivery.router, people.router, badges.router, manage.router, rescores.router)
 
 __all__ = ["ROUTERS"]

@@ -17,21 +17,20 @@ from assess.delivery.store import Writes, reading
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import ChangeRow, DecisionRow, Learner, Session, Stored, Update
 from assess.errors import StaleSession, StorageUnavailable
-from assess.session import Ending, SessionState, outcome, with_ending
+from assess.session import Ending, Outcome, SessionState, outcome, with_ending
 
 log = logging.getLogger(__name__)
 
 
-def decision_row(session: Session, state: SessionState, now: datetime) -> DecisionRow:
-    """The decision of an ended session, ready to be numbered and chained."""
-    found = outcome(state, decided_at=now)
+def decision_row(session: Session, state: SessionState, found: Outcome, now: datetime) -> DecisionRow:
+    """An outcome of an ended session as a decision, ready to be numbered and chained."""
     return DecisionRow(
         tenant=session.tenant,
         id=new_id("dec"),
         session=session.id,
         learner=session.learner,
         course=session.course,
-        form=session.form,
+        form=state.release.form.reference,
         status=found.decision.status,
         provisional=found.decision.provisional,
         practice=state.release.practice,
@@ -108,7 +107,7 @@ async def commit_end(
     records = await services.store.read(reading.learner_records, row.tenant, row.learner)
     assert records is not None
     shelf = await services.catalogue.shelf(row.tenant)
-    decision = decision_row(row, state, now)
+    decision = decision_row(row, state, outcome(state, decided_at=now), now)
     changes = consequences(records, row, decision, shelf, now, "session")
     values: dict[str, object] = {
         "version": row.version + 1,
