@@ -45,12 +45,14 @@ check: install-dev ## style, types, floors and item banks, without running a tes
 test: install-dev ## all tests and doctests (ARGS="tests/irt -x" for some)
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-verify: install-dev ## the long studies: recovery of parameters, accuracy of decisions
-	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m verify --timeout 3600 $(ARGS)
+# One after the other, so that each shows its bar; what was finished is found again under var/verification.
+verify: install-dev ## the long studies: recovery of parameters, accuracy of decisions; may be interrupted
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -s -m verify --timeout 3600 $(ARGS)
 
 bench: install-dev ## measure the speeds that the documents state
 	@set -e; for file in benchmarks/*.py; do test -e "$$file" || { echo "no file in benchmarks/"; break; }; \
 		echo "== $$file"; $(BIN)/python "$$file"; done
+	@echo "== benchmarks/delivery (the whole table: add --full)"; $(BIN)/python benchmarks/delivery
 
 notebooks: install-dev ## run the notebooks; the executed copies go to build/notebooks
 	@mkdir -p build/notebooks

@@ -7,7 +7,10 @@ status and a stable code in one table.
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class AssessError(Exception):
@@ -103,12 +106,20 @@ class PositionConflict(SessionRefusal):
     """The position is not one that can be answered now."""
 
 
+class ItemTimeOver(PositionConflict):
+    """The clock of the item, or of its section, closed the position."""
+
+
 class AnswerConflict(SessionRefusal):
     """Another answer stands under this revision, or revisions are closed."""
 
 
 class StaleSession(SessionRefusal):
     """The session moved on between reading and writing; read it again."""
+
+
+class OpenedElsewhere(StaleSession):
+    """The session was opened again after the one that writes had opened it."""
 
 
 class SessionFinished(SessionRefusal):
@@ -121,6 +132,10 @@ class SessionExpired(SessionRefusal):
 
 class SessionVoid(SessionRefusal):
     """The session was declared void."""
+
+
+class BreakRefused(SessionRefusal):
+    """No break was granted, or all are used."""
 
 
 class NotFinished(SessionRefusal):
@@ -141,6 +156,14 @@ class TriesExhausted(RetakeTooEarly):
 
 class AlreadyPassed(SessionRefusal):
     """The course is passed; it is not taken again except for renewal."""
+
+
+class WindowClosed(SessionRefusal):
+    """The course may be begun at another time; `not_before` says when, if that time is still to come."""
+
+    def __init__(self, message: str, *, not_before: datetime | None = None) -> None:
+        super().__init__(message)
+        self.not_before = not_before
 
 
 class FormNotActive(SessionRefusal):
@@ -171,6 +194,10 @@ class NotFound(AssessError):
         self.key = key
 
 
+class LearnerErased(AssessError):
+    """The learner was erased: nothing is begun, merged or opened for them any more."""
+
+
 class Forbidden(AssessError):
     """The caller is known but may not do this; `code` says which rule."""
 
@@ -187,6 +214,14 @@ class Unauthenticated(AssessError):
         self.code = code
 
 
+class RateLimited(AssessError):
+    """Too many requests of a kind; `retry_after` says in how many seconds one may come again."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class IdempotencyConflict(AssessError):
     """One idempotency key, two different requests."""
 
@@ -201,6 +236,10 @@ class StoreLocked(AssessError):
 
 class StorageUnavailable(AssessError):
     """The database did not take the write; nothing was stored."""
+
+
+class Overloaded(AssessError):
+    """Too much is asked at once; nothing was stored."""
 
 
 class ReplayMismatch(AssessError):

@@ -8,7 +8,6 @@ Everything is checked once, here, and trusted afterwards.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -283,6 +282,8 @@ class ResponseMatrix:
 
     def sha256(self) -> str:
         """Hash of labels, numbers of categories and every response."""
+        import hashlib
+
         digest = hashlib.sha256()
         for part in (self.item_ids, self.n_categories.tolist(), self.person_ids.tolist()):
             digest.update(repr([str(label) for label in part]).encode())

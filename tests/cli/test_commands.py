@@ -22,12 +22,16 @@ def test_help_names_every_command(assess):
         "demo",
         "bank",
         "keys",
+        "roster",
         "activate",
         "simulate",
         "calibrate",
         "publish",
         "replay",
+        "backup",
+        "restore",
         "doctor",
+        "work",
         "version",
     ]:
         assert command in text
@@ -213,16 +217,6 @@ def test_a_port_that_is_taken_says_which_to_take(assess, command):
         done = assess(*command, "--port", port)
     assert done.code == 2
     assert f"port {port} is taken; type: PORT={port + 1} make run" in done.err
-
-
-def test_the_doctor_says_what_is_live_and_what_is_wrong(assess, banks):
-    done = assess("doctor")
-    assert done.code == 1
-    assert "there is no database at" in done.out
-    assert assess("activate", "toy-fixed", "--reason", "x").code == 0
-    done = assess("doctor")
-    assert done.code == 0
-    assert "toy-fixed" in done.out
 
 
 def test_the_command_line_loads_nothing_heavy_to_print_help():

@@ -57,7 +57,7 @@ def test_the_six_learners_have_the_six_answers(settings):
     assert all(e.sandbox for e in found.values())
 
 
-def test_what_is_assessed_here_comes_from_real_sessions(settings):
+def test_the_course_to_try_has_decisions_from_real_sessions(settings):
     with package.connect(settings) as database:
         decisions = database.decisions("twt-3")
         matrix = database.matrix("twt-3")

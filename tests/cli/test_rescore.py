@@ -117,7 +117,7 @@ async def _fill(services: Services, release: Release, n_learners: int, seed: int
             n_responses += len(state.responses)
             at = state.ending.at
             decisions.append(finishing.decision_row(row, state, outcome(state, decided_at=at), at))
-        ordered = [*people, *sorted(rows, key=lambda r: r.table.name not in ("sessions",))]
+        ordered = [*people, *sorted(rows, key=lambda r: r.table.name != "sessions")]
         await services.store.commit(Writes("default", inserts=tuple(ordered), decisions=tuple(decisions)))
     return n_responses
 

@@ -1,157 +1,140 @@
-"""A server that is killed in mid-session loses nothing that it acknowledged."""
+"""Killed under load, a server or its PostgreSQL loses nothing that was acknowledged, and goes on at once."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import os
+import random
+import resource
 import shutil
-import signal
-import socket
+import statistics
 import subprocess
 import sys
-import threading
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
-from assess.delivery.store import open_store, reading
-from tests.delivery.world import settings
+from tests.delivery import cluster
+from tests.delivery.conftest import open_world
+from tests.delivery.crashing import Account, Load, Resumed, Server, account, crash
+from tests.delivery.world import Clock
+from tests.delivery.world import settings as world_settings
+from tests.verification import record
 
-_SERVE = """
-import sys, uvicorn
-from assess.delivery.app import create_app
-from assess.delivery.settings import Settings
-settings = Settings(database_url=sys.argv[1], refresh_seconds=0.0)
-uvicorn.run(create_app(settings), host="127.0.0.1", port=int(sys.argv[2]), log_level="warning", ws="none")
-"""
-
-
-class Server:
-    """A real server process on a database of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [sys.executable, "-c", _SERVE, settings(folder).database_url, str(self.port)]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(self._command)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if httpx2.get(f"{self.url}/readyz", timeout=2).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
-            assert time.monotonic() < deadline, "the server did not come up"
-            assert self.process.poll() is None, "the server ended"
-            time.sleep(0.1)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        assert self.process.wait(timeout=30) in (0, -signal.SIGTERM)
+FORMS = ("x-fixed", "x-adaptive")
 
 
 @pytest.fixture
-def server(tmp_path: Path, seeded: tuple[Path, dict[str, str]]) -> Any:
+def server(tmp_path: Path, seeded: tuple[Path, dict[str, str]]) -> Iterator[Server]:
+    """A server on SQLite."""
     shutil.copyfile(seeded[0], tmp_path / "assess.db")
     found = Server(tmp_path)
     found.start()
     yield found
-    if found.process is not None and found.process.poll() is None:
-        found.kill()
+    found.close()
 
 
-def _answer(
-    client: httpx2.Client, session: str, current: dict[str, Any], acknowledged: list[dict[str, Any]]
-) -> Any:
-    body = {
-        "position": current["position"],
-        "item": current["item"]["id"],
-        "revision": current["revision"],
-        "answer": "b",
-    }
-    reply = client.post(f"/v1/sessions/{session}/responses", json=body)
-    assert reply.status_code == 200, reply.text
-    acknowledged.append(reply.json()["receipt"])
-    return reply.json()["current"]
+@pytest.fixture
+def own() -> Iterator[cluster.Cluster]:
+    """A PostgreSQL that the test may kill."""
+    with cluster.running() as found:
+        yield found
 
 
-def test_kill_in_mid_session_loses_nothing_acknowledged(
-    server: Server, seeded: tuple[Path, dict[str, str]], tmp_path: Path
-) -> None:
-    headers = {"Authorization": f"Bearer {seeded[1]['live']}"}
+@pytest.fixture
+def apart(own: cluster.Cluster, tmp_path: Path) -> Iterator[tuple[Server, str]]:
+    """A server on that PostgreSQL, and its key."""
+    url = own.fresh_database("crash")
+    (world,) = open_world(world_settings(tmp_path, database_url=url), Clock())
+    found = Server(tmp_path, url)
+    found.start()
+    yield found, world.keys["live"]
+    found.close()
 
-    def connect() -> httpx2.Client:
-        return httpx2.Client(base_url=server.url, headers=headers, timeout=10)
 
-    sessions: dict[str, dict[str, Any] | None] = {}
-    with connect() as client:
-        for n in range(6):
-            client.put(f"/v1/learners/lrn_{n}", json={})
-            begun = client.post("/v1/sessions", json={"learner": f"lrn_{n}", "form": "x-fixed"}).json()
-            sessions[begun["session"]] = begun["current"]
-    acknowledged: dict[str, list[dict[str, Any]]] = {session: [] for session in sessions}
+def sound(found: Account) -> None:
+    assert found.n_acknowledged > 0
+    assert found.n_decisions > 0
+    assert (found.n_lost, found.n_other) == (0, 0)
 
-    def sit(session: str) -> None:
-        current = sessions[session]
-        # The server is killed under the learner.
-        with contextlib.suppress(httpx2.TransportError), connect() as own:
-            while current is not None:
-                current = _answer(own, session, current, acknowledged[session])
-                sessions[session] = current
 
-    threads = [threading.Thread(target=sit, args=(session,)) for session in sessions]
-    for thread in threads:
-        thread.start()
-    while sum(map(len, acknowledged.values())) < 12:
-        time.sleep(0.002)
-    server.kill()
-    for thread in threads:
-        thread.join()
-    assert any(current is not None for current in sessions.values()), "nobody was in mid-session"
-
-    server.start()
-    with connect() as client:
-        for session, current in sessions.items():
-            receipts = acknowledged[session]
-            view = client.get(f"/v1/sessions/{session}").json()
-            # One answer more may be stored than was acknowledged; never one less.
-            assert view["progress"]["answered"] in (len(receipts), len(receipts) + 1)
-            if current is not None and view["progress"]["answered"] == len(receipts):
-                assert view["current"]["position"] == current["position"]
-                assert view["current"]["item"] == current["item"]
-            for receipt in receipts:
-                body = {
-                    "position": receipt["position"],
-                    "item": f"x-{receipt['position']:03d}",
-                    "revision": 1,
-                    "answer": "b",
-                }
-                again = client.post(f"/v1/sessions/{session}/responses", json=body)
-                assert again.json()["receipt"] == receipt
-                assert client.post("/v1/receipts/verify", json={"receipt": receipt}).json() == {"valid": True}
-        for session in sessions:
-            current = client.get(f"/v1/sessions/{session}").json()["current"]
-            while current is not None:
-                current = _answer(client, session, current, acknowledged[session])
-            client.post(f"/v1/sessions/{session}/submit")
-            assert client.get(f"/v1/sessions/{session}/result").json()["score"]["value"] == 12
+def crashes(
+    server: Server,
+    key: str,
+    kill: Callable[[], None],
+    restart: Callable[[], None],
+    *,
+    n_kills: int,
+    seed: int,
+) -> tuple[Account, list[Resumed]]:
+    """Kill again and again, while four learners answer as fast as they can, then compare."""
+    chance, load = random.Random(seed), Load(server, key, FORMS, seed)
+    load.start(4)
+    resumed = [crash(load, chance.randint(1, 60), kill, restart) for _ in range(n_kills)]
+    load.stop()
     server.stop()
+    return account(server.settings, load), resumed
 
-    store = open_store(settings(tmp_path))
-    chained = asyncio.run(store.read(reading.decisions, "default"))
-    store.close()
-    assert [row.chain_seq for row in chained] == list(range(1, 7))
+
+# --- the short form ------------------------------------------------------------------
+
+
+def test_a_killed_server_loses_nothing_acknowledged_and_goes_on_at_the_same_item(
+    server: Server, seeded: tuple[Path, dict[str, str]]
+) -> None:
+    found, _ = crashes(server, seeded[1]["live"], server.kill, server.launch, n_kills=2, seed=1)
+    sound(found)
+
+
+def test_a_killed_postgresql_loses_nothing_acknowledged_and_the_server_survives_it(
+    apart: tuple[Server, str], own: cluster.Cluster
+) -> None:
+    found, _ = crashes(*apart, own.kill, own.start, n_kills=1, seed=2)
+    sound(found)
+
+
+# --- the full form --------------------------------------------------------------------
+
+
+def _cold_start() -> float:
+    """Seconds of processor time until the modules of a server are loaded."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", "import uvicorn, assess.delivery.app"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def _say(kind: str, found: Account, resumed: list[Resumed], seed: int) -> None:
+    seconds, processor = [each.seconds for each in resumed], [each.processor for each in resumed]
+    record(
+        f"kill -9 of {kind} under load",
+        f"{len(resumed)} kills: of {found.n_acknowledged:,} acknowledged answers {found.n_lost} lost; "
+        f"{found.n_decisions:,} decisions, {found.n_other} unlike an undisturbed run; first answer after a "
+        f"start in {statistics.median(seconds):.1f} s, at most {max(seconds):.1f} s, for which the server "
+        f"worked {statistics.median(processor):.2f} s, at most {max(processor):.2f} s, at a load of "
+        f"{os.getloadavg()[1]:.0f} on {os.cpu_count()} processors (modules loaded before; loading them takes "
+        f"{_cold_start():.1f} s of work)",
+        seed=seed,
+    )
+    sound(found)
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(3600)
+def test_a_hundred_kills_of_a_server_on_sqlite(server: Server, seeded: tuple[Path, dict[str, str]]) -> None:
+    found, resumed = crashes(server, seeded[1]["live"], server.kill, server.launch, n_kills=100, seed=11)
+    _say("the server on SQLite", found, resumed, 11)
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(3600)
+def test_fifty_kills_of_a_server_on_postgresql(apart: tuple[Server, str]) -> None:
+    found, resumed = crashes(*apart, apart[0].kill, apart[0].launch, n_kills=50, seed=12)
+    _say("the server on PostgreSQL", found, resumed, 12)
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(3600)
+def test_fifty_kills_of_postgresql(apart: tuple[Server, str], own: cluster.Cluster) -> None:
+    found, resumed = crashes(*apart, own.kill, own.start, n_kills=50, seed=13)
+    _say("PostgreSQL below a server", found, resumed, 13)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ GOLDEN = Path(__file__).parent / "golden"
 WRITE = os.environ.get("ASSESS_WRITE_GOLDEN") == "1"
 
 _RANDOM = (
-    (re.compile(r"\b(ses|dec|key|sk|req|fct)_[a-z2-7]{20}"), r"\1_…"),
+    (re.compile(r"\b(ses|dec|key|sk|req|fct|mrg|inc|inv)_[a-z2-7]{20}"), r"\1_…"),
+    (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}\b"), "code…"),
     (re.compile(r"\blrt_[a-z2-7]{40}"), "lrt_…"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "sha256…"),
+    (re.compile(r'"code": "[A-Z2-9]{5}-[A-Z2-9]{5}"'), '"code": "…"'),
     (re.compile(r'"signature": "[\w-]{86}"'), '"signature": "…"'),
 )
 
@@ -74,6 +77,17 @@ _CHANGE = {
         "cause": 0, "reason_id": 0, "resource": 0, "snapshot": 0,
     },
 }  # fmt: skip
+_ASSIGNED = {"course": 0, "opens_at": 0, "closes_at": 0, "time_zone": 0, "cohort": 0}
+_MERGE = {
+    "merge": 0, "learner": 0, "into": 0, "at": 0, "by": 0, "reason": 0, "undone_at": 0, "undone_by": 0,
+    "undone_reason": 0,
+}  # fmt: skip
+_GIVEN = {"time_multiplier": 0, "untimed": 0, "breaks": 0, "break_minutes": 0, "no_pilot": 0}
+_INCIDENT = {
+    "id": 0, "kind": 0, "action": 0, "scope": 0, "from": 0, "to": 0, "seconds": 0, "reason": 0, "message": 0,
+    "by": 0, "approved_by": 0, "created_at": 0, "done_at": 0, "dry_run": 0,
+    "sessions": [{"session": 0, "learner": 0, "course": 0, "state": 0, "seconds": 0, "why": 0}],
+}  # fmt: skip
 CONTRACT: dict[str, Any] = {
     "session-begun": {
         "session": 0, "token": 0, "url": 0, "form": 0, "release": 0, "expires_at": 0, "current": _CURRENT,
@@ -112,11 +126,35 @@ CONTRACT: dict[str, Any] = {
     "learner-found": {"items": 0, "next": 0},
     "decision": {"record": 0, "record_sha256": 0},
     "activation": {"release": 0, "approved_by": 0, "reason": 0},
+    "incident": _INCIDENT,
+    "incident-dry-run": _INCIDENT,
+    "incidents": {"items": [{**_INCIDENT, "sessions": 0}], "next": 0},
+    "accommodations": {"learner": 0, "given": _GIVEN, "until": 0, "open_request": 0, "history": [{"by": 0}]},
+    "session-accommodations": {"extra_seconds": 0, **_GIVEN},
+    "session-on-break": {"current": 0, "on_break": {"since": 0, "ends_at": 0}, "breaks_left": 0},
+    "invigilator-code": {"id": 0, "course": 0, "from": 0, "to": 0, "by": 0, "code": 0},
     "problem": {
         "type": 0, "title": 0, "status": 0, "detail": 0, "code": 0, "instance": 0, "request_id": 0,
         "errors": [{"path": 0, "code": 0, "message": 0}],
     },
     "problem-retake": {"code": 0, "not_before": 0},
+    # Added since: learners, cohorts, rosters, codes.
+    "cohort": {"id": 0, "title": 0, "courses": [_ASSIGNED], "n_learners": 0},
+    "cohort-list": {"items": [{"id": 0}], "next": 0},
+    "cohort-learners": {"items": [{"id": 0}], "next": 0},
+    "assigned": {"items": [_ASSIGNED], "next": 0},
+    "roster": {
+        "lines": [{"row": 0, "learner": 0, "state": 0, "changes": 0}], "cohorts": 0, "left": 0, "faults": 0,
+        "written": 0,
+    },
+    "roster-faulty": {"faults": [{"row": 0, "field": 0, "message": 0}], "written": 0},
+    "codes": {"items": [{"learner": 0, "code": 0, "url": 0, "expires_at": 0}], "next": 0},
+    "problem-window": {"code": 0, "not_before": 0},
+    "merged": _MERGE,
+    "learner-merged": {"id": 0, "external_ids": 0, "merged_ids": 0},
+    "status-merged": dict.fromkeys(_STATUS, 0),
+    "changes-merged": {"items": [_CHANGE], "next": 0},
+    "unmerged": _MERGE,
 }  # fmt: skip
 
 CODES: dict[int, set[str]] = {
@@ -125,12 +163,12 @@ CODES: dict[int, set[str]] = {
     403: {"scope_missing", "consent_missing", "source_not_authorised", "role_not_allowed", "sandbox_only"},
     404: {
         "learner_unknown", "course_unknown", "badge_unknown", "form_unknown", "session_unknown",
-        "decision_unknown", "webhook_unknown", "rescore_unknown", "not_finished",
+        "decision_unknown", "webhook_unknown", "cohort_unknown", "rescore_unknown", "not_finished",
     },
     409: {
         "idempotency_conflict", "answer_conflict", "position_conflict", "stale_session", "session_finished",
         "session_void", "retake_too_early", "tries_exhausted", "form_not_active", "fact_id_conflict",
-        "rescore_refused",
+        "window_closed", "break_refused", "rescore_refused",
     },
     410: {"learner_erased", "session_expired", "cursor_expired"},
     412: {"precondition_failed"},
@@ -238,7 +276,61 @@ def scenario(world: World) -> dict[str, Any]:
     failed = world.begin(world.learner("lrn_4"))["session"]
     world.call("POST", f"/v1/sessions/{failed}/submit")
     take("problem-retake", "POST", "/v1/sessions", {"learner": "lrn_4", "course": "twt-3"})
+    people(world, take)
+    sitting(world, take)
     return bodies
+
+
+def people(world: World, take: Callable[..., Any]) -> None:
+    """Cohorts, rosters, codes, and two records of one person."""
+    window = {
+        "course": "twt-3",
+        "from": "2026-11-23T09:00",
+        "to": "2026-11-24",
+        "time_zone": "Africa/Nairobi",
+    }
+    take("cohort", "PUT", "/v1/cohorts/c1", {"title": "Class of spring", "courses": [window]})
+    line = {"row": 2, "learner": "lrn_5", "cohort": "c1", "locale": "fr"}
+    take("roster", "POST", "/v1/roster", {"rows": [line]})
+    bad = {"row": 3, "learner": "lrn_6", "courses": ["twt-9"]}
+    take("roster-faulty", "POST", "/v1/roster", {"rows": [bad], "dry_run": True})
+    take("cohort-list", "GET", "/v1/cohorts")
+    take("cohort-learners", "GET", "/v1/cohorts/c1/learners")
+    take("assigned", "GET", "/v1/learners/lrn_5/courses")
+    take("codes", "POST", "/v1/cohorts/c1/codes", {"days": 30})
+    take("problem-window", "POST", "/v1/sessions", {"learner": "lrn_5", "course": "twt-3"})
+    before = world.call("GET", "/v1/changes?limit=1000").json()["items"][-1]["data"]["sequence"]
+    take("merged", "POST", "/v1/learners/lrn_1/merge", {"into": "lrn_5", "reason": "registered twice"})
+    take("learner-merged", "GET", "/v1/learners/lrn_1")
+    take("status-merged", "GET", "/v1/learners/lrn_1/courses/twt-3/status")
+    take("changes-merged", "GET", f"/v1/changes?after={before}")
+    take("unmerged", "POST", "/v1/learners/lrn_1/unmerge", {"reason": "two people"})
+
+
+def sitting(world: World, take: Any) -> None:
+    """What happens around a sitting: accommodations, a break, an incident, a code."""
+    world.learner("lrn_7")
+    given = {"time_multiplier": 1.25, "breaks": 2, "break_minutes": 10}
+    take("accommodations", "PUT", "/v1/learners/lrn_7/accommodations", given)
+    session = world.begin("lrn_7")["session"]
+    world.clock.advance(minutes=20)
+    more = given | {"time_multiplier": 1.5}
+    take("session-accommodations", "POST", f"/v1/sessions/{session}/accommodations", more)
+    take("session-on-break", "POST", f"/v1/sessions/{session}/break")
+    declared = {
+        "action": "add_time",
+        "scope": {"sessions": [session]},
+        "from": "2026-11-22T12:00:00Z",
+        "to": "2026-11-22T12:10:00Z",
+        "reason": "a fire drill",
+        "message": "The alarm was a drill.",
+        "seconds": 600,
+    }
+    take("incident-dry-run", "POST", "/v1/incidents", declared | {"dry_run": True})
+    take("incident", "POST", "/v1/incidents", declared)
+    take("incidents", "GET", "/v1/incidents")
+    window = {"course": "twt-3", "from": "2026-11-22T12:00:00Z", "to": "2026-11-22T18:00:00Z"}
+    take("invigilator-code", "POST", "/v1/invigilator-codes", window)
 
 
 @pytest.fixture(scope="module")

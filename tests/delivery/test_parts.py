@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import itertools
+
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from assess.delivery.receipts import ReceiptSigner, new_signing_key
 from assess.delivery.rendering import Renderer
@@ -10,6 +16,7 @@ from assess.delivery.schemas import Receipt
 from assess.delivery.security import derived_token, digest, new_api_key, new_token, token_key
 from assess.delivery.settings import Settings
 from assess.errors import InvalidContent
+from assess.standards.records import canonical_json
 from tests import synthetic
 from tests.delivery.world import NOON
 
@@ -76,17 +83,79 @@ def test_a_derived_token_depends_on_the_key_and_on_every_part() -> None:
 # --- receipts ------------------------------------------------------------------
 
 
+def _receipts(signer: ReceiptSigner, n: int) -> list[Receipt]:
+    """Receipts that were asked for at the same time."""
+
+    async def together() -> list[str]:
+        return list(
+            await asyncio.gather(
+                *(
+                    signer.sign(session="s", position=k, revision=1, answer_sha256="0", at=NOON)
+                    for k in range(1, n + 1)
+                )
+            )
+        )
+
+    return [
+        Receipt(
+            session="s",
+            position=position,
+            revision=1,
+            answer_sha256="0",
+            stored_at=NOON,
+            key_id=signer.key_id,
+            signature=signature,
+        )
+        for position, signature in enumerate(asyncio.run(together()), start=1)
+    ]
+
+
 def _receipt(signer: ReceiptSigner) -> Receipt:
-    signature = signer.sign(session="s", position=1, revision=1, answer_sha256="0", at=NOON)
-    return Receipt(
-        session="s",
-        position=1,
-        revision=1,
-        answer_sha256="0",
-        stored_at=NOON,
-        key_id=signer.key_id,
-        signature=signature,
-    )
+    return _receipts(signer, 1)[0]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 32, 70])
+def test_receipts_that_are_signed_together_are_each_valid_alone_and_for_nothing_else(n: int) -> None:
+    key = new_signing_key("rk_1", NOON)
+    receipts = _receipts(ReceiptSigner([key]), n)
+    other = ReceiptSigner([key])
+    assert all(other.valid(receipt) for receipt in receipts)
+    for receipt, neighbour in itertools.pairwise(receipts):
+        assert not other.valid(msgspec.structs.replace(receipt, signature=neighbour.signature))
+        assert not other.valid(msgspec.structs.replace(receipt, answer_sha256="1"))
+
+
+def test_what_was_signed_together_cannot_be_bent_into_another_receipt() -> None:
+    signer = ReceiptSigner([new_signing_key("rk_1", NOON)])
+    receipt = _receipts(signer, 4)[0]
+    signature, _, way = receipt.signature.partition(".")
+    steps = base64.urlsafe_b64decode(way + "=" * (-len(way) % 4))
+
+    def with_way(changed: bytes) -> Receipt:
+        text = base64.urlsafe_b64encode(changed).decode().rstrip("=")
+        return msgspec.structs.replace(receipt, signature=f"{signature}.{text}")
+
+    assert signer.valid(with_way(steps))
+    for bent in (
+        b"",
+        steps[:33],
+        steps[:-1],
+        steps[33:] + steps[:33],
+        bytes([steps[0] ^ 1]) + steps[1:],
+        b"\2" + steps[1:],
+        steps * 20,
+    ):
+        assert not signer.valid(with_way(bent)), bent
+    assert not signer.valid(msgspec.structs.replace(receipt, signature=signature))
+    assert not signer.valid(msgspec.structs.replace(receipt, signature=f"{signature}.{way}.{way}"))
+
+
+def test_a_receipt_signs_the_canonical_json_of_what_it_says() -> None:
+    key = new_signing_key("rk_1", NOON)
+    receipt = _receipt(ReceiptSigner([key]))
+    said = {name: value for name, value in msgspec.to_builtins(receipt).items() if name != "signature"}
+    public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key.public_key + "="))
+    public.verify(base64.urlsafe_b64decode(receipt.signature + "=="), canonical_json(said))
 
 
 def test_a_receipt_of_a_retired_key_still_verifies_and_a_foreign_one_does_not() -> None:

@@ -205,11 +205,14 @@ class World:
 
 
 def settings(folder: Path, **changes: Any) -> Settings:
-    """Settings of a test: SQLite in a folder, activations seen at once, no sweep."""
+    """Settings of a test: SQLite in a folder, activations seen at once, no work, no heartbeat."""
     given = {
         "database_url": f"sqlite:///{folder / 'assess.db'}",
         "refresh_seconds": 0.0,
         "sweep_seconds": 0.0,
+        # A test that moves its clock between two starts would else be given the time back.
+        "heartbeat_seconds": 0.0,
+        "work_seconds": 0.0,
     }
     return Settings(**{**given, **changes})
 

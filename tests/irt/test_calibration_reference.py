@@ -5,7 +5,9 @@ Tolerances are those of the cases' manifest.
 
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -183,6 +185,13 @@ def test_items_of_three_models_are_calibrated_together() -> None:
     calibration = calibrate(frame, model, priors={"logit_c": Normal(-1.4, 0.5)})
     assert calibration.log_likelihood == pytest.approx(expected["logLik"], abs=0.01)
     assert calibration.model == "2PL+3PL+GPCM"
+    within = CASES[name]["tolerance"]["params_vs_mirt_abs"]
+    own = calibration.to_frame().loc[list(expected["items"])]
+    mirt, errors = table(expected["items"], "est"), table(expected["items"], "se")
+    np.testing.assert_allclose(own["a"], mirt["a1"], atol=within)
+    np.testing.assert_allclose(own["se_a"], errors["a1"], rtol=0.02)
+    two = [kind != "GPCM" for kind in kinds]
+    np.testing.assert_allclose(-own["a"][two] * own["b"][two], mirt["d"][two], atol=within)
 
 
 def test_fixed_items_carry_the_scale_to_a_new_form() -> None:
@@ -231,6 +240,14 @@ def grouped() -> tuple[pd.DataFrame, pd.Series]:
     return frame.drop(columns="group"), frame["group"]
 
 
+def assert_focal_errors(calibration: Calibration, focal: dict[str, float], within: float) -> None:
+    """Standard errors of the focal group's mean and variance; mirt's variance is the square of our sd."""
+    population = calibration.population
+    sd, place = population.of("foc")[1], population.groups.index("foc")
+    assert population.se_means[place] == pytest.approx(focal["se_mean"], rel=within)
+    assert 2.0 * sd * population.se_sds[place] == pytest.approx(focal["se_var"], rel=within)
+
+
 def test_groups_with_equal_items_have_their_own_mean_and_variance() -> None:
     expected, tolerance = (
         results("multigroup_2pl_public")["scalar"],
@@ -249,6 +266,23 @@ def test_groups_with_equal_items_have_their_own_mean_and_variance() -> None:
     mean, sd = calibration.population.of("foc")
     assert mean == pytest.approx(focal["mean"], abs=tolerance["mean_var_abs"])
     assert sd**2 == pytest.approx(focal["var"], abs=tolerance["mean_var_abs"])
+    assert_focal_errors(calibration, focal, tolerance["se_rel"])
+
+
+def test_groups_that_share_nothing_are_calibrated_one_by_one() -> None:
+    expected, tolerance = (
+        results("multigroup_2pl_public")["configural"],
+        CASES["multigroup_2pl_public"]["tolerance"],
+    )
+    frame, group = grouped()
+    one_by_one = {name: calibrate(frame[group == name], "2PL", options=WIDE) for name in expected["groups"]}
+    total = sum(one.log_likelihood for one in one_by_one.values())
+    assert total == pytest.approx(expected["logLik"], abs=tolerance["logLik"])
+    assert sum(one.n_parameters for one in one_by_one.values()) == expected["n_params"]
+    for name, mirt in expected["groups"].items():
+        own = one_by_one[name].to_frame()
+        np.testing.assert_allclose(own["a"], mirt["a1"], atol=tolerance["params_abs"])
+        np.testing.assert_allclose(-own["a"] * own["b"], mirt["d"], atol=tolerance["params_abs"])
 
 
 def test_items_may_differ_between_groups_by_giving_them_two_names() -> None:
@@ -270,6 +304,7 @@ def test_items_may_differ_between_groups_by_giving_them_two_names() -> None:
     mean, sd = calibration.population.of("foc")
     assert mean == pytest.approx(expected["groups"]["foc"]["mean"], abs=tolerance["mean_var_abs"])
     assert sd**2 == pytest.approx(expected["groups"]["foc"]["var"], abs=tolerance["mean_var_abs"])
+    assert_focal_errors(calibration, expected["groups"]["foc"], tolerance["se_rel"])
 
 
 @pytest.mark.parametrize(
@@ -291,3 +326,21 @@ def test_real_data_reach_the_published_log_likelihood(name: str, value: float) -
     published = pd.read_csv(shared("data", f"ref_{name}_2pl_mml.csv"))
     np.testing.assert_allclose(calibration.to_frame()["a"], published["a"], atol=0.001)
     np.testing.assert_allclose(calibration.to_frame()["b"], published["b"], atol=0.002)
+
+
+KINDS = ("calib", "recovery", "multigroup", "crosscheck", "fipc", "concurrent")
+
+
+def test_every_case_of_calibration_in_the_manifest_is_read_by_a_test() -> None:
+    wanted = {name for name in CASES if name.split("_")[0] in KINDS}
+    tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))
+    read = {
+        constant.value
+        for function in tree.body
+        if isinstance(function, ast.FunctionDef) and function.name.startswith("test_")
+        for constant in ast.walk(function)
+        if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+    }
+    unread = wanted - read - set(CALIBRATIONS)
+    assert wanted
+    assert not unread, f"no test reads {sorted(unread)}"

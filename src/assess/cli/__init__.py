@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from assess.cli import banks, demo, measuring, replaying, rescoring, running, simulating
+from assess.cli import (
+    banks,
+    demo,
+    measuring,
+    operating,
+    replaying,
+    rescoring,
+    rosters,
+    running,
+    simulating,
+    sitting,
+)
 from assess.cli.console import guarded, out
 
 app = typer.Typer(
@@ -19,13 +30,20 @@ app.command()(running.serve)
 app.command()(demo.demo)
 app.add_typer(banks.app, name="bank")
 app.add_typer(running.keys_app, name="keys")
+app.add_typer(rosters.app, name="roster")
 app.command()(running.activate)
 app.command()(simulating.simulate)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)
 app.command()(rescoring.rescore)
-app.command()(running.doctor)
+app.add_typer(sitting.incidents_app, name="incident")
+app.add_typer(sitting.invigilators_app, name="invigilator")
+app.command()(sitting.accommodate)
+app.command()(operating.backup)
+app.command()(operating.restore)
+app.command()(operating.doctor)
+app.command()(operating.work)
 
 
 @app.command()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assess.cli.console import DEFAULT_BANKS, Banks, CommandError, out, together, wait
 from assess.cli.running import Host, Port, require_free, run_server
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 PROGRAMME = "teaching-with-technology"
 COURSE, FORM, BADGE = "twt-3", "twt-3-fixed", "TWT"
-_SOURCE = "demo-courses"
 _KEY_NAME = "demo"
 _OTHERS = ("twt-1", "twt-2", "twt-4", "twt-5", "twt-6")
 
@@ -30,17 +28,18 @@ class Seeded:
     Parameters
     ----------
     takes_course : bool
-        Takes a real session of the course that is assessed here, and passes.
-    outcomes : mapping
-        External course -> the outcome that its source attests.
+        Takes a real session of `COURSE`, and passes.
+    states : mapping
+        Other course -> the state that the sandbox gives it, as `PUT /v1/sandbox/...` would. So the
+        demonstration stays the same whether a course is assessed here or elsewhere.
     withdrawn : str
-        The external course whose decision is then declared void.
+        The course whose decision is withdrawn after that.
     """
 
     id: str
     story: str
     takes_course: bool
-    outcomes: Mapping[str, str]
+    states: Mapping[str, str]
     withdrawn: str = ""
 
 
@@ -170,42 +169,25 @@ async def _fresh_key(services: Services, scope: Scope) -> str:
 
 
 async def _seed(services: Services, scope: Scope, learner: Seeded) -> None:
-    from assess.delivery.service import facts, learners
+    from assess.delivery.service import learners, sandbox, status
+    from assess.delivery.service.standing import Moment
     from assess.delivery.store import reading
 
     await learners.upsert(services, scope, id=learner.id, external_ids=[])
     records = await services.store.read(reading.learner_records, scope.tenant, learner.id)
     assert records is not None
-    if learner.takes_course and not any(session.state == "ended" for session in records.sessions):
+    shelf, now = await services.catalogue.shelf(scope.tenant), Moment.at(services.clock())
+
+    def found(course: str) -> str:
+        return status.status_at(records, shelf, course, now).state
+
+    if learner.takes_course and found(COURSE) in ("not_started", "in_progress"):
         await _take_course(services, scope, learner.id)
-    attested = {fact.id for fact in records.facts}
-    day = (services.clock() - timedelta(days=1)).date().isoformat()
-    for course, outcome in learner.outcomes.items():
-        fact = _fact_id(learner.id, course)
-        if fact not in attested:
-            body: dict[str, Any] = {
-                "id": fact,
-                "source": _SOURCE,
-                "t": "decision",
-                "subject": learner.id,
-                "at": day,
-                "course": course,
-                "outcome": outcome,
-            }
-            await facts.attest(services, scope, body)
-    if learner.withdrawn and not any(fact.void_at for fact in records.facts):
-        today = services.clock().date().isoformat()
-        await facts.void(
-            services,
-            scope,
-            _fact_id(learner.id, learner.withdrawn),
-            at=today,
-            reason="the identity was not confirmed",
-        )
-
-
-def _fact_id(learner: str, course: str) -> str:
-    return f"{learner}-{course}"
+    for course, state in learner.states.items():
+        if found(course) == "not_started":
+            await sandbox.force(services, scope, learner=learner.id, course=course, state=state)
+    if learner.withdrawn and found(learner.withdrawn) != "void":
+        await sandbox.force(services, scope, learner=learner.id, course=learner.withdrawn, state="void")
 
 
 async def _take_course(services: Services, scope: Scope, learner: str) -> None:

@@ -1,18 +1,16 @@
-"""`assess serve`, `keys`, `activate`, `doctor`: run the service and say what is live."""
+"""`assess serve`, `keys`, `activate`: run the service and say what is live."""
 
 from __future__ import annotations
 
 import socket
-import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from assess.cli.console import DEFAULT_BANKS, Banks, By, CommandError, Key, Server, account, out, table, wait
-from assess.errors import AssessError, InvalidContent, StoreLocked
+from assess.errors import InvalidContent, StoreLocked
 
 if TYPE_CHECKING:
     from assess.delivery.service import Scope, Services
@@ -69,7 +67,10 @@ def run_server(
     """Serve until a signal comes."""
     import uvicorn
 
+    from assess.delivery import logs
     from assess.delivery.app import create_app, settle_memory
+
+    logs.configure()
 
     class Announcing(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -84,7 +85,12 @@ def run_server(
         host=host,
         port=port,
         log_level="warning",
+        log_config=None,
+        access_log=False,
+        # A learner thinks longer than the usual 5 s, and would answer on a socket that is just being closed.
         timeout_keep_alive=75,
+        # What was asked before the signal is answered; who hangs on for longer is cut off.
+        timeout_graceful_shutdown=30,
         server_header=False,
     )
     server = Announcing(config)
@@ -150,31 +156,47 @@ def create_key(
     source: Annotated[
         list[str] | None, typer.Option(help="A source of facts it may speak for; repeatable.")
     ] = None,
+    may_proctor: Annotated[
+        bool, typer.Option("--may-proctor", help="It may state that a session is proctored.")
+    ] = False,
 ) -> None:
     """Make an API key; its secret is printed once and stored as a hash."""
     from assess.delivery.service import keys
-    from assess.delivery.settings import Settings
 
-    row, secret = with_services(
-        Settings.from_environment(),
-        account(),
+    row, secret = _with_keys(
         lambda services, who: keys.create(
-            services, who, name=name, scopes=scope, sandbox=sandbox, sources=source
-        ),
+            services,
+            who,
+            name=name,
+            scopes=scope,
+            sandbox=sandbox,
+            sources=source,
+            may_proctor=may_proctor,
+        )
     )
     out.print(f"{row.id} {row.name}: {', '.join(row.scopes)}", markup=False)
     out.print(secret, markup=False)
+
+
+def _with_keys(use: Callable[[Services, Scope], Awaitable[T]]) -> T:
+    from assess.delivery.settings import Settings
+
+    try:
+        return with_services(Settings.from_environment(), account(), use)
+    except StoreLocked:
+        # There is no way over HTTP: a key that makes keys would be worth stealing.
+        raise CommandError(
+            "a running server has the database; stop it, make or end the key, and start it again, "
+            "or use PostgreSQL (ASSESS_DATABASE_URL)"
+        ) from None
 
 
 @keys_app.command("revoke")
 def revoke_key(key: Annotated[str, typer.Argument(help="The id of the key, key_...")]) -> None:
     """End a key at once."""
     from assess.delivery.service import keys
-    from assess.delivery.settings import Settings
 
-    with_services(
-        Settings.from_environment(), account(), lambda services, who: keys.revoke(services, who, key)
-    )
+    _with_keys(lambda services, who: keys.revoke(services, who, key))
     out.print(f"{key} is revoked")
 
 
@@ -271,45 +293,3 @@ def find_document(banks: Path, name: str) -> dict[str, Any]:
     raise InvalidContent(
         f"{name!r} is neither a form nor a programme in {banks}; forms: {', '.join(seen) or 'none'}"
     )
-
-
-# --- doctor ------------------------------------------------------------------
-
-
-def doctor(banks: Banks = DEFAULT_BANKS) -> None:
-    """Say what is installed, what is live, and what is wrong; exit code 1 when something is."""
-    import assess
-    from assess.delivery.settings import Settings
-    from assess.delivery.store import reading
-    from assess.publishing import check
-
-    settings = Settings.from_environment()
-    wrong = 0
-    rows: list[tuple[str, str]] = [
-        ("assess", assess.__version__),
-        ("python", sys.version.split()[0]),
-        ("database", settings.database_url.split("@")[-1]),
-        ("tenant", settings.tenant),
-    ]
-    try:
-        with assess.connect(replace(settings)) as database:
-            live = database.read(reading.activations, settings.tenant)
-            rows += [
-                (f"live {a.kind}", f"{a.name} {a.release[:12]} since {a.at:%Y-%m-%d %H:%M}") for a in live
-            ]
-            if not live:
-                rows.append(("live", "nothing; `assess activate` or `assess demo`"))
-    except AssessError as fault:
-        wrong += 1
-        rows.append(("database", str(fault)))
-    try:
-        findings = check(banks)
-        n_errors = sum(finding.severity == "error" for finding in findings)
-        rows.append(("banks", f"{n_errors} errors, {len(findings) - n_errors} warnings in {banks}"))
-        wrong += n_errors > 0
-    except AssessError as fault:
-        wrong += 1
-        rows.append(("banks", str(fault)))
-    table("", ["", ""], rows)
-    if wrong:
-        raise typer.Exit(1)

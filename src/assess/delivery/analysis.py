@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from assess.delivery.settings import Settings
 from assess.delivery.store import reading
+from assess.delivery.store.postgres import CONNECT_ARGS
 from assess.delivery.store.reading import StoredCategory
 from assess.delivery.store.rows import DecisionRow
 from assess.errors import InvalidResponses, NotFound, StorageUnavailable
@@ -44,7 +45,9 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         path = settings.sqlite_path
         if path is None:
-            self._engine = create_engine(settings.database_url, isolation_level="REPEATABLE READ")
+            self._engine = create_engine(
+                settings.database_url, isolation_level="REPEATABLE READ", connect_args=CONNECT_ARGS
+            )
         elif not path.is_file():
             raise StorageUnavailable(
                 f"there is no database at {path}; start the server once, or set ASSESS_DATABASE_URL"

@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,17 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assess import __version__, errors
 from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
-from assess.delivery.security import new_id
-from assess.delivery.service import Services, open_services, rescoring, sessions
-from assess.delivery.settings import Settings, utc_now
+from assess.delivery.api.shortcut import Shortcut
+from assess.delivery.around import Answer, Shell
+from assess.delivery.clock import SteadyClock
+from assess.delivery.jobs import worker
+from assess.delivery.metrics import Metrics
+from assess.delivery.service import downtime, open_services
+from assess.delivery.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -49,61 +53,71 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.AnswerMalformed: (422, "answer_malformed", "The answer does not fit the item"),
     errors.ItemNotOffered: (422, "item_not_offered", "The item was not offered here"),
     errors.PositionConflict: (409, "position_conflict", "The position cannot be answered now"),
+    errors.ItemTimeOver: (409, "position_conflict", "The time of the item is over"),
     errors.AnswerConflict: (409, "answer_conflict", "Another answer is stored"),
     errors.StaleSession: (409, "stale_session", "The session moved on; read it again"),
+    errors.OpenedElsewhere: (409, "stale_session", "The session was opened elsewhere"),
+    errors.BreakRefused: (409, "break_refused", "No break is left"),
     errors.SessionFinished: (409, "session_finished", "The session has ended"),
     errors.SessionVoid: (409, "session_void", "The session was declared void"),
     errors.SessionExpired: (410, "session_expired", "The time is over"),
     errors.RetakeTooEarly: (409, "retake_too_early", "Too early for another try"),
     errors.TriesExhausted: (409, "tries_exhausted", "No further try"),
     errors.AlreadyPassed: (409, "tries_exhausted", "The course is passed"),
+    errors.WindowClosed: (409, "window_closed", "Not the time for this course"),
     errors.FormNotActive: (409, "form_not_active", "No form of this course is live"),
     errors.ActivationRefused: (422, "field_invalid", "The release must not go live"),
     errors.RescoreRefused: (409, "rescore_refused", "Sessions cannot be scored again like this"),
+    errors.LearnerErased: (410, "learner_erased", "The learner was erased"),
+    errors.RateLimited: (429, "rate_limited", "Too many tries"),
     errors.IdempotencyConflict: (409, "idempotency_conflict", "The key came before with another body"),
     errors.FactConflict: (409, "fact_id_conflict", "The id stands for another fact"),
+    errors.Overloaded: (503, "overloaded", "Too many at once; try again"),
     errors.StorageUnavailable: (503, "storage_unavailable", "Nothing was stored; try again"),
     errors.AssessError: (500, "internal_error", "Something went wrong here"),
 }
 _HTTP_CODES = {404: "route_unknown", 405: "method_not_allowed"}
 
-# A page may load what this server serves, and nothing else; nothing runs inline.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_HEADERS = (
-    (b"content-security-policy", _POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    # The address of a session page may carry a token.
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
-)
+_COMPRESSED_FROM = 1000  # bytes
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> FastAPI:
     """The application for these settings; its database is opened when it starts and closed when it stops.
 
     Parameters
     ----------
-    clock : callable
-        Gives the time in UTC.
+    clock : callable, optional
+        Gives the time in UTC; by default a clock that no step of the machine's time of day moves. Durations
+        inside the process are then read from it too.
     """
+    steady = SteadyClock() if clock is None else clock
+    monotonic = time.monotonic if clock is None else lambda: steady().timestamp()
+    metrics = Metrics()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = await open_services(settings, clock=clock)
+        services = await open_services(settings, clock=steady, monotonic=monotonic)
         app.state.services = services
-        sweeping = asyncio.create_task(_sweep(services)) if settings.sweep_seconds > 0 else None
+        line = services.admission
+        metrics.gauge("assess_begin_waiting", "Requests that wait to begin", lambda: line.waiting)
+        # What an outage took is given back before anybody is told that the time is over.
+        pulse = await downtime.begin(services)
+        beating = None if pulse is None else asyncio.create_task(downtime.keep_beating(services, pulse))
+        stop = asyncio.Event()
+        working = asyncio.create_task(worker(services).run(stop)) if settings.work_seconds > 0 else None
         try:
             yield
         finally:
-            if sweeping is not None:
-                sweeping.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await sweeping
+            if working is not None:
+                # What it does at the moment is brought to its end, if that comes soon; else its lease ends.
+                stop.set()
+                await asyncio.wait({working}, timeout=5)
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+            if beating is not None and pulse is not None:
+                beating.cancel()
+                await asyncio.gather(beating, return_exceptions=True)
+                await downtime.stop(services, pulse)
             services.store.close()
 
     app = FastAPI(
@@ -114,8 +128,11 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        # Traces would hold addresses, and the address of a session page may carry a token.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
+    app.state.metrics = metrics
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(pages.router)
@@ -123,22 +140,10 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     answer = _handle_problems(app, pages.problem_page)
     _document(app)
     # A page shrinks to a quarter. Nothing a stranger sends is echoed beside a secret, so sizes tell nothing.
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
-    app.add_middleware(
-        Shell, max_body_bytes=settings.max_body_bytes, secure=settings.secure_cookies, on_fault=answer
-    )
+    app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM)
+    app.add_middleware(Shortcut, minimum_size=_COMPRESSED_FROM)
+    app.add_middleware(Shell, settings=settings, metrics=metrics, monotonic=monotonic, on_fault=answer)
     return app
-
-
-async def _sweep(services: Services) -> None:
-    """End sessions whose time ran out, again and again."""
-    while True:
-        await asyncio.sleep(services.settings.sweep_seconds)
-        try:
-            await sessions.sweep(services)
-            await rescoring.carry_on(services, seconds=5.0)
-        except Exception:
-            log.exception("the sweep failed and will be tried again")
 
 
 def settle_memory() -> None:
@@ -177,7 +182,7 @@ def problem(request: Request, fault: Exception) -> schemas.Problem:
         path: str = getattr(fault, "path", "")
         if status == 422 and path:
             entries = [schemas.FieldProblem(path=path, code=code, message=str(fault))]
-        if status == 503:
+        if code == "storage_unavailable":
             detail = "The database did not take it. Nothing was stored; send the same request again."
     return schemas.Problem(
         type=f"/problems/{code}",
@@ -202,18 +207,13 @@ def _place(parts: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in parts if part not in ("query", "path", "body", "header"))
 
 
-_Answer = Callable[[Request, Exception], Awaitable[Response]]
-
-
-def _handle_problems(
-    app: FastAPI, page: Callable[[Request, schemas.Problem], Awaitable[Response]]
-) -> _Answer:
+def _handle_problems(app: FastAPI, page: Callable[[Request, schemas.Problem], Awaitable[Response]]) -> Answer:
     """Answer every error as a problem document, or as a page where pages are."""
 
     async def answer(request: Request, fault: Exception) -> Response:
         found = problem(request, fault)
-        if found.status >= 500:
-            log.error("request %s: %s", found.request_id, type(fault).__name__, exc_info=fault)
+        if found.status >= 500 and found.code != "overloaded":
+            log.error("%s", type(fault).__name__, exc_info=fault, extra={"request_id": found.request_id})
         if not request.url.path.startswith("/v1/"):
             response = await page(request, found)
         else:
@@ -221,7 +221,9 @@ def _handle_problems(
         if found.status == 401:
             response.headers["WWW-Authenticate"] = 'Bearer realm="assess"'
         if found.status == 503:
-            response.headers["Retry-After"] = "2"
+            response.headers.setdefault("Retry-After", "5" if found.code == "overloaded" else "2")
+        if isinstance(fault, errors.RateLimited):
+            response.headers["Retry-After"] = str(fault.retry_after)
         if isinstance(fault, HTTPException) and fault.headers:
             response.headers.update(fault.headers)
         return response
@@ -241,73 +243,3 @@ def _document(app: FastAPI) -> None:
         return found
 
     app.openapi = with_structs  # type: ignore[method-assign]
-
-
-def _caching(scope: Scope) -> bytes:
-    """How long a reply may be kept: people's data never, a file under the hash of its content for ever."""
-    if not scope["path"].startswith("/static/"):
-        return b"no-store"
-    return b"public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else b"no-cache"
-
-
-# --- around every request ------------------------------------------------------
-
-
-class Shell:
-    """Around every request: an id, a limit on the body, and headers that every reply has.
-
-    Faults that nobody expected are answered here, so that this reply has them too.
-    """
-
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, secure: bool, on_fault: _Answer) -> None:
-        self._app = app
-        self._on_fault = on_fault
-        self._limit = max_body_bytes
-        extra = ((b"strict-transport-security", b"max-age=31536000"),) if secure else ()
-        self._headers = (*_HEADERS, *extra)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = new_id("req")
-        scope.setdefault("state", {})["request_id"] = request_id
-        if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
-            # No id holds this character, and PostgreSQL would not even compare it.
-            path = "/v1/unknown" if scope["path"].startswith("/v1/") else "/unknown"
-            scope = {**scope, "path": path, "raw_path": path.encode(), "query_string": b""}
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        too_large = not declared.isdigit() or int(declared) > self._limit
-        received = 0
-        started = False
-
-        async def limited() -> Message:
-            nonlocal received
-            if too_large:
-                raise wire.BodyTooLarge(f"the body may have {self._limit} bytes")
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit:
-                raise wire.BodyTooLarge(f"the body may have {self._limit} bytes")
-            return message
-
-        async def dressed(message: MutableMapping[str, Any]) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                headers = list(message.get("headers", ()))
-                present = {name.lower() for name, _ in headers}
-                headers += [header for header in self._headers if header[0] not in present]
-                headers.append((b"x-request-id", request_id.encode()))
-                if b"cache-control" not in present:
-                    headers.append((b"cache-control", _caching(scope)))
-                message["headers"] = headers
-            await send(message)
-
-        try:
-            await self._app(scope, limited, dressed)
-        except Exception as fault:
-            if started:
-                raise
-            response = await self._on_fault(Request(scope), fault)
-            await response(scope, limited, dressed)

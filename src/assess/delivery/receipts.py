@@ -3,24 +3,36 @@
 Ed25519 over the canonical JSON of the receipt without its signature. The key
 pair is made with the database and stays in it, so that a receipt outlives the
 server that wrote it.
+
+A signature costs more than all else that an answer asks of the processor, so
+answers that arrive together are signed together: their receipts are the leaves
+of a hash tree, its root is signed, and each receipt carries the hashes beside
+its way to the root. Such a receipt proves what one that was signed alone
+proves, and needs no other receipt to be checked.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from assess.delivery.schemas import Receipt, ReceiptToVerify
 from assess.delivery.store.rows import SigningKey
-from assess.errors import InvalidContent
-from assess.standards.records import canonical_json
 
 PURPOSE = "receipt"
+# What is signed for a tree cannot be read as a receipt, which begins with a brace.
+_TREE = b"assess receipts tree/1\n"
+_LARGEST_TREE = 32
+_LONGEST_WAY = 16
+_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
 def new_signing_key(id: str, now: datetime, purpose: str = PURPOSE) -> SigningKey:
@@ -43,12 +55,49 @@ class ReceiptSigner:
         current = next(key for key in reversed(known) if key.retired_at is None)
         self.key_id = current.id
         self._private = Ed25519PrivateKey.from_private_bytes(_bytes(current.private_key))
-        self._public = {key.id: Ed25519PublicKey.from_public_bytes(_bytes(key.public_key)) for key in known}
+        self._public: dict[str, Ed25519PublicKey] = {}
+        self.learn(known)
 
-    def sign(self, *, session: str, position: int, revision: int, answer_sha256: str, at: datetime) -> str:
-        """The signature of a receipt under the current key."""
+    def knows(self, key_id: str) -> bool:
+        """Whether a receipt under this key can be verified."""
+        return key_id in self._public
+
+    def learn(self, keys: Iterable[SigningKey]) -> None:
+        """Verify with these keys too; one that was retired still verifies what it signed."""
+        for key in keys:
+            self._public[key.id] = Ed25519PublicKey.from_public_bytes(_bytes(key.public_key))
+
+        self._waiting: list[tuple[bytes, asyncio.Future[str]]] = []
+
+    async def sign(
+        self, *, session: str, position: int, revision: int, answer_sha256: str, at: datetime
+    ) -> str:
+        """The signature of a receipt under the current key, made together with others that are asked for."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[str] = loop.create_future()
         signed = _signed(session, position, revision, answer_sha256, rfc3339(at), self.key_id)
-        return _text(self._private.sign(signed))
+        self._waiting.append((signed, future))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._sign_waiting, loop, 0)
+        return await future
+
+    def _sign_waiting(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        """Sign when the loop has nothing more to add."""
+        if seen < len(self._waiting) < _LARGEST_TREE:
+            loop.call_soon(self._sign_waiting, loop, len(self._waiting))
+            return
+        waiting, self._waiting = self._waiting, []
+        for (_, future), signature in zip(waiting, self.sign_all([s for s, _ in waiting]), strict=True):
+            if not future.done():
+                future.set_result(signature)
+
+    def sign_all(self, statements: Sequence[bytes]) -> list[str]:
+        """A signature for each statement, all from one act of signing."""
+        if len(statements) == 1:
+            return [_text(self._private.sign(statements[0]))]
+        root, ways = _tree([_leaf(statement) for statement in statements])
+        signature = _text(self._private.sign(_TREE + root))
+        return [f"{signature}.{_text(way)}" for way in ways]
 
     def valid(self, receipt: Receipt | ReceiptToVerify) -> bool:
         """Whether the receipt was signed here and nothing in it was changed."""
@@ -65,8 +114,11 @@ class ReceiptSigner:
                 stored_at,
                 receipt.key_id,
             )
-            key.verify(_bytes(receipt.signature), signed)
-        except (InvalidSignature, binascii.Error, ValueError, InvalidContent):
+            signature, in_tree, way = receipt.signature.partition(".")
+            if in_tree:
+                signed = _TREE + _root(_leaf(signed), _bytes(way))
+            key.verify(_bytes(signature), signed)
+        except (InvalidSignature, binascii.Error, ValueError, OverflowError):
             return False
         return True
 
@@ -84,7 +136,11 @@ def rfc3339(instant: datetime) -> str:
 
 
 def _signed(session: str, position: int, revision: int, answer: str, stored_at: str, key_id: str) -> bytes:
-    return canonical_json(
+    """The canonical JSON of a receipt without its signature.
+
+    Written by msgspec, which spells such a flat object as `canonical_json` does, at a tenth of its time.
+    """
+    return _ENCODER.encode(
         {
             "session": session,
             "position": position,
@@ -94,6 +150,48 @@ def _signed(session: str, position: int, revision: int, answer: str, stored_at: 
             "key_id": key_id,
         }
     )
+
+
+# --- the tree: hashes of leaves and of pairs differ in their first byte, as in RFC 9162, section 2.1 ---
+
+
+def _leaf(statement: bytes) -> bytes:
+    return hashlib.sha256(b"\0" + statement).digest()
+
+
+def _pair(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def _tree(leaves: list[bytes]) -> tuple[bytes, list[bytes]]:
+    """The root, and the way of each leaf: per step a byte (the other one is 0 left, 1 right) and its hash."""
+    ways = [b""] * len(leaves)
+    row = [(leaf, [n]) for n, leaf in enumerate(leaves)]
+    while len(row) > 1:
+        above = []
+        for (left, under_left), (right, under_right) in zip(row[::2], row[1::2], strict=False):
+            for n in under_left:
+                ways[n] += b"\1" + right
+            for n in under_right:
+                ways[n] += b"\0" + left
+            above.append((_pair(left, right), under_left + under_right))
+        if len(row) % 2:
+            above.append(row[-1])
+        row = above
+    return row[0][0], ways
+
+
+def _root(leaf: bytes, way: bytes) -> bytes:
+    steps, rest = divmod(len(way), 33)
+    if rest or not 1 <= steps <= _LONGEST_WAY:
+        raise ValueError("a way has 1 to 16 steps of 33 bytes")
+    found = leaf
+    for at in range(0, len(way), 33):
+        side, beside = way[at], way[at + 1 : at + 33]
+        if side not in (0, 1):
+            raise ValueError("a side is 0 or 1")
+        found = _pair(found, beside) if side else _pair(beside, found)
+    return found
 
 
 def _text(data: bytes) -> str:

@@ -49,9 +49,9 @@ def _parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ItemHtml:
-    """The words of an item in one language as HTML, in the order of the item."""
+    """The words of an item in one language as HTML, in the order of the item; made once."""
 
     language: str
     stem: str

@@ -40,21 +40,31 @@ class Page(Reply, Generic[T], frozen=True):
 
 
 class BeginSession(Body, frozen=True):
-    """`POST /v1/sessions`: a course (its form is chosen for it) or a form by id."""
+    """`POST /v1/sessions`: a course (its form is chosen for it) or a form by id.
+
+    `code` is an invigilator's; `assurance` is stated by a key that may.
+    """
 
     learner: str
     course: str | None = None
     form: str | None = None
     locale: str | None = None
+    code: str | None = None
+    assurance: Literal["unsupervised", "supervised", "proctored"] | None = None
 
 
 class PostResponse(Body, frozen=True):
-    """`POST /v1/sessions/{id}/responses`; `answer` null leaves the item blank."""
+    """`POST /v1/sessions/{id}/responses`; `answer` null leaves the item blank.
+
+    `fence` is the one that this client got when it opened the session; with it
+    an answer is refused once the session was opened elsewhere.
+    """
 
     position: int
     item: str
     revision: int
     answer: str | list[str] | dict[str, str] | None
+    fence: int | None = None
 
 
 class Choice(Reply, frozen=True):
@@ -80,10 +90,20 @@ class ShownItem(Reply, frozen=True):
     language: str
 
 
+class Timer(Reply, frozen=True):
+    """One running clock: of the session, the section or the item; `title` names the section."""
+
+    of: Literal["session", "section", "item"]
+    seconds_left: int
+    seconds: int
+    title: str | None = None
+
+
 class Current(Reply, frozen=True):
     """One offered position.
 
-    `revision` is the number to send next. `answer` is what stands there now
+    `seconds_left` is that of the clock which is over first; `timers` has them
+    all, the most urgent first. `revision` is the number to send next. `answer` is what stands there now
     (only when looking back; null on a fresh item), so that a page can show it.
     """
 
@@ -93,10 +113,11 @@ class Current(Reply, frozen=True):
     seconds_left: int | None
     item: ShownItem
     answer: RawAnswer | None = None
+    timers: list[Timer] = []
 
 
 class SessionBegun(Reply, frozen=True):
-    """Reply to `POST /v1/sessions`."""
+    """Reply to `POST /v1/sessions`; `fence` is this opening's own."""
 
     session: str
     token: str
@@ -105,6 +126,7 @@ class SessionBegun(Reply, frozen=True):
     release: str
     expires_at: datetime
     current: Current | None
+    fence: int
 
 
 class Progress(Reply, frozen=True):
@@ -116,13 +138,35 @@ class Progress(Reply, frozen=True):
 
 
 class Accommodations(Reply, frozen=True):
-    """What was granted: extra seconds so far."""
+    """What a learner has beyond the form: extra seconds so far, and what was arranged; never why."""
 
     extra_seconds: int
+    time_multiplier: float = 1.0
+    untimed: bool = False
+    breaks: int = 0
+    break_minutes: int = 0
+    no_pilot: bool = False
+
+
+class OnBreak(Reply, frozen=True):
+    """A break: the clocks stand, and no item is shown, until it is ended or ends by itself."""
+
+    since: datetime
+    ends_at: datetime
+
+
+class Notice(Reply, frozen=True):
+    """What a learner is told of an incident."""
+
+    incident: str
+    action: Literal["add_time", "reopen", "void_without_try"]
+    seconds: int
+    message: str | None
+    at: datetime
 
 
 class SessionView(Reply, frozen=True):
-    """`GET /v1/sessions/{id}`; `state` is in_progress, finished or void."""
+    """`GET /v1/sessions/{id}`; `state` is in_progress, finished or void, `fence` that of the last opening."""
 
     session: str
     state: Literal["in_progress", "finished", "void"]
@@ -139,6 +183,12 @@ class SessionView(Reply, frozen=True):
     seconds_left: int | None
     practice: bool
     sandbox: bool
+    timers: list[Timer] = []
+    assurance: str = "unsupervised"
+    on_break: OnBreak | None = None
+    breaks_left: int = 0
+    notices: list[Notice] = []
+    fence: int = 1
 
 
 class Receipt(Reply, frozen=True):
@@ -199,13 +249,14 @@ class PositionView(Reply, frozen=True):
     state: Literal["answered", "blank", "open"]
 
 
-class NextStep(Reply, frozen=True):
-    """What the learner can do next about a course."""
+class NextStep(Reply, frozen=True, omit_defaults=True):
+    """What the learner can do next about a course; `notice` is there after an incident that changed it."""
 
     action: Literal["none", "start", "resume", "extend", "retake", "wait", "contact"]
     not_before: datetime | None
     tries_used: int
     tries_left: int | None
+    notice: Notice | None = None
 
 
 class ResultDecision(Reply, frozen=True):
@@ -569,13 +620,165 @@ class PutLearner(Body, frozen=True):
 
 
 class LearnerReply(Reply, frozen=True):
-    """A learner: a pseudonymous id with external ids."""
+    """A learner: a pseudonymous id with external ids, and the ids of records that were merged into it."""
 
     id: str
     external_ids: list[ExternalId]
     locale: str | None
     sandbox: bool
     created_at: datetime
+    merged_ids: list[str] = []
+
+
+class MergeLearner(Body, frozen=True):
+    """`POST /v1/learners/{id}/merge`: the learner's record is the same person's as another one."""
+
+    into: str
+    reason: str
+
+
+class UnmergeLearner(Body, frozen=True):
+    """`POST /v1/learners/{id}/unmerge`."""
+
+    reason: str
+
+
+class MergeReply(Reply, frozen=True):
+    """A merge: as long as it is not undone, `into` answers for `learner`."""
+
+    merge: str
+    learner: str
+    into: str
+    at: datetime
+    by: str
+    reason: str
+    undone_at: datetime | None
+    undone_by: str | None
+    undone_reason: str | None
+
+
+class AssignCourse(Body, frozen=True, rename={"from_": "from"}):
+    """A course with the window in which it may be begun: a day, a local time, or a time with its offset."""
+
+    course: str
+    from_: str | None = None
+    to: str | None = None
+    time_zone: str | None = None
+
+
+class AssignCourses(Body, frozen=True):
+    """`PUT /v1/learners/{id}/courses`: the courses assigned to a learner alone; they replace those known."""
+
+    courses: list[AssignCourse]
+
+
+class AssignedCourse(Reply, frozen=True):
+    """A course that is assigned to a learner; `cohort` where it comes from one."""
+
+    course: str
+    opens_at: datetime | None
+    closes_at: datetime | None
+    time_zone: str
+    cohort: str | None
+
+
+class PutCohort(Body, frozen=True):
+    """`PUT /v1/cohorts/{id}`; the courses replace those known, when they are given."""
+
+    title: str = ""
+    courses: list[AssignCourse] | None = None
+
+
+class CohortReply(Reply, frozen=True):
+    """A cohort with its courses; its learners are a list of their own."""
+
+    id: str
+    title: str
+    courses: list[AssignedCourse]
+    n_learners: int
+    sandbox: bool
+    created_at: datetime
+
+
+class CohortLearner(Reply, frozen=True):
+    """A learner of a cohort."""
+
+    id: str
+
+
+class RosterRow(Body, frozen=True):
+    """One line of a roster, in the words of its file; `row` is its number there."""
+
+    row: int
+    learner: str | None = None
+    issuer: str | None = None
+    subject: str | None = None
+    cohort: str | None = None
+    courses: list[str] = []
+    window_from: str | None = None
+    window_to: str | None = None
+    time_zone: str | None = None
+    locale: str | None = None
+
+
+class Leaving(Body, frozen=True):
+    """A learner who leaves a cohort."""
+
+    cohort: str
+    learner: str
+
+
+class ImportRoster(Body, frozen=True):
+    """`POST /v1/roster`: a part of a roster; with `dry_run` nothing is written."""
+
+    rows: list[RosterRow] = []
+    leaving: list[Leaving] = []
+    dry_run: bool = False
+
+
+class RosterFault(Reply, frozen=True):
+    """What is wrong with a line of a roster."""
+
+    row: int
+    field: str
+    message: str
+
+
+class RosterLine(Reply, frozen=True):
+    """What a line of a roster does: `new`, `changed` or `unchanged`, with what changes in words."""
+
+    row: int
+    learner: str | None
+    state: Literal["new", "changed", "unchanged"]
+    changes: list[str]
+
+
+class RosterReply(Reply, frozen=True):
+    """What a part of a roster would do, or did; nothing was written where there is a fault."""
+
+    lines: list[RosterLine]
+    cohorts: list[str]
+    left: list[str]
+    faults: list[RosterFault]
+    written: bool
+
+
+class MakeCodes(Body, frozen=True):
+    """`POST /v1/cohorts/{id}/codes`: a fresh code for each learner after `after`, or for those named."""
+
+    days: int = 14
+    learners: list[str] | None = None
+    after: str = ""
+    limit: int = 500
+
+
+class CodeReply(Reply, frozen=True):
+    """A one-time code: said once, and stored as a hash."""
+
+    learner: str
+    code: str
+    url: str
+    expires_at: datetime
 
 
 class Activate(Body, frozen=True):
@@ -700,6 +903,133 @@ class ForceState(Body, frozen=True):
     state: Literal[
         "not_started", "in_progress", "incomplete", "pending", "passed", "not_passed", "undetermined", "void"
     ]
+
+
+# --- around a sitting --------------------------------------------------------------------
+
+
+class IncidentScope(Body, frozen=True, omit_defaults=True):
+    """Which sessions: all of the tenant, or those of a course, form or cohort, or a list."""
+
+    tenant: bool = False
+    course: str | None = None
+    form: str | None = None
+    cohort: str | None = None
+    sessions: list[str] | None = None
+
+
+class DeclareIncident(Body, frozen=True):
+    """`POST /v1/incidents`; without `seconds` each session gets as long as the incident took from it."""
+
+    action: Literal["add_time", "reopen", "void_without_try"]
+    scope: IncidentScope
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    reason: str
+    seconds: int | None = None
+    message: str | None = None
+    approved_by: str | None = None
+    dry_run: bool = False
+
+
+class IncidentSession(Reply, frozen=True):
+    """What an incident did, or in a dry run would do, to one session; `why` it was skipped."""
+
+    session: str
+    learner: str
+    course: str
+    state: Literal["done", "skipped"]
+    seconds: int
+    why: str | None
+
+
+class Incident(Reply, frozen=True):
+    """An incident; `id` is null in a dry run, `done_at` until every session was seen to."""
+
+    id: str | None
+    kind: str
+    action: str
+    scope: dict[str, Any]
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    seconds: int | None
+    reason: str
+    message: str | None
+    by: str
+    approved_by: str | None
+    created_at: datetime
+    done_at: datetime | None
+    dry_run: bool
+    sessions: list[IncidentSession]
+
+
+class GiveAccommodation(Body, frozen=True):
+    """What a learner is given beyond the form, never why; what is left out is not given."""
+
+    time_multiplier: float = 1.0
+    untimed: bool = False
+    breaks: int = 0
+    break_minutes: int = 0
+    no_pilot: bool = False
+    until: datetime | None = None
+
+
+class Given(Reply, frozen=True):
+    """An accommodation."""
+
+    time_multiplier: float
+    untimed: bool
+    breaks: int
+    break_minutes: int
+    no_pilot: bool
+
+
+class AccommodationEntry(Reply, frozen=True):
+    """One thing that was asked for or granted, by whom and when."""
+
+    state: Literal["asked", "granted"]
+    given: Given
+    until: datetime | None
+    by: str
+    at: datetime
+
+
+class LearnerAccommodations(Reply, frozen=True):
+    """What is in force for a learner; `open_request` says that something was asked for since."""
+
+    learner: str
+    given: Given
+    until: datetime | None
+    open_request: bool
+    history: list[AccommodationEntry]
+
+
+class MakeInvigilatorCode(Body, frozen=True):
+    """`POST /v1/invigilator-codes`; a cohort is kept with the code for the record."""
+
+    course: str
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    cohort: str | None = None
+
+
+class InvigilatorCode(Reply, frozen=True):
+    """A code's window, without the code."""
+
+    id: str
+    course: str
+    cohort: str | None
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    by: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class NewInvigilatorCode(InvigilatorCode, frozen=True, kw_only=True):
+    """A code that was just made; only its hash is stored."""
+
+    code: str
 
 
 # --- errors ---------------------------------------------------------------------------

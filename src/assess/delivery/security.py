@@ -5,11 +5,43 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
 import secrets
+import threading
 
 LIVE_PREFIX = "ask_live_"
 TEST_PREFIX = "ask_test_"
 TOKEN_PREFIX = "lrt_"  # noqa: S105 - a learner token; only its hash is stored
+SIGN_IN_PREFIX = "lsi_"
+
+
+class _Reserve:
+    """Random bytes of the kernel, fetched a few thousand at a time: a system call per answer is dear.
+
+    No byte is given out twice, not in a forked process either.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes = memoryview(b"")
+        os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]
+
+    def take(self, n: int) -> bytes:
+        with self._lock:
+            if len(self._bytes) < n:
+                self._bytes = memoryview(secrets.token_bytes(4096))
+            taken, self._bytes = self._bytes[:n].tobytes(), self._bytes[n:]
+        return taken
+
+
+_reserve = _Reserve()
+# Each of the 32 stands for eight values of a byte: five bits of chance a letter.
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
+
+
+def new_salt() -> str:
+    """128 secret bits as 32 hexadecimal digits."""
+    return _reserve.take(16).hex()
 
 
 def new_id(prefix: str) -> str:
@@ -20,7 +52,7 @@ def new_id(prefix: str) -> str:
     >>> new_id("ses").startswith("ses_"), len(new_id("ses"))
     (True, 24)
     """
-    return f"{prefix}_{_base32(secrets.token_bytes(13))[:20]}"
+    return f"{prefix}_{_reserve.take(20).translate(_LETTERS).decode()}"
 
 
 def new_api_key(*, sandbox: bool) -> str:
@@ -31,6 +63,11 @@ def new_api_key(*, sandbox: bool) -> str:
 def new_token() -> str:
     """A learner token that nobody can derive."""
     return TOKEN_PREFIX + _base32(secrets.token_bytes(25))
+
+
+def new_sign_in_token() -> str:
+    """The token of a learner who signed in: good for the pages only."""
+    return SIGN_IN_PREFIX + _base32(secrets.token_bytes(25))
 
 
 def derived_token(token_key: bytes, *parts: str) -> str:

@@ -38,8 +38,22 @@ class Settings:
         How long an activation may take to reach this process; at most 5.
     sweep_seconds : float
         How often sessions whose time ran out are ended without a visitor; 0 never.
+    heartbeat_seconds : float
+        How often a server says that it runs, so that time in which none ran is given back; 0 never.
+    work_seconds : float
+        How often this process looks for work that is due, as `assess.delivery.jobs` does; 0 never.
     read_threads : int
         Connections that read at the same time.
+    admission_limit : int
+        Requests at the same time beyond which newcomers are sent away; inside a session twice as many.
+    begin_at_once, begin_line : int
+        Sessions that begin at the same time, and how many more wait for their turn inside a request.
+    begin_patience_seconds : float
+        How long a request waits for its turn before it is told to come again.
+    log_requests : bool
+        Log every request, not only those that failed or took longer than a second.
+    token_days : float
+        How long a learner token lives: after its session closed, or after the learner signed in.
     """
 
     database_url: str = DEFAULT_DATABASE
@@ -49,7 +63,15 @@ class Settings:
     max_body_bytes: int = 1_048_576
     refresh_seconds: float = 2.0
     sweep_seconds: float = 20.0
+    heartbeat_seconds: float = 5.0
+    work_seconds: float = 1.0
     read_threads: int = 4
+    admission_limit: int = 500
+    begin_at_once: int = 4
+    begin_line: int = 200
+    begin_patience_seconds: float = 10.0
+    log_requests: bool = False
+    token_days: float = 7.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -79,7 +101,17 @@ class Settings:
             max_body_bytes=int(_number(found, "ASSESS_MAX_BODY_BYTES", default.max_body_bytes, 1024)),
             refresh_seconds=min(5.0, _number(found, "ASSESS_REFRESH_SECONDS", default.refresh_seconds, 0)),
             sweep_seconds=_number(found, "ASSESS_SWEEP_SECONDS", default.sweep_seconds, 0),
+            heartbeat_seconds=_number(found, "ASSESS_HEARTBEAT_SECONDS", default.heartbeat_seconds, 0),
+            work_seconds=_number(found, "ASSESS_WORK_SECONDS", default.work_seconds, 0),
             read_threads=int(_number(found, "ASSESS_READ_THREADS", default.read_threads, 1)),
+            admission_limit=int(_number(found, "ASSESS_ADMISSION_LIMIT", default.admission_limit, 1)),
+            begin_at_once=int(_number(found, "ASSESS_BEGIN_AT_ONCE", default.begin_at_once, 1)),
+            begin_line=int(_number(found, "ASSESS_BEGIN_LINE", default.begin_line, 0)),
+            begin_patience_seconds=_number(
+                found, "ASSESS_BEGIN_PATIENCE_SECONDS", default.begin_patience_seconds, 0
+            ),
+            log_requests=_flag(found, "ASSESS_LOG_REQUESTS", default.log_requests),
+            token_days=_number(found, "ASSESS_TOKEN_DAYS", default.token_days, 0.01),
         )
 
     @property

@@ -1,24 +1,14 @@
 """Item response theory: models, calibration, scoring, adaptive testing.
 
-Importing this package loads numpy and nothing heavier; scipy, pandas and the
-calibration engines come when they are used.
+Importing this package loads numpy, models and scoring; everything else, and with it
+scipy and pandas, comes when it is used.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from assess.irt.accuracy import ClassificationAccuracy, lee, rudner
-from assess.irt.adaptive import AdaptiveTest, Constraint, StopRule
-from assess.irt.decision_accuracy import (
-    RuleAccuracy,
-    accuracy_of_outcomes,
-    raw_rule_accuracy,
-    rule_accuracy,
-    rule_outcomes,
-)
-
-# Eager, because `dif` is also the name of its package, which would hide a function that came later.
+# Eager: `dif` and `simulate` are also names of modules, which would hide functions that came later.
 from assess.irt.dif import dif
 from assess.irt.models import (
     ItemParameters,
@@ -31,9 +21,10 @@ from assess.irt.models import (
 )
 from assess.irt.scoring import Prior, score, score_one, summed_score_table
 from assess.irt.simulate import simulate
-from assess.irt.traces import replay, simulate_adaptive
 
 if TYPE_CHECKING:
+    from assess.irt.accuracy import ClassificationAccuracy, lee, rudner
+    from assess.irt.adaptive import AdaptiveTest, Constraint, StopRule
     from assess.irt.calibration import (
         Beta,
         Calibration,
@@ -44,6 +35,13 @@ if TYPE_CHECKING:
         calibrate,
         compare,
         reliability,
+    )
+    from assess.irt.decision_accuracy import (
+        RuleAccuracy,
+        accuracy_of_outcomes,
+        raw_rule_accuracy,
+        rule_accuracy,
+        rule_outcomes,
     )
     from assess.irt.dif import dif_likelihood_ratio
     from assess.irt.dimensionality import parallel_analysis, polychoric
@@ -66,6 +64,7 @@ if TYPE_CHECKING:
         observed_score_equating,
         true_score_equating,
     )
+    from assess.irt.traces import replay, simulate_adaptive
 
 __all__ = [
     "AdaptiveTest",
@@ -123,10 +122,12 @@ __all__ = [
     "true_score_equating",
 ]
 
-# Modules that load more than numpy, and what is theirs (PEP 562).
+# Modules that come with their first use, and what is theirs (PEP 562).
 _LATER = {
     name: module
     for module, names in {
+        "assess.irt.accuracy": ["ClassificationAccuracy", "lee", "rudner"],
+        "assess.irt.adaptive": ["AdaptiveTest", "Constraint", "StopRule"],
         "assess.irt.calibration": [
             "Beta",
             "Calibration",
@@ -137,6 +138,13 @@ _LATER = {
             "calibrate",
             "compare",
             "reliability",
+        ],
+        "assess.irt.decision_accuracy": [
+            "RuleAccuracy",
+            "accuracy_of_outcomes",
+            "raw_rule_accuracy",
+            "rule_accuracy",
+            "rule_outcomes",
         ],
         "assess.irt.dif": ["dif_likelihood_ratio"],
         "assess.irt.dimensionality": ["parallel_analysis", "polychoric"],
@@ -159,6 +167,7 @@ _LATER = {
             "observed_score_equating",
             "true_score_equating",
         ],
+        "assess.irt.traces": ["replay", "simulate_adaptive"],
     }.items()
     for name in names
 }

@@ -42,6 +42,78 @@ class Prior:
         """Log of the density up to a constant, (Q,)."""
         return np.asarray(-0.5 * ((nodes - self.mean) / self.sd) ** 2)
 
+    def drawn(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Theta of some persons, (n,)."""
+        return np.asarray(self.mean + self.sd * rng.standard_normal(n))
+
+    def moved(self, slope: float, intercept: float) -> Prior:
+        """The distribution of slope times theta plus intercept; the slope is positive."""
+        return Prior(slope * self.mean + intercept, slope * self.sd)
+
+
+@dataclass(frozen=True, slots=True)
+class DensityPrior(Prior):
+    """An estimated distribution of theta before the first answer.
+
+    Parameters
+    ----------
+    nodes, weights : tuple of float
+        Equally spaced, four at least, and what stands at them; between them the
+        logarithm is a cubic through the nearest four, beyond them a parabola.
+
+    Examples
+    --------
+    >>> nodes = (-1.0, 0.0, 1.0, 2.0)
+    >>> prior = DensityPrior(0.5, 1.0, nodes, (0.1, 0.4, 0.4, 0.1))
+    >>> np.exp(prior.log_density(np.array([0.0, 2.0]))).round(3).tolist()
+    [0.4, 0.1]
+    """
+
+    nodes: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        # by name: with slots the class is made anew, and super() without arguments is lost
+        Prior.__post_init__(self)
+        if len(self.nodes) < 4 or len(self.nodes) != len(self.weights) or min(self.weights) < 0.0:
+            raise InvalidParameters("a density needs four nodes at least, with a weight that is not negative")
+
+    def drawn(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Theta of some persons, (n,): a node, and a place in the cell around it."""
+        spacing = self.nodes[1] - self.nodes[0]
+        share = np.array(self.weights) / np.add.reduce(self.weights)
+        return np.asarray(rng.choice(self.nodes, n, p=share) + spacing * (rng.random(n) - 0.5))
+
+    def moved(self, slope: float, intercept: float) -> Prior:
+        """The distribution of slope times theta plus intercept; the slope is positive."""
+        nodes = tuple(slope * node + intercept for node in self.nodes)
+        return DensityPrior(slope * self.mean + intercept, slope * self.sd, nodes, self.weights)
+
+    def log_density(self, nodes: FloatArray) -> FloatArray:
+        """Log of the density up to a constant, (Q,)."""
+        own = np.log(np.maximum(self.weights, np.finfo(np.float64).tiny))
+        place = (nodes - self.nodes[0]) / (self.nodes[1] - self.nodes[0])
+        inside = (place >= 0.0) & (place <= len(own) - 1)
+        first = np.clip(np.floor(place).astype(np.int64) - 1, 0, len(own) - 4)
+        u = place - first
+        basis = (
+            -(u - 1.0) * (u - 2.0) * (u - 3.0) / 6.0,
+            u * (u - 2.0) * (u - 3.0) / 2.0,
+            -u * (u - 1.0) * (u - 3.0) / 2.0,
+            u * (u - 1.0) * (u - 2.0) / 6.0,
+        )
+        cubic = sum(share * own[first + k] for k, share in enumerate(basis))
+        # through the three values at the nearer end
+        left = place < 0.0
+        v = np.where(left, place, len(own) - 1 - place)
+        near = np.where(left[:, None], own[:3], own[::-1][:3])
+        parabola = (
+            near[:, 0] * (v - 1.0) * (v - 2.0) / 2.0
+            - near[:, 1] * v * (v - 2.0)
+            + near[:, 2] * v * (v - 1.0) / 2.0
+        )
+        return np.asarray(np.where(inside, cubic, np.minimum(parabola, near[:, 0])))
+
 
 def default_nodes(parameters: ItemParameters, prior: Prior, n_items: int | None = None) -> FloatArray:
     """Equally spaced nodes over six prior standard deviations either side, (Q,).

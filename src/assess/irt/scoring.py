@@ -32,7 +32,7 @@ from assess.errors import InvalidParameters, InvalidResponses
 from assess.irt.models import category_probabilities, information
 from assess.irt.modes import Categories, maximise, own_derivatives, warm
 from assess.irt.parameters import FloatArray, ItemParameters, ParameterSet
-from assess.irt.quadrature import Prior, chunks, default_nodes, eap, moments, posterior
+from assess.irt.quadrature import DensityPrior, Prior, chunks, default_nodes, eap, moments, posterior
 from assess.responses import NOT_ADMINISTERED, NOT_REACHED, OMITTED, ResponseMatrix, as_matrix
 from assess.scale import Score
 
@@ -308,11 +308,10 @@ def _source(parameters: Source, prior: Prior | None) -> tuple[ItemParameters, Pr
     population = getattr(parameters, "population", None)
     if prior or population is None:
         return parameters.parameters, prior or Prior(), "given" if prior else "N(0, 1) by default"
-    return (
-        parameters.parameters,
-        Prior(float(population.mean), float(population.sd)),
-        "population of the calibration",
-    )
+    mean, sd = float(population.mean), float(population.sd)
+    weights = getattr(population, "weights", ())
+    chosen = DensityPrior(mean, sd, population.nodes, weights[0]) if weights else Prior(mean, sd)
+    return parameters.parameters, chosen, "population of the calibration"
 
 
 def _known_method(method: str) -> None:
@@ -364,6 +363,10 @@ def _point(
     method: str, categories: Categories, items: ItemParameters, prior: Prior, se: str
 ) -> tuple[FloatArray, FloatArray]:
     """Point estimate and standard error under MAP, ML, WL."""
+    if method == "MAP" and isinstance(prior, DensityPrior):
+        raise InvalidParameters(
+            "MAP takes a normal prior, not an estimated density: say EAP, or give prior=Prior(mean, sd)"
+        )
     if method == "WL":
         theta = warm(categories, items)
     else:

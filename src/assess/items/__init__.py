@@ -19,6 +19,7 @@ from assess.items.forms import (
     PriorSpec,
     Requirement,
     RetakePolicy,
+    Section,
 )
 from assess.items.interactions import (
     INTERACTION_TYPES,
@@ -57,6 +58,7 @@ __all__ = [
     "RawAnswer",
     "Requirement",
     "RetakePolicy",
+    "Section",
     "ShortText",
     "SingleChoice",
     "needs_rater",

@@ -13,6 +13,8 @@ from typing import Any
 from assess.items.content import read_id, split_reference
 from assess.items.reading import Fields
 
+_WAITING_CAP_SECONDS = 30
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionRule:
@@ -91,6 +93,18 @@ class RetakePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """A labelled run of units of a fixed form, with a clock of its own if `time_limit_seconds` says so.
+
+    Sections are gone through in order; who has left one does not come back to it.
+    """
+
+    title: Mapping[str, str]
+    units: tuple[str, ...]
+    time_limit_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
     """What one administration draws on: items and rules, with everything it pins by id.
 
@@ -108,6 +122,12 @@ class Form:
         "objectives" or "rationales", after the end.
     omitted : str
         "zero": for a decision, omitted and not-reached operational items score 0.
+    sections : tuple of Section
+        Runs that cover the units of a fixed form in their order; empty for a form in one piece.
+    item_time_limit_seconds : int or None
+        Allowance of every single item, from its offer on.
+    waiting_cap_seconds : int
+        At most so much of the time that a learner waited for the server is given back per item.
     """
 
     id: str
@@ -134,6 +154,9 @@ class Form:
     blueprint: tuple[Requirement, ...] = ()
     retake: RetakePolicy = field(default_factory=RetakePolicy)
     consent_version: str = "1"
+    sections: tuple[Section, ...] = ()
+    item_time_limit_seconds: int | None = None
+    waiting_cap_seconds: int = _WAITING_CAP_SECONDS
 
     @property
     def reference(self) -> str:
@@ -174,9 +197,13 @@ class Form:
             blueprint=tuple(_read_requirement(below) for below in fields.each("blueprint", ())),
             retake=_read_retake(fields),
             consent_version=fields.text("consent_version", "1"),
+            sections=tuple(_read_section(below) for below in fields.each("sections", ())),
+            item_time_limit_seconds=fields.integer("item_time_limit_seconds", None, minimum=5),
+            waiting_cap_seconds=fields.integer("waiting_cap_seconds", _WAITING_CAP_SECONDS, minimum=0),
         )
         fields.finish()
         form._check(fields)
+        form._check_clocks(fields)
         return form
 
     def _check(self, fields: Fields) -> None:
@@ -199,8 +226,32 @@ class Form:
         ):
             raise fields.fault("adaptive", "min_units exceeds max_units or the number of units")
 
+    def _check_clocks(self, fields: Fields) -> None:
+        if self.sections:
+            if self.kind != "fixed":
+                raise fields.fault("sections", "an adaptive form chooses its items, so it has no sections")
+            run = tuple(unit for section in self.sections for unit in section.units)
+            if run != self.units:
+                wrong = next(
+                    (unit for unit, wanted in zip(run, self.units, strict=False) if unit != wanted),
+                    f"{len(run)} units, not {len(self.units)}",
+                )
+                raise fields.fault(
+                    "sections", f"they must name the form's units in their order; {wrong} differs"
+                )
+        timed = any(section.time_limit_seconds is not None for section in self.sections)
+        if self.review == "allowed" and (timed or self.item_time_limit_seconds is not None):
+            raise fields.fault(
+                "review",
+                "with a clock for a section or an item nobody can go back: a clock that is over is over",
+            )
+
     def to_mapping(self) -> dict[str, Any]:
-        """The mapping that `from_mapping` reads back as an equal form."""
+        """The mapping that `from_mapping` reads back as an equal form.
+
+        What a form of an earlier version could not say is left out where it
+        says nothing, so that documents keep their hashes.
+        """
         out: dict[str, Any] = {
             "id": self.id,
             "version": self.version,
@@ -231,6 +282,20 @@ class Form:
         }
         if self.adaptive is not None:
             out["adaptive"] = _without_none({n: getattr(self.adaptive, n) for n in self.adaptive.__slots__})
+        if self.sections:
+            out["sections"] = [
+                _without_none(
+                    {
+                        "title": dict(section.title),
+                        "units": list(section.units),
+                        "time_limit_seconds": section.time_limit_seconds,
+                    }
+                )
+                for section in self.sections
+            ]
+        out["item_time_limit_seconds"] = self.item_time_limit_seconds
+        if self.waiting_cap_seconds != _WAITING_CAP_SECONDS:
+            out["waiting_cap_seconds"] = self.waiting_cap_seconds
         return _without_none(out)
 
 
@@ -301,6 +366,20 @@ def _read_requirement(below: Fields) -> Requirement:
     if requirement.code and not (requirement.framework and requirement.version):
         raise below.fault("code", "a code needs its framework and version: KD.3.a differs between editions")
     return requirement
+
+
+def _read_section(below: Fields) -> Section:
+    section = Section(
+        below.texts("title"),
+        below.strings("units"),
+        below.integer("time_limit_seconds", None, minimum=10),
+    )
+    below.finish()
+    if not section.units:
+        raise below.fault("units", "a section needs at least one unit")
+    if not section.title:
+        raise below.fault("title", "a section needs a title, by language")
+    return section
 
 
 def _read_retake(fields: Fields) -> RetakePolicy:

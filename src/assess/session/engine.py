@@ -11,6 +11,7 @@ from assess.errors import (
     AnswerConflict,
     AnswerMalformed,
     ItemNotOffered,
+    ItemTimeOver,
     PositionConflict,
     SessionExpired,
     SessionFinished,
@@ -19,6 +20,7 @@ from assess.errors import (
 from assess.items import RawAnswer
 from assess.session.release import Release, count_items
 from assess.session.state import Ending, Offer, Response, SessionState, StartRecord, answer_digest, chance
+from assess.session.timing import NO_ACCOMMODATION, Accommodation, Break, Closing, SectionEnd, TimeGrant
 
 # A pilot item near the end meets tired or hurried learners, and its statistics would say so.
 _PILOT_FREE_TAIL = 3
@@ -26,16 +28,17 @@ _PILOT_FREE_TAIL = 3
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happens next: an item to offer, a wait for the learner, or the end.
+    """What happens next: an item to offer, what a clock has closed, a wait for the learner, or the end.
 
-    Exactly one of `offer` (an item reference), `ending` and `waiting` says so;
-    `waiting` is true while an offer has no response, or when a form that
-    allows review waits for the learner to submit.
+    Exactly one of `offer` (an item reference), `closing`, `ending` and
+    `waiting` says so; `waiting` is true while an offer has no response, or when
+    a form that allows review waits for the learner to submit.
     """
 
     offer: str | None = None
     ending: Ending | None = None
     waiting: bool = False
+    closing: Closing | None = None
 
 
 def start(
@@ -50,6 +53,7 @@ def start(
     excluded: Collection[str] = (),
     assurance: str = "unsupervised",
     with_pilot: bool = True,
+    accommodation: Accommodation = NO_ACCOMMODATION,
 ) -> StartRecord:
     """Write the start record of a session: everything by chance or by policy, settled before the first offer.
 
@@ -62,7 +66,10 @@ def start(
     excluded : collection of str
         Unit references that this learner must not meet (adaptive forms; a fixed form has no choice).
     with_pilot : bool
-        False for a learner whose accommodation leaves unscored items out.
+        False leaves unscored items out, as an accommodation may.
+    accommodation : Accommodation
+        What the learner was given before; it changes clocks and unscored items, never what is
+        chosen or scored.
 
     Examples
     --------
@@ -86,8 +93,9 @@ def start(
         try_number=try_number,
         time_limit_seconds=None if limit is None else 60 * limit,
         excluded=tuple(sorted(excluded)) if form.kind == "adaptive" else (),
-        pilot=_place_pilot(release, seed) if with_pilot else (),
+        pilot=_place_pilot(release, seed) if with_pilot and not accommodation.no_pilot else (),
         assurance=assurance,
+        accommodation=accommodation,
     )
 
 
@@ -162,11 +170,12 @@ def answer(
     if same is not None:
         if same.answer == canonical:
             return same
+        if same.timed_out:
+            raise ItemTimeOver(f"the time for position {position} was over; it counts as left blank")
         raise AnswerConflict(f"another answer to position {position} is stored as revision {revision}")
     if state.ending is not None:
         raise SessionFinished("this session has ended")
-    if now > state.closes_at:
-        raise SessionExpired("the time for this session is over; this answer came too late")
+    _require_time(state, position, now)
     newest = max((r.revision for r in earlier), default=0)
     if revision != newest + 1:
         raise AnswerConflict(
@@ -174,6 +183,7 @@ def answer(
         )
     if newest and state.release.form.review != "allowed":
         raise AnswerConflict(f"position {position} is answered, and this form does not allow changes")
+    over = any(clock.name != "session" and now > clock.deadline for clock in state.clocks)
     return Response(
         position=position,
         revision=revision,
@@ -183,7 +193,22 @@ def answer(
         at=now,
         salt=salt,
         answer_sha256=answer_digest(salt, canonical),
+        # Within the grace an answer counts. A page that had none to send says so: the clock left the blank.
+        timed_out=canonical is None and over,
     )
+
+
+def _require_time(state: SessionState, position: int, now: datetime) -> None:
+    """Refuse an answer that no clock takes any more, or none takes now."""
+    if now > state.closes_at:
+        raise SessionExpired("the time for this session is over; this answer came too late")
+    if state.on_break(now) is not None:
+        raise PositionConflict("the session is on a break; end the break first")
+    closing = state.closing
+    if closing is not None and closing.position == position and now > closing.at:
+        raise ItemTimeOver(f"the time of this {closing.name} is over; the answer came too late")
+    if any(end.section == state.section_of(position) for end in state.section_ends):
+        raise ItemTimeOver(f"the section of position {position} is closed; the answer came too late")
 
 
 def with_response(state: SessionState, response: Response) -> SessionState:
@@ -196,9 +221,9 @@ def with_response(state: SessionState, response: Response) -> SessionState:
     >>> len(with_response(with_response(state, given), given).responses)
     1
     """
-    if response in state.responses:
+    if any(known.position == response.position and known == response for known in state.responses):
         return state
-    return replace(state, responses=(*state.responses, response))
+    return state.grown(responses=(*state.responses, response))
 
 
 def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
@@ -209,7 +234,94 @@ def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
     >>> with_offer(fold(release, record, (), ()), "x-001.v1", noon).position
     1
     """
-    return replace(state, offers=(*state.offers, Offer(state.position + 1, item, now)))
+    return state.grown(offers=(*state.offers, Offer(state.position + 1, item, now)))
+
+
+def with_closing(state: SessionState, closing: Closing, *, salt: str) -> SessionState:
+    """The state after a clock closed an item (a blank) or a section (whose rest is not reached).
+
+    Parameters
+    ----------
+    salt : str
+        Fresh secret of the blank.
+
+    Examples
+    --------
+    >>> state = with_offer(fold(release, record, (), ()), "x-001.v1", noon)
+    >>> closed = with_closing(state, Closing("item", 1, noon), salt="00" * 16)
+    >>> closed.latest[1].answer, closed.latest[1].category, closed.latest[1].timed_out
+    (None, 0, True)
+    """
+    if closing.name == "section":
+        section = state.section_of(closing.position)
+        assert section is not None
+        return replace(
+            state, section_ends=(*state.section_ends, SectionEnd(section, closing.position, closing.at))
+        )
+    blank = Response(
+        position=closing.position,
+        revision=1,
+        item=state.offers[closing.position - 1].item,
+        answer=None,
+        category=0,
+        at=closing.at,
+        salt=salt,
+        answer_sha256=answer_digest(salt, None),
+        timed_out=True,
+    )
+    return with_response(state, blank)
+
+
+def with_grant(state: SessionState, grant: TimeGrant) -> SessionState:
+    """The state after time was granted.
+
+    Examples
+    --------
+    >>> state = with_grant(fold(release, record, (), ()), TimeGrant(60, noon))
+    >>> state.seconds_left(noon)
+    1860
+    """
+    return replace(state, grants=(*state.grants, grant))
+
+
+def with_break(state: SessionState, now: datetime) -> SessionState:
+    """The state after a break began; the clocks stand until it ends.
+
+    Examples
+    --------
+    >>> pausing = start(release, session="s", learner="l", seed="0f" * 16, now=noon,
+    ...                 accommodation=Accommodation(breaks=1, break_minutes=5))
+    >>> state = with_break(fold(release, pausing, (), ()), noon)
+    >>> state.seconds_left(noon), state.breaks_left
+    (1800, 0)
+    """
+    position = None if state.awaiting is None else state.awaiting.position
+    begun = Break(now, 60 * state.accommodation.break_minutes, position)
+    return replace(state, breaks=(*state.breaks, begun))
+
+
+def with_break_ended(state: SessionState, now: datetime) -> SessionState:
+    """The state after the last break ended.
+
+    Examples
+    --------
+    >>> state = fold(release, record, (), (), breaks=[Break(noon, 300)])
+    >>> with_break_ended(state, noon).on_break(noon) is None
+    True
+    """
+    return replace(state, breaks=(*state.breaks[:-1], replace(state.breaks[-1], ended_at=now)))
+
+
+def with_accommodation(state: SessionState, accommodation: Accommodation) -> SessionState:
+    """The state after an accommodation was granted during the session; it replaces the one before.
+
+    Examples
+    --------
+    >>> state = with_accommodation(fold(release, record, (), ()), Accommodation(1.5))
+    >>> state.seconds_left(noon)
+    2700
+    """
+    return replace(state, accommodated=(*state.accommodated, accommodation))
 
 
 def with_ending(state: SessionState, ending: Ending) -> SessionState:
@@ -228,8 +340,8 @@ def step(state: SessionState, now: datetime) -> Step:
     """What comes next, from the records alone.
 
     A fixed form runs through its items; an adaptive one asks the selection
-    kernel between units. Time that ran out ends the session at its deadline,
-    whenever that is noticed.
+    kernel between units. Time that ran out ends the session, or closes an item
+    or a section, at its deadline, whenever that is noticed.
 
     Examples
     --------
@@ -241,9 +353,12 @@ def step(state: SessionState, now: datetime) -> Step:
     if now > state.closes_at:
         return Step(ending=Ending("timed_out", state.closes_at))
     if state.awaiting is not None:
+        closing = state.closing
+        if closing is not None and now > closing.at:
+            return Step(closing=closing)
         return Step(waiting=True)
-    pilot = dict(state.start.pilot)
-    inside = _unit_in_progress(state)
+    pilot = {} if state.accommodation.no_pilot else dict(state.start.pilot)
+    inside = _unit_in_progress(state, now)
     if inside is not None:
         return Step(offer=inside)
     if state.release.form.kind == "fixed":
@@ -251,9 +366,11 @@ def step(state: SessionState, now: datetime) -> Step:
     return _adaptive_step(state, pilot, now)
 
 
-def _unit_in_progress(state: SessionState) -> str | None:
+def _unit_in_progress(state: SessionState, now: datetime) -> str | None:
     """The next item of a case set that was begun."""
     if not state.offers or state.offers[-1].item not in state.release.unit_of:
+        return None
+    if state.section is not None and state.section_is_over(state.section, now):
         return None
     unit = state.release.units[state.release.unit_of[state.offers[-1].item]]
     offered = {offer.item for offer in state.offers}
@@ -268,15 +385,26 @@ def _pilot_due(state: SessionState, pilot: dict[int, str]) -> str | None:
 
 
 def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
-    due = _pilot_due(state, pilot)
-    if due is not None:
-        return Step(offer=due)
+    release = state.release
     offered = {offer.item for offer in state.offers}
-    for unit in state.release.units:
-        for item in unit.items:
-            if item.reference not in offered:
-                return Step(offer=item.reference)
-    if state.release.form.review == "allowed":
+    following, section = None, state.section
+    if not release.form.sections:
+        following = next((reference for reference in release.order if reference not in offered), None)
+    else:
+        for u, unit in enumerate(release.units):
+            section = release.section_of_unit[u]
+            if state.section_is_over(section, now):
+                continue
+            following = next((item.reference for item in unit.items if item.reference not in offered), None)
+            if following is not None:
+                break
+    due = _pilot_due(state, pilot)
+    # An unscored item stands in the section that was begun; it never opens the next one and its clock.
+    if due is not None and (section == state.section and (following is not None or section is None)):
+        return Step(offer=due)
+    if following is not None:
+        return Step(offer=following)
+    if release.form.review == "allowed":
         return Step(waiting=True)
     return Step(ending=Ending("completed", now))
 
@@ -300,9 +428,10 @@ def is_complete(state: SessionState) -> bool:
     """Whether enough was administered for a decision.
 
     A session that was handed in before every item of a fixed form was answered
-    or left blank on purpose, or that ended before the minimum length and
-    blueprint of an adaptive one, is incomplete and never passed. A fixed form
-    whose time ran out is complete: what was not reached scores 0.
+    or left blank, or that ended before the minimum length and blueprint of an
+    adaptive one, is incomplete and never passed. A fixed form whose time ran
+    out is complete, and so is one that went to its end past a section whose
+    time ran out: what was not reached scores 0.
 
     Examples
     --------
@@ -312,7 +441,7 @@ def is_complete(state: SessionState) -> bool:
     """
     release = state.release
     if release.form.kind == "fixed":
-        if state.ending is not None and state.ending.how == "timed_out":
+        if state.ending is not None and state.ending.how in ("timed_out", "completed"):
             return True
         return len(state.unit_categories()) == len(release.units)
     rules = release.form.adaptive

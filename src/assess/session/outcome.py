@@ -254,7 +254,8 @@ def _unit_record(state: SessionState, unit: int, category: int) -> dict[str, Any
         position = position_of.get(item.reference)
         response = None if position is None else state.latest.get(position)
         if response is not None:
-            how = "omitted" if response.answer is None else "answered"
+            blank = "timed_out" if response.timed_out else "omitted"
+            how = blank if response.answer is None else "answered"
         else:
             how = "not_reached"
         items.append(

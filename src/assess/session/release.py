@@ -103,6 +103,11 @@ class Release:
         return {item.reference: u for u, unit in enumerate(self.units) for item in unit.items}
 
     @cached_property
+    def section_of_unit(self) -> tuple[int, ...]:
+        """Index of the section of each unit, in the order of the units; empty without sections."""
+        return tuple(s for s, section in enumerate(self.form.sections) for _ in section.units)
+
+    @cached_property
     def parameters(self) -> ItemParameters:
         """Parameters of the units, in their order."""
         return self.parameter_set.parameters.take([unit.reference for unit in self.units])
@@ -116,6 +121,11 @@ class Release:
     def raw_maximum(self) -> int:
         """Highest raw score on the operational items."""
         return sum(unit.n_categories - 1 for unit in self.units)
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """References of the items of all units, in the order of the form."""
+        return tuple(item.reference for unit in self.units for item in unit.items)
 
     @cached_property
     def adaptive_test(self) -> AdaptiveTest:

@@ -1,16 +1,17 @@
 """The records of a session, and their fold into what the session is now.
 
-A session is the fold of its start record, offers and responses over a release.
-Nothing here knows a clock or a random generator: times, secrets and seeds come
-in, so that a session replays to the same state in five years.
+A session is the fold of its start record, offers and responses over a release,
+with what happened to its clocks. Nothing here asks the time or a random
+generator: times, secrets and seeds come in, so that a session replays to the
+same state in five years.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -19,8 +20,17 @@ from assess.errors import InvalidContent
 from assess.items import Item, RawAnswer
 from assess.items.reading import Fields
 from assess.session.release import Release
-
-ASSURANCES = ("unsupervised", "supervised", "proctored")
+from assess.session.timing import (
+    NO_ACCOMMODATION,
+    Accommodation,
+    Break,
+    Clock,
+    ClockName,
+    Closing,
+    SectionEnd,
+    TimeGrant,
+)
+from assess.standards.grammar import ASSURANCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,9 @@ class StartRecord:
     pilot : tuple of (int, str)
         Position and reference of each unscored item, fixed before the first offer.
     time_limit_seconds : int or None
-        The allowance on the server's clock; later grants are events.
+        The form's allowance on the server's clock; later grants are events.
+    accommodation : Accommodation
+        What the learner was given before; it scales every allowance when it is read.
     """
 
     session: str
@@ -53,10 +65,14 @@ class StartRecord:
     excluded: tuple[str, ...] = ()
     pilot: tuple[tuple[int, str], ...] = ()
     assurance: str = "unsupervised"
+    accommodation: Accommodation = NO_ACCOMMODATION
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain data for storage."""
+        """Plain data for storage; without an accommodation, as it was written before there were any."""
         out = {name: getattr(self, name) for name in self.__slots__}
+        del out["accommodation"]
+        if self.accommodation != NO_ACCOMMODATION:
+            out["accommodation"] = self.accommodation.to_mapping()
         out["started_at"] = self.started_at.isoformat()
         out["excluded"] = list(self.excluded)
         out["pilot"] = [list(entry) for entry in self.pilot]
@@ -81,6 +97,7 @@ class StartRecord:
             excluded=fields.strings("excluded", ()),
             pilot=tuple((int(position), str(reference)) for position, reference in fields.raw("pilot", ())),
             assurance=fields.choice("assurance", ASSURANCES),
+            accommodation=Accommodation.from_mapping(fields.raw("accommodation", {})),
         )
         fields.finish()
         return record
@@ -97,9 +114,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A raw answer with its category and when; `answer` None means left blank on purpose.
+    """A raw answer with its category and when; `answer` None means left blank.
 
     `salt` and `answer_sha256` let a record name an answer without holding it.
+    `timed_out` tells a blank that the item's clock left from one on purpose.
     """
 
     position: int
@@ -110,23 +128,15 @@ class Response:
     at: datetime
     salt: str
     answer_sha256: str
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How and when a session ended: completed, submitted or timed_out."""
+    """How and when a session ended: completed, submitted, timed_out, or voided before any of these."""
 
     how: str
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class TimeGrant:
-    """Seconds added to the allowance after the start."""
-
-    seconds: int
-    at: datetime
-    reason: str = ""
 
 
 def answer_digest(salt: str, answer: RawAnswer | None) -> str:
@@ -156,6 +166,11 @@ def chance(seed: str, *labels: str | int) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
 
 
+def _any_position(_: int | None) -> bool:
+    """What the session's own clock is given: everything."""
+    return True
+
+
 @dataclass(frozen=True, eq=False)
 class SessionState:
     """What a session is now: the fold of its records."""
@@ -167,6 +182,9 @@ class SessionState:
     grants: tuple[TimeGrant, ...] = ()
     ending: Ending | None = None
     void: bool = False
+    breaks: tuple[Break, ...] = ()
+    section_ends: tuple[SectionEnd, ...] = ()
+    accommodated: tuple[Accommodation, ...] = ()
 
     @cached_property
     def latest(self) -> Mapping[int, Response]:
@@ -176,6 +194,19 @@ class SessionState:
             found[response.position] = response
         return found
 
+    def grown(
+        self, *, offers: tuple[Offer, ...] | None = None, responses: tuple[Response, ...] | None = None
+    ) -> SessionState:
+        """The state with more offers or responses; what is known of the others is carried over."""
+        found = replace(
+            self,
+            offers=self.offers if offers is None else offers,
+            responses=self.responses if responses is None else responses,
+        )
+        if responses is None and "latest" in self.__dict__:
+            found.__dict__["latest"] = self.latest
+        return found
+
     @property
     def position(self) -> int:
         """The position offered last; 0 before the first offer."""
@@ -183,33 +214,152 @@ class SessionState:
 
     @property
     def awaiting(self) -> Offer | None:
-        """The last offer if it has no response yet."""
+        """The last offer if it has no response yet, and its section's time did not end on it."""
         if not self.offers or self.ending is not None:
             return None
-        return None if self.offers[-1].position in self.latest else self.offers[-1]
+        last = self.offers[-1]
+        closed = any(end.position == last.position for end in self.section_ends)
+        return None if closed or last.position in self.latest else last
+
+    # --- clocks ---
 
     @property
-    def deadline(self) -> datetime | None:
-        """When the allowance ends, grants included; None without a limit."""
-        if self.start.time_limit_seconds is None:
+    def accommodation(self) -> Accommodation:
+        """What the learner has: as granted last during the session, else as before it."""
+        return self.accommodated[-1] if self.accommodated else self.start.accommodation
+
+    def _added(self, positions: Callable[[int | None], bool]) -> timedelta:
+        """Granted time and breaks that began while one of these positions was on the page."""
+        added = timedelta(seconds=sum(g.seconds for g in self.grants if positions(g.position)))
+        return added + sum((b.length for b in self.breaks if positions(b.position)), timedelta())
+
+    def _clock(
+        self, name: ClockName, limit: int | None, begun: datetime, positions: Callable[[int | None], bool]
+    ) -> Clock | None:
+        if limit is None or self.accommodation.untimed:
             return None
-        granted = sum(grant.seconds for grant in self.grants)
-        return self.start.started_at + timedelta(seconds=self.start.time_limit_seconds + granted)
+        seconds = self.accommodation.scaled(limit)
+        return Clock(name, seconds, begun + timedelta(seconds=seconds) + self._added(positions))
 
     @property
+    def session_clock(self) -> Clock | None:
+        """The clock of the whole session; None without a limit."""
+        limit = self.start.time_limit_seconds
+        return self._clock("session", limit, self.start.started_at, _any_position)
+
+    def section_of(self, position: int) -> int | None:
+        """Index of the section in which a position was offered; a pilot item stands in the one around it."""
+        if not self.release.form.sections:
+            return None
+        found = 0
+        for offer in self.offers[:position]:
+            unit = self.release.unit_of.get(offer.item)
+            if unit is not None:
+                found = self.release.section_of_unit[unit]
+        return found
+
+    @property
+    def section(self) -> int | None:
+        """Index of the section that the session has reached; None without sections."""
+        return self.section_of(self.position)
+
+    @property
+    def section_clock(self) -> Clock | None:
+        """The clock of the section that the session has reached, from the offer of its first item on."""
+        section = self.section
+        if section is None or not self.offers:
+            return None
+        limit = self.release.form.sections[section].time_limit_seconds
+        begun = next(offer.at for offer in self.offers if self.section_of(offer.position) == section)
+
+        def inside(position: int | None) -> bool:
+            return position is not None and self.section_of(position) == section
+
+        return self._clock("section", limit, begun, inside)
+
+    @property
+    def item_clock(self) -> Clock | None:
+        """The clock of the item that waits for an answer, from its offer on."""
+        awaiting = self.awaiting
+        if awaiting is None:
+            return None
+        limit = self.release.form.item_time_limit_seconds
+        return self._clock("item", limit, awaiting.at, lambda position: position == awaiting.position)
+
+    @property
+    def clocks(self) -> tuple[Clock, ...]:
+        """The clocks that run, the one that is over first coming first."""
+        section = None if self.awaiting is None else self.section_clock
+        running = [clock for clock in (self.item_clock, section, self.session_clock) if clock is not None]
+        return tuple(sorted(running, key=lambda clock: clock.deadline))
+
+    @cached_property
+    def deadline(self) -> datetime | None:
+        """When the allowance of the session ends, grants included; None without a limit."""
+        clock = self.session_clock
+        return None if clock is None else clock.deadline
+
+    @cached_property
     def closes_at(self) -> datetime:
-        """The last instant at which an answer is taken: deadline plus grace, or the end of the window."""
-        form = self.release.form
-        window = self.start.started_at + timedelta(hours=form.window_hours)
-        if self.deadline is None:
-            return window
-        return min(window, self.deadline + timedelta(seconds=form.late_grace_seconds))
+        """The last instant at which the session takes an answer: deadline plus grace, or the window's end.
+
+        The window of the form is an allowance like the others: it is scaled and extended with them.
+        """
+        form, grace = self.release.form, timedelta(seconds=self.release.form.late_grace_seconds)
+        window = timedelta(seconds=self.accommodation.scaled(3600 * form.window_hours))
+        closing = [self.start.started_at + window + self._added(_any_position)]
+        if self.deadline is not None:
+            closing.append(self.deadline + grace)
+        if form.sections and self.section == len(form.sections) - 1:
+            last = self.section_clock
+            if last is not None:
+                closing.append(last.deadline + grace)
+        return min(closing)
+
+    @property
+    def closing(self) -> Closing | None:
+        """What the clock of the item or of the section closes next, and when if nothing comes before."""
+        awaiting = self.awaiting
+        if awaiting is None:
+            return None
+        grace = timedelta(seconds=self.release.form.late_grace_seconds)
+        for clock in self.clocks:
+            if clock.name != "session":
+                return Closing(clock.name, awaiting.position, clock.deadline + grace)
+        return None
+
+    def section_is_over(self, section: int, now: datetime) -> bool:
+        """Whether no further item of a section may be offered: it was left, closed, or its time is up."""
+        current = self.section
+        if current is None or section > current:
+            return False
+        if section < current or any(end.section == section for end in self.section_ends):
+            return True
+        clock = self.section_clock
+        return clock is not None and now > clock.deadline
+
+    def on_break(self, now: datetime) -> Break | None:
+        """The break that stops the clocks now, if there is one."""
+        last = self.breaks[-1] if self.breaks else None
+        return last if last is not None and last.ended_at is None and now < last.ends_at else None
+
+    @property
+    def breaks_left(self) -> int:
+        """How many breaks the learner may still take."""
+        return max(0, self.accommodation.breaks - len(self.breaks))
+
+    def left(self, clock: Clock, now: datetime) -> int:
+        """Whole seconds that are left on a clock, never below 0; during a break they stand."""
+        pause = self.on_break(now)
+        effective = now if pause is None else pause.ends_at
+        return max(0, int((clock.deadline - effective).total_seconds()))
 
     def seconds_left(self, now: datetime) -> int | None:
-        """Whole seconds of the allowance that are left, never below 0; None without a limit."""
-        if self.deadline is None:
-            return None
-        return max(0, int((self.deadline - now).total_seconds()))
+        """Whole seconds of the session's allowance that are left, never below 0; None without a limit."""
+        clock = self.session_clock
+        return None if clock is None else self.left(clock, now)
+
+    # --- content ---
 
     def item_at(self, position: int) -> Item:
         """The item offered at a position."""
@@ -240,6 +390,9 @@ def fold(
     grants: Iterable[TimeGrant] = (),
     ending: Ending | None = None,
     void: bool = False,
+    breaks: Iterable[Break] = (),
+    section_ends: Iterable[SectionEnd] = (),
+    accommodated: Iterable[Accommodation] = (),
 ) -> SessionState:
     """Put a session together from its stored records, refusing records that do not fit.
 
@@ -273,4 +426,15 @@ def fold(
                 f"session {start.session}: the response at position {response.position} answers "
                 f"{response.item}, which was not offered there"
             )
-    return SessionState(release, start, ordered, kept, tuple(grants), ending, void)
+    return SessionState(
+        release,
+        start,
+        ordered,
+        kept,
+        tuple(grants),
+        ending,
+        void,
+        tuple(breaks),
+        tuple(section_ends),
+        tuple(accommodated),
+    )

@@ -28,6 +28,7 @@ from assess.standards.facts import (
     last_instant,
 )
 from assess.standards.grammar import (
+    ASSURANCES,
     AllOf,
     AnyOf,
     Application,
@@ -204,7 +205,15 @@ def _current_decision(predicate: Pass, question: Question, moment: datetime) -> 
         found, code = Truth.UNKNOWN, "decision_provisional"
     elif current.word == "passed" and current.until < moment:
         found, code = Truth.FALSE, "decision_too_old"
+    elif current.word == "passed" and _assured(current) < ASSURANCES.index(predicate.assurance):
+        found, code = Truth.FALSE, "assurance_too_low"
     return Finding(found, code, (current,))
+
+
+def _assured(decision: Fact) -> int:
+    """Place of a decision's assurance in their order; what is not said, or not known, is the least."""
+    said = decision.properties.get("assurance")
+    return ASSURANCES.index(said) if said in ASSURANCES else 0
 
 
 def matching(predicate: HasFact, facts: Iterable[Fact]) -> dict[tuple[str, ...], Fact]:

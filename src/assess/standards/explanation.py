@@ -113,7 +113,7 @@ def _facts_for(predicate: Predicate, question: Question, numbers: Iterator[int])
 
     match predicate:
         case Pass():
-            yield fact("decision", "passed", course=predicate.course)
+            yield fact("decision", "passed", course=predicate.course, assurance=predicate.assurance)
         case HasFact():
             yield from _things_for(predicate, question, numbers)
         case Held():
@@ -189,6 +189,7 @@ def next_step(predicate: Predicate, found: Finding) -> tuple[str, str]:
                 "decision_not_passed": ("learner", "retake"),
                 "decision_incomplete": ("learner", "retake"),
                 "decision_too_old": ("learner", "retake"),
+                "assurance_too_low": ("learner", "retake"),
                 "decision_undetermined": ("learner", "extend"),
                 "decision_pending": ("programme", "wait"),
                 "decision_provisional": ("programme", "wait"),

@@ -31,6 +31,8 @@ _OWN_PREDICATE = {
     "points": "points",
     "membership": "members",
 }
+ASSURANCES = ("unsupervised", "supervised", "proctored")
+"""How sure it is who answered, the least sure first."""
 RESERVED = ("t", "s", "at", "until", "void_at", "recorded_at", "void_recorded_at")
 """Fields that every fact may have; they are not properties that a rule can ask for."""
 
@@ -71,9 +73,10 @@ class Predicate:
 
 @dataclass(frozen=True, slots=True)
 class Pass(Predicate):
-    """The current decision on the course is a pass."""
+    """The current decision on the course is a pass, made under at least this assurance."""
 
     course: str
+    assurance: str = ASSURANCES[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,10 +327,15 @@ class RuleParser:
         raise InvalidRule(f"unknown {kind} {name!r}; {hint}", path=path)
 
     def _pass(self, body: Mapping[str, Any], path: str) -> Pass:
-        refuse_unknown(body, ("course",), path)
+        refuse_unknown(body, ("course", "assurance"), path)
         course = read_text(body, "course", path)
         self._known(course, "course", self._names.courses, f"{path}.course")
-        return Pass(course, declared={"pass": dict(body)})
+        assurance = body.get("assurance", ASSURANCES[0])
+        if assurance not in ASSURANCES:
+            raise InvalidRule(
+                f"{assurance!r} is not one of {', '.join(ASSURANCES)}", path=f"{path}.assurance"
+            )
+        return Pass(course, assurance, declared={"pass": dict(body)})
 
     def _fact(self, body: Mapping[str, Any], path: str) -> HasFact:
         refuse_unknown(body, ("type", "where", "count", "distinct_by"), path)

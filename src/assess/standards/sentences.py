@@ -30,6 +30,8 @@ _NUMBERS = (
     "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
 
+_ASSURED = {"unsupervised": "", "supervised": " under supervision", "proctored": " with a proctor"}
+
 
 def rule_in_words(badge: BadgeRule) -> str:
     """A badge's rule as one sentence, with the days that bound it."""
@@ -68,7 +70,9 @@ def _plural(word: str, n: int) -> str:
 
 
 def _name(predicate: Predicate) -> str:
-    return predicate.course if isinstance(predicate, Pass) else _phrase(predicate)
+    if isinstance(predicate, Pass):
+        return predicate.course + _ASSURED[predicate.assurance]
+    return _phrase(predicate)
 
 
 def _number(n: int) -> str:
@@ -80,7 +84,7 @@ def _phrase(rule: Rule) -> str:
         case AllOf() | AnyOf() | AtLeast():
             return _group(rule)
         case Pass():
-            return f"pass the course {rule.course}"
+            return f"pass the course {rule.course}{_ASSURED[rule.assurance]}"
         case HasFact():
             return _fact_phrase(rule)
         case Held():
@@ -117,7 +121,7 @@ def _group(group: AllOf | AnyOf | AtLeast) -> str:
     if len(rules) == 1:
         return _phrase(rules[0])
     every = n == len(rules)
-    courses = [inner.course for inner in rules if isinstance(inner, Pass)]
+    courses = [_name(inner) for inner in rules if isinstance(inner, Pass)]
     if len(courses) == len(rules):
         share = f"at least {_number(n)} of the {_number(len(rules))}"
         if every:

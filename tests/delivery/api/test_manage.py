@@ -134,7 +134,7 @@ def test_the_openapi_document_describes_every_route_with_its_bodies(world: World
     schemas = document["components"]["schemas"]
     post = document["paths"]["/v1/sessions/{session}/responses"]["post"]
     body = post["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-    assert set(schemas[body]["properties"]) == {"position", "item", "revision", "answer"}
+    assert set(schemas[body]["properties"]) == {"position", "item", "revision", "answer", "fence"}
     assert schemas[body]["additionalProperties"] is False
     assert "CourseStatus" in schemas
     references = [

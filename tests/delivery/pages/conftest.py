@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
 
 from assess.delivery.app import create_app
-from assess.delivery.service import activations, keys, open_services
+from assess.delivery.service import SCOPES, activations, keys, open_services
 from assess.delivery.settings import Settings
 from tests.delivery.pages import small_bank
 
@@ -34,22 +35,30 @@ class Clock:
 
 @dataclass(frozen=True)
 class Site:
-    """A running server."""
+    """A running server, and a live key with every scope."""
 
     url: str
     clock: Clock
+    key: str
+    database: Path
 
 
-async def _seed(settings: Settings, *, demo: bool) -> None:
+def small_documents() -> list[dict[str, Any]]:
+    """The small bank, with its programme first."""
+    return [small_bank.programme_document(), *map(small_bank.release_document, FORMS)]
+
+
+async def _seed(settings: Settings, documents: list[dict[str, Any]], *, demo: bool) -> str:
     services = await open_services(settings)
     scope = keys.local(settings.tenant, "test")
     await activations.set_tenant(
         services, scope, title="Demonstration academy", demo=demo, accept_provisional=demo
     )
-    documents = [small_bank.programme_document(), *map(small_bank.release_document, FORMS)]
     for document in documents:
         await activations.activate(services, scope, document=document, reason="for the tests")
+    _, secret = await keys.create(services, scope, name="test", scopes=SCOPES)
     services.store.close()
+    return secret
 
 
 def _free_port() -> int:
@@ -59,10 +68,19 @@ def _free_port() -> int:
         return port
 
 
-def _serve(folder: Path, *, demo: bool) -> Iterator[Site]:
-    settings = Settings(database_url=f"sqlite:///{folder / 'pages.db'}", refresh_seconds=0.0)
+def serve_form(folder: Path, form: dict[str, Any]) -> Iterator[Site]:
+    """A demonstration whose first form has these policies."""
+    documents = small_documents()
+    documents[1]["form"] |= form
+    yield from serve(folder, documents, demo=True)
+
+
+def serve(folder: Path, documents: list[dict[str, Any]], *, demo: bool) -> Iterator[Site]:
+    """A server on a database of its own with these documents live."""
+    database = folder / "pages.db"
+    settings = Settings(database_url=f"sqlite:///{database}", refresh_seconds=0.0, heartbeat_seconds=0.0)
     # Playwright may keep a loop running in this thread, beside which no other can start.
-    _in_thread(lambda: asyncio.run(_seed(settings, demo=demo)))
+    key = _in_thread(lambda: asyncio.run(_seed(settings, documents, demo=demo)))
     clock, port = Clock(), _free_port()
     config = uvicorn.Config(
         create_app(settings, clock=clock), host="127.0.0.1", port=port, log_level="warning", ws="none"
@@ -75,18 +93,19 @@ def _serve(folder: Path, *, demo: bool) -> Iterator[Site]:
         assert time.monotonic() < deadline, "the server did not start"
         time.sleep(0.02)
     try:
-        yield Site(f"http://127.0.0.1:{port}", clock)
+        yield Site(f"http://127.0.0.1:{port}", clock, key, database)
     finally:
         server.should_exit = True
         thread.join(timeout=10)
 
 
-def _in_thread(work: Callable[[], None]) -> None:
+def _in_thread(work: Callable[[], str]) -> str:
     faults: list[BaseException] = []
+    found: list[str] = []
 
     def run() -> None:
         try:
-            work()
+            found.append(work())
         except BaseException as fault:  # noqa: BLE001 - raised again below, in the test's own thread
             faults.append(fault)
 
@@ -95,15 +114,16 @@ def _in_thread(work: Callable[[], None]) -> None:
     thread.join()
     if faults:
         raise faults[0]
+    return found[0]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A demonstration: guests may begin."""
-    yield from _serve(tmp_path_factory.mktemp("site"), demo=True)
+    yield from serve(tmp_path_factory.mktemp("site"), small_documents(), demo=True)
 
 
 @pytest.fixture(scope="module")
 def closed_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An organisation that sends its own learners."""
-    yield from _serve(tmp_path_factory.mktemp("closed"), demo=False)
+    yield from serve(tmp_path_factory.mktemp("closed"), small_documents(), demo=False)

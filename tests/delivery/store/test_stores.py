@@ -434,11 +434,43 @@ def test_a_database_that_fails_in_the_commit_acknowledges_nothing_and_recovers(
         raise sqlite3.OperationalError("disk I/O error")
 
     with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "apply_batch", broken)
         patch.setattr(sqlite, "apply", broken)
         with pytest.raises(StorageUnavailable, match="disk I/O error"):
             run(store.commit(Writes("default", inserts=(learner(),))))
     run(store.commit(Writes("default", inserts=(learner(),))))
     assert run(store.read(reading.learner, "default", "lrn_1")) is not None
+    store.close()
+
+
+def test_a_transaction_that_sqlite_gave_up_by_itself_is_acknowledged_to_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assess.delivery.store import sqlite
+    from assess.delivery.store.writing import apply
+
+    store = open_store(world_settings(tmp_path))
+
+    def gives_up(connection: Any, writes: Writes) -> Any:
+        committed = apply(connection, writes)
+        if writes.inserts[0].id == "lrn_2":  # type: ignore[attr-defined]
+            connection.exec_driver_sql("ROLLBACK")  # as SQLite does when the disk is full
+            raise StorageUnavailable("database or disk is full")
+        return committed
+
+    async def both() -> list[Any]:
+        writes = [Writes("default", inserts=(learner(name),)) for name in ("lrn_1", "lrn_2")]
+        return await asyncio.gather(*map(store.commit, writes), return_exceptions=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "is_plain", lambda writes: False)
+        patch.setattr(sqlite, "apply", gives_up)
+        outcomes = run(both())
+    for name, outcome in zip(("lrn_1", "lrn_2"), outcomes, strict=True):
+        stored = run(store.read(reading.learner, "default", name)) is not None
+        assert isinstance(outcome, StorageUnavailable) or stored, f"{name} was acknowledged and is gone"
+    assert isinstance(outcomes[1], StorageUnavailable)
+    run(store.commit(Writes("default", inserts=(learner("lrn_3"),))))
     store.close()
 
 
@@ -467,7 +499,7 @@ def test_opening_again_migrates_nothing_and_keeps_everything(both_settings: Sett
 
 
 def test_a_tenant_is_the_first_key_of_every_table_about_people() -> None:
-    own = {"tenants", "releases", "signing_keys"}
+    own = {"tenants", "releases", "signing_keys", "heartbeats", "jobs"}
     for name, table in tables.metadata.tables.items():
         if name not in own:
             assert next(iter(table.primary_key)).name == "tenant", name

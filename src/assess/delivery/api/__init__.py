@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, delivery, manage, people, rescores
+from assess.delivery.api import badges, cohorts, delivery, manage, people, rescores, sitting
 
-ROUTERS = (delivery.router, people.router, badges.router, manage.router, rescores.router)
+ROUTERS = (
+    delivery.router,
+    people.router,
+    cohorts.router,
+    badges.router,
+    manage.router,
+    rescores.router,
+    sitting.router,
+)
 
 __all__ = ["ROUTERS"]

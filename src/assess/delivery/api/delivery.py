@@ -8,12 +8,15 @@ from fastapi import Path, Request, Response
 
 from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, idempotency_key, json_router, read, reply, services
-from assess.delivery.service import sessions
+from assess.delivery.clock import arrived
+from assess.delivery.service import breaks, receipts, sessions
 
 router = json_router()
 
 
-@router.post("/v1/sessions", **documents(schemas.SessionBegun, body=schemas.BeginSession, status=201))
+@router.post(
+    "/v1/sessions", **documents(schemas.SessionBegun, body=schemas.BeginSession, status=201, also=(409, 429))
+)
 async def begin_session(request: Request, scope: Who) -> Response:
     """Begin a session, or go on with the open one of this learner and form."""
     body = await read(request, schemas.BeginSession)
@@ -24,7 +27,10 @@ async def begin_session(request: Request, scope: Who) -> Response:
         course=body.course,
         form=body.form,
         locale=body.locale,
+        code=body.code,
+        assurance=body.assurance,
         key=idempotency_key(request, body),
+        arrived=arrived(request),
     )
     return reply(begun, 201)
 
@@ -35,7 +41,7 @@ async def get_session(request: Request, scope: Who, session: str) -> Response:
     return reply(await sessions.view(services(request), scope, session))
 
 
-@router.get("/v1/sessions/{session}/items/{position}", **documents(schemas.Current))
+@router.get("/v1/sessions/{session}/items/{position}", **documents(schemas.Current, also=(409, 410)))
 async def get_position(
     request: Request, scope: Who, session: str, position: Annotated[int, Path(ge=1, le=10_000)]
 ) -> Response:
@@ -43,7 +49,9 @@ async def get_position(
     return reply(await sessions.look(services(request), scope, session, position))
 
 
-@router.post("/v1/sessions/{session}/responses", **documents(schemas.Responded, body=schemas.PostResponse))
+@router.post(
+    "/v1/sessions/{session}/responses", **documents(schemas.Responded, body=schemas.PostResponse, also=(410,))
+)
 async def post_response(request: Request, scope: Who, session: str) -> Response:
     """Store one answer; the reply comes after it is on the disk."""
     body = await read(request, schemas.PostResponse)
@@ -55,18 +63,32 @@ async def post_response(request: Request, scope: Who, session: str) -> Response:
         item=body.item,
         revision=body.revision,
         answer=body.answer,
+        fence=body.fence,
         key=idempotency_key(request, body),
+        arrived=arrived(request),
     )
     return reply(stored)
 
 
-@router.post("/v1/sessions/{session}/submit", **documents(schemas.Finished))
+@router.post("/v1/sessions/{session}/submit", **documents(schemas.Finished, also=(409,)))
 async def submit_session(request: Request, scope: Who, session: str) -> Response:
     """Hand in; a second time changes nothing."""
     return reply(await sessions.submit(services(request), scope, session))
 
 
-@router.get("/v1/sessions/{session}/result", **documents(schemas.Result))
+@router.post("/v1/sessions/{session}/break", **documents(schemas.SessionView, also=(409,)))
+async def begin_break(request: Request, scope: Who, session: str) -> Response:
+    """Stop the clocks and hide the item, where breaks were granted."""
+    return reply(await breaks.begin(services(request), scope, session))
+
+
+@router.post("/v1/sessions/{session}/break/end", **documents(schemas.SessionView, also=(409,)))
+async def end_break(request: Request, scope: Who, session: str) -> Response:
+    """Let the clocks run on."""
+    return reply(await breaks.end(services(request), scope, session))
+
+
+@router.get("/v1/sessions/{session}/result", **documents(schemas.Result, also=(409,)))
 async def get_result(request: Request, scope: Who, session: str) -> Response:
     """What came of a session that has ended."""
     return reply(await sessions.result(services(request), scope, session))
@@ -76,4 +98,4 @@ async def get_result(request: Request, scope: Who, session: str) -> Response:
 async def verify_receipt(request: Request) -> Response:
     """Whether a receipt was signed here; whoever holds one may ask."""
     body = await read(request, schemas.VerifyReceipt)
-    return reply(schemas.Verified(valid=services(request).receipts.valid(body.receipt)))
+    return reply(schemas.Verified(valid=await receipts.verify(services(request), body.receipt)))

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, json_router, read, reply, services
+from assess.delivery.metrics import CONTENT_TYPE
 from assess.delivery.service import activations
 from assess.delivery.store import reading
 from assess.errors import (
@@ -66,6 +67,12 @@ async def readyz(request: Request) -> Response:
     if await found.store.read(reading.tenant, found.settings.tenant) is None:
         raise StorageUnavailable(f"tenant {found.settings.tenant!r} is not in the database")
     return reply({"status": "ready"})
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """Counts, times and sizes of this process, for a monitor; a proxy keeps it from the outside."""
+    return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE)
 
 
 router.include_router(_manage)

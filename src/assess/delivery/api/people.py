@@ -18,7 +18,7 @@ from assess.delivery.api.wire import (
     services,
     tagged,
 )
-from assess.delivery.service import decisions, eligibility, facts, learners, sandbox, status
+from assess.delivery.service import decisions, eligibility, facts, learners, merging, sandbox, status
 
 router = json_router()
 LearnerId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}$")]
@@ -40,6 +40,28 @@ async def find_learner(
 ) -> Response:
     """The learner whom an issuer calls by a subject: a list of one or none."""
     return reply(await learners.find(services(request), scope, issuer=issuer, subject=subject))
+
+
+@router.get("/v1/learners/{learner}", **documents(schemas.LearnerReply))
+async def get_learner(request: Request, scope: Who, learner: str) -> Response:
+    """A learner; an id that was merged is answered for by the one that stands."""
+    scope.require("deliver", "read-status", "manage")
+    return reply(await learners.get(services(request), scope, learner))
+
+
+@router.post("/v1/learners/{learner}/merge", **documents(schemas.MergeReply, body=schemas.MergeLearner))
+async def merge_learner(request: Request, scope: Who, learner: str) -> Response:
+    """Say that a record is the same person's as another one, which answers for it from here on."""
+    body = await read(request, schemas.MergeLearner)
+    found = await merging.merge(services(request), scope, learner=learner, into=body.into, reason=body.reason)
+    return reply(found)
+
+
+@router.post("/v1/learners/{learner}/unmerge", **documents(schemas.MergeReply, body=schemas.UnmergeLearner))
+async def unmerge_learner(request: Request, scope: Who, learner: str) -> Response:
+    """Take a merge back: each record has again what it had, and what came since to each."""
+    body = await read(request, schemas.UnmergeLearner)
+    return reply(await merging.unmerge(services(request), scope, learner=learner, reason=body.reason))
 
 
 @router.get("/v1/learners/{learner}/courses/{course}/status", **documents(schemas.CourseStatus, also=(304,)))

@@ -155,7 +155,7 @@ def idempotency_key(request: Request, body: object) -> Key | None:
         raise InvalidRequest(
             "an idempotency key has 1 to 200 visible ASCII characters", path="Idempotency-Key"
         )
-    route = f"{request.method} {request.url.path}"
+    route = f"{request.scope['method']} {request.scope['path']}"
     return Key(given, route, hashlib.sha256(schemas.encode(body)).hexdigest())
 
 
@@ -200,6 +200,9 @@ def tagged(request: Request, body: object, moment: Moment) -> Response:
 # --- OpenAPI -----------------------------------------------------------------
 
 _DOCUMENTED: list[Any] = [schemas.Problem]
+# What any route may answer, and what one with a body may answer besides; the code says which problem it is.
+_PROBLEMS = (400, 401, 403, 404, 422, 500, 503)
+_PROBLEMS_OF_BODIES = (409, 413, 415)
 
 
 def documents(
@@ -212,21 +215,20 @@ def documents(
     answer, body : type
         Struct of the reply, and of the request if it has a body.
     also : tuple of int
-        Further statuses with the same reply (201 beside 200), or problems.
+        Further statuses with the same reply (201 beside 200), or problems beside those of every route.
     """
     _DOCUMENTED.extend(kind for kind in (answer, body) if kind is not None)
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     extra: dict[str, Any] = {}
     content = {"application/json": {"schema": _schema(answer)}}
     responses: dict[int | str, dict[str, Any]] = {status: {"description": "as asked", "content": content}}
-    for other in also:
+    for other in sorted({*also, *_PROBLEMS, *(_PROBLEMS_OF_BODIES if body is not None else ())}):
         if other < 300:
             responses[other] = {"description": "as asked", "content": content}
         elif other == 304:
             responses[other] = {"description": "not changed"}
         else:
             responses[other] = {"description": "a problem", "content": problem}
-    responses["default"] = {"description": "a problem", "content": problem}
     if body is not None:
         extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(body)}}}
     return {"responses": responses, "openapi_extra": extra, "response_class": Response, "status_code": status}

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from assess.delivery.pages import catalogue_pages, practice_pages, session_pages
-from assess.delivery.pages.door import problem_page
+from assess.delivery.pages import (
+    accommodation_pages,
+    catalogue_pages,
+    help_pages,
+    own_pages,
+    practice_pages,
+    session_pages,
+    waiting_page,
+)
+from assess.delivery.pages.waiting_page import problem_page
 
 router = APIRouter(include_in_schema=False)
-for part in (catalogue_pages, practice_pages, session_pages):
+for part in (
+    accommodation_pages,
+    catalogue_pages,
+    own_pages,
+    practice_pages,
+    session_pages,
+    help_pages,
+    waiting_page,
+):
     router.include_router(part.router)
 
 __all__ = ["problem_page", "router"]

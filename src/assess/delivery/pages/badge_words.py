@@ -10,7 +10,7 @@ from assess.delivery.pages.language import Language
 from assess.delivery.schemas import BadgeEligibility, BadgeInfo, CourseStatus
 from assess.delivery.service.catalogue import Shelf
 from assess.errors import NotFound
-from assess.standards.grammar import AllOf, Pass, Rule
+from assess.standards.grammar import ASSURANCES, AllOf, Pass, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,9 @@ def course_state(found: CourseStatus, language: Language) -> tuple[str, str]:
 
 def rule_words(rule: Rule, sentence: str, language: Language) -> tuple[str, str]:
     """A rule as a sentence: one of passes alone in the reader's language, others as the rule book says."""
-    if isinstance(rule, AllOf) and all(isinstance(part, Pass) for part in rule.rules):
+    if isinstance(rule, AllOf) and all(
+        isinstance(part, Pass) and part.assurance == ASSURANCES[0] for part in rule.rules
+    ):
         n = len(rule.rules)
         words = language.ngettext("Pass %(n)s course.", "Pass all %(n)s courses.", n)
         return language.code, words % {"n": language.number(n)}
@@ -159,6 +161,7 @@ def _reason(code: str, value: str, language: Language) -> str:
         "decision_pending": _("Result not settled yet"),
         "decision_withdrawn": _("Does not count"),
         "decision_too_old": _("Passed too long ago"),
+        "assurance_too_low": _("Passed, but not under the supervision that this badge asks for"),
         "no_decision": _("Not taken yet"),
         "fact_present": _("Done"),
         "fact_missing": _("Not done yet"),

@@ -1,4 +1,4 @@
-"""Routes outside a session: courses, the page before the clock, badges, a learner's progress."""
+"""Routes outside a session: courses, the page before the clock, badges."""
 
 from __future__ import annotations
 
@@ -8,19 +8,38 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from assess.delivery.clock import arrived
 from assess.delivery.pages import start_page
 from assess.delivery.pages.answers import Fault
-from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, progress_view, rule_words
+from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, rule_words
 from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of, zone_of
 from assess.delivery.pages.language import CODES, Language, language
-from assess.delivery.pages.shell import read_form
-from assess.delivery.pages.wording import minutes_in_words
+from assess.delivery.pages.shell import form_text, read_form
+from assess.delivery.pages.wording import minutes_in_words, notice_words, window_words
 from assess.delivery.schemas import BadgeInfo, CourseStatus
-from assess.delivery.service import eligibility, learners, sessions, status
+from assess.delivery.service import (
+    accommodations,
+    cohorts,
+    eligibility,
+    learners,
+    sessions,
+    status,
+    windows,
+)
 from assess.delivery.service.catalogue import ProgrammeCourse, Shelf
 from assess.delivery.service.context import Scope, Services
-from assess.errors import AlreadyPassed, Forbidden, NotFound, RetakeTooEarly, TriesExhausted
-from assess.session import Release
+from assess.delivery.store import reading
+from assess.errors import (
+    AlreadyPassed,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    RetakeTooEarly,
+    TriesExhausted,
+    WindowClosed,
+)
+from assess.session import NO_ACCOMMODATION, Release
 from assess.standards import frameworks
 
 router = APIRouter(include_in_schema=False)
@@ -110,6 +129,12 @@ async def _course_page(
     release = _chosen(forms, request.query_params.get("form"))
     found = await _status(services, known, course)
     objectives = release.course.objectives
+    given = NO_ACCOMMODATION
+    if known is not None:
+        given = await accommodations.in_force(services, known.scope.tenant, known.learner)
+    notice = None if found is None else found.next.notice
+    if notice is not None and not message:
+        message = notice_words(notice, words)
     return visit.render(
         "course.html",
         status=code,
@@ -117,17 +142,20 @@ async def _course_page(
         open=True,
         faults=faults,
         message=message,
-        facts=start_page.facts(release, words),
+        facts=start_page.facts(release, words, given),
         objectives=[{"code": key, "text": words.pick(texts)} for key, texts in objectives.items()],
-        timed=release.form.time_limit_minutes is not None,
-        know=start_page.good_to_know(release, words),
+        timed=start_page.is_timed(release) and not given.untimed,
+        know=start_page.good_to_know(release, words, given),
+        known=known is not None,
         decided=start_page.pass_rule(release, words),
         retakes=start_page.retake_rule(release, words),
         seen_by=start_page.seen_by(release, words, demo=visit.demo),
         others=[(f"/courses/{course}?form={r.form.id}", _title(r, words)) for r in forms if r is not release],
         resume=await _open_session(services, known, release),
-        blocked="" if release.practice else _blocked(found, shelf, entry, words),
-        may_begin=visit.demo,
+        resume_form=await _own_session(services, known, release),
+        blocked=await _closed(services, known, shelf, course, words)
+        or ("" if release.practice else _blocked(found, shelf, entry, words)),
+        may_begin=visit.demo or (known is not None and known.signed_in),
         action=f"/courses/{course}?form={release.form.id}",
         consent_version=release.form.consent_version,
         consent_words=start_page.consent_words(words),
@@ -162,6 +190,28 @@ async def _open_session(services: Services, known: Known | None, release: Releas
     return f"/s/{view.session}" if mine else None
 
 
+async def _own_session(services: Services, known: Known | None, release: Release) -> str | None:
+    """The open session on this form of a learner who signed in; a form takes them there."""
+    if known is None or not known.signed_in:
+        return None
+    found = await services.store.read(
+        reading.open_session, known.scope.tenant, known.learner, release.form.id
+    )
+    return None if found is None or found.closes_at <= services.clock() else f"/me/sessions/{found.id}"
+
+
+async def _closed(services: Services, known: Known | None, shelf: Shelf, course: str, words: Language) -> str:
+    """Why a window keeps the learner from beginning now; empty if none does."""
+    if known is None:
+        return ""
+    found = await cohorts.window(services, known.scope, known.learner, course)
+    if found is None:
+        assigned_only = shelf.tenant.assigned_only
+        return words.gettext("This course is not assigned to you.") if assigned_only else ""
+    now = services.clock()
+    return "" if windows.open_at(found, now) else window_words(found, now, words)
+
+
 def _blocked(found: CourseStatus | None, shelf: Shelf, course: ProgrammeCourse, words: Language) -> str:
     """Why the learner may not begin now; empty if they may."""
     _ = words.gettext
@@ -189,12 +239,12 @@ async def begin(request: Request, course: str) -> Response:
         raise NotFound("form", course)
     release, words = _chosen(forms, request.query_params.get("form")), visit.language
     _ = words.gettext
-    if not visit.demo:
+    known = await known_learner(request)
+    if not visit.demo and (known is None or not known.signed_in):
         raise Forbidden("learners are sent here by their organisation", code="role_not_allowed")
     if form.get("consent") != "yes" or form.get("consent_version") != release.form.consent_version:
         fault = Fault("consent", _("Tick the box if you agree; without it we may not store your answers."))
         return await _course_page(request, course, faults=(fault,), code=422)
-    known = await known_learner(request)
     scope = (
         known.scope if known else await learners.enrol_guest(services, services.settings.tenant, words.code)
     )
@@ -204,9 +254,23 @@ async def begin(request: Request, course: str) -> Response:
     await learners.consent(services, scope, **consent)
     try:
         begun = await sessions.begin(
-            services, scope, learner=scope.learner, form=release.form.id, locale=locale
+            services,
+            scope,
+            learner=scope.learner,
+            form=release.form.id,
+            locale=locale,
+            code=form_text(form, "code").strip() or None,
+            arrived=arrived(request),
         )
-    except (AlreadyPassed, RetakeTooEarly, TriesExhausted):
+    except InvalidRequest as refusal:
+        if refusal.path != "code":
+            raise
+        words_ = _("This code opens nothing here and now. Ask the invigilator, or leave it empty.")
+        return await _course_page(request, course, faults=(Fault("code", words_),), code=422)
+    except RateLimited:
+        message = _("Too many wrong codes came from here. Ask the invigilator, and wait ten minutes.")
+        return await _course_page(request, course, message=message, code=429)
+    except (AlreadyPassed, RetakeTooEarly, TriesExhausted, WindowClosed):
         message = _("A new session cannot begin now. Below you see when it can.")
         return await _course_page(request, course, message=message, code=409)
     return admit(visit, begun.session, begun.token)
@@ -225,8 +289,10 @@ async def badges(request: Request) -> Response:
     """Every badge with its rule in a sentence."""
     visit = await visit_of(request)
     services, shelf = await _shelf(request)
-    found = await eligibility.catalogue(services, _public(services), language=visit.language.code)
-    return visit.render("badges.html", badges=[_badge(info, shelf, visit.language) for info in found.items])
+    found = await eligibility.catalogue(services, public_scope(services), language=visit.language.code)
+    return visit.render(
+        "badges.html", badges=[badge_view(info, shelf, visit.language) for info in found.items]
+    )
 
 
 @router.get("/badges/{badge}")
@@ -235,14 +301,14 @@ async def badge_page(request: Request, badge: str) -> Response:
     visit = await visit_of(request)
     services, shelf = await _shelf(request)
     info = await eligibility.badge_info(
-        services, _public(services), badge=badge, language=visit.language.code
+        services, public_scope(services), badge=badge, language=visit.language.code
     )
     by_framework: dict[tuple[str, str], list[str]] = {}
     for found in info.alignments:
         by_framework.setdefault((found.framework, found.version), []).append(found.code)
     return visit.render(
         "badge.html",
-        badge=_badge(info, shelf, visit.language),
+        badge=badge_view(info, shelf, visit.language),
         facts=badge_facts(info, visit.language),
         courses=[
             {
@@ -263,7 +329,8 @@ def _framework(name: str, version: str) -> str:
     return frameworks.load(name, version).title if known else f"{name} {version}"
 
 
-def _badge(info: BadgeInfo, shelf: Shelf, words: Language) -> BadgeView:
+def badge_view(info: BadgeInfo, shelf: Shelf, words: Language) -> BadgeView:
+    """A badge as the catalogue shows it."""
     rules = shelf.programme_of_badge(info.id).rules
     document = shelf.programme_of_badge(info.id).badge_document(info.id)
     title = document.get("title", info.id)
@@ -271,26 +338,6 @@ def _badge(info: BadgeInfo, shelf: Shelf, words: Language) -> BadgeView:
     return BadgeView(info.id, named, rule_words(rules.badges[info.id].rule, info.sentence, words))
 
 
-def _public(services: Services) -> Scope:
+def public_scope(services: Services) -> Scope:
+    """The scope of somebody who only reads what everybody may read."""
     return Scope(services.settings.tenant, "visitor")
-
-
-@router.get("/me")
-async def me(request: Request) -> Response:
-    """The badges of the learner whom the cookie names, and what is met of each."""
-    visit, known = await visit_of(request), await known_learner(request)
-    if known is None:
-        return visit.render("me.html", known=False, badges=[])
-    services, shelf = await _shelf(request)
-    found, _ = await eligibility.badges(services, known.scope, learner=known.learner)
-    names = {}
-    for answer in found.items:
-        info = await eligibility.badge_info(services, _public(services), badge=answer.badge.id)
-        names[answer.badge.id] = _badge(info, shelf, visit.language).title
-    return visit.render(
-        "me.html",
-        known=True,
-        badges=[
-            progress_view(answer, names[answer.badge.id], shelf, visit.language) for answer in found.items
-        ],
-    )

@@ -8,9 +8,17 @@ from datetime import UTC, tzinfo
 from starlette.requests import Request
 from starlette.responses import Response
 
-from assess.delivery.pages.shell import LEARNER_COOKIE, SESSION_COOKIE, WEEK, Visit, begin_visit, error_page
+from assess.delivery.pages.shell import (
+    LEARNER_COOKIE,
+    SESSION_COOKIE,
+    SIGN_IN_COOKIE,
+    WEEK,
+    Visit,
+    begin_visit,
+    error_page,
+)
 from assess.delivery.schemas import Problem
-from assess.delivery.service import keys, learners
+from assess.delivery.service import keys, learners, signing_in
 from assess.delivery.service.catalogue import ProgrammeCourse, Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.errors import AssessError, NotFound, Unauthenticated
@@ -78,8 +86,14 @@ def admit(visit: Visit, session: str, token: str) -> Response:
     return response
 
 
-async def open_session(request: Request, session: str) -> Pass:
+async def open_session(request: Request, session: str, *, signed_in: bool = False) -> Pass:
     """The pass to one session, by the cookie that its link left.
+
+    Parameters
+    ----------
+    signed_in : bool
+        A learner who signed in may come without that cookie: to look, never to answer, for answering on
+        one device must end it on the other.
 
     Raises
     ------
@@ -87,6 +101,11 @@ async def open_session(request: Request, session: str) -> Pass:
         No cookie, or one that opens another session.
     """
     token = request.cookies.get(SESSION_COOKIE)
+    if not token and signed_in:
+        own = await _signed_in(request)
+        if own is not None:
+            services = services_of(request)
+            return Pass(services, own, await visit_of(request), await services.catalogue.shelf(own.tenant))
     if not token:
         raise Unauthenticated("no session cookie; open the link of the session", code="credentials_missing")
     services = services_of(request)
@@ -97,15 +116,20 @@ async def open_session(request: Request, session: str) -> Pass:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A learner who was here before: their own scope, and the session of their last link."""
+    """A learner who signed in, or was here before: their own scope, and the session of their last link."""
 
     scope: Scope
     learner: str
     session: str | None
+    signed_in: bool = False
 
 
 async def known_learner(request: Request) -> Known | None:
     """The learner of the cookie, as themselves; None for a stranger or an old cookie."""
+    signed = await _signed_in(request)
+    if signed is not None:
+        assert signed.learner is not None
+        return Known(signed, signed.learner, None, signed_in=True)
     token = request.cookies.get(LEARNER_COOKIE)
     if not token:
         return None
@@ -116,6 +140,12 @@ async def known_learner(request: Request) -> Known | None:
     assert scope.learner is not None
     own = learners.own_scope(scope.tenant, scope.learner, sandbox=scope.sandbox)
     return Known(own, scope.learner, scope.session)
+
+
+async def _signed_in(request: Request) -> Scope | None:
+    """The scope of a learner who signed in with a code."""
+    services, token = services_of(request), request.cookies.get(SIGN_IN_COOKIE, "")
+    return await signing_in.signed_in(services, services.settings.tenant, token)
 
 
 async def learner_scope(services: Services, token: str) -> Scope:

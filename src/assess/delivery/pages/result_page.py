@@ -63,6 +63,7 @@ def render_result(
         actions=_actions(told, view, language),
         corrected=_corrected(result, entry, view, language),
         reference=decision.id,
+        session=view.session,
         message=_("This assessment had ended before your last answer came; that answer was not counted.")
         if late
         else "",

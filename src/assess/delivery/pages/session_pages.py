@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from assess.delivery.clock import arrived
 from assess.delivery.pages.answers import Asked, Fault, Reading, fill, read_fields, refused
-from assess.delivery.pages.door import Pass, admit, learner_scope, open_session, services_of, visit_of
+from assess.delivery.pages.door import (
+    Pass,
+    admit,
+    known_learner,
+    learner_scope,
+    open_session,
+    services_of,
+    visit_of,
+)
 from assess.delivery.pages.item_page import Frame, render_item
 from assess.delivery.pages.language import Language
+from assess.delivery.pages.openings import address, fence_of
 from assess.delivery.pages.result_page import render_result
-from assess.delivery.pages.shell import form_text, read_form, whole
+from assess.delivery.pages.shell import SIGN_IN_COOKIE, form_text, opened_elsewhere, read_form, whole
 from assess.delivery.pages.views import ItemView, item_view
-from assess.delivery.schemas import Current, SessionView
-from assess.delivery.service import sessions
+from assess.delivery.pages.wording import notice_words
+from assess.delivery.schemas import Current, Responded, SessionView, encode
+from assess.delivery.service import breaks, learners, sessions
 from assess.errors import (
     AnswerConflict,
     AnswerMalformed,
+    BreakRefused,
     ItemNotOffered,
+    ItemTimeOver,
     NotFinished,
+    OpenedElsewhere,
     PositionConflict,
     SessionExpired,
     SessionFinished,
@@ -43,18 +59,21 @@ async def item(request: Request, session: str) -> Response:
         raise SessionVoid(f"session {session} is void")
     if view.state == "finished":
         return entry.visit.redirect(f"/s/{session}/result")
+    if view.on_break is not None:
+        return _break_page(entry, view)
+    fence = await fence_of(request, entry, view)
     asked = whole(request.query_params.get("item", ""))
     current = view.current
     if view.review and asked:
         try:
             current = await sessions.look(entry.services, entry.scope, session, asked)
         except PositionConflict:
-            return entry.visit.redirect(f"/s/{session}")
+            return entry.visit.redirect(address(session, fence))
     if current is None:
-        return entry.visit.redirect(f"/s/{session}/review")
+        return entry.visit.redirect(address(session, fence, "review"))
     shown = item_view(current)
     return render_item(
-        entry.visit, shown, _frame(entry, view, shown), filled=fill(shown.asked, current.answer)
+        entry.visit, shown, _frame(entry, view, shown, fence), filled=fill(shown.asked, current.answer)
     )
 
 
@@ -62,7 +81,16 @@ async def _exchange(request: Request, session: str, token: str) -> Response:
     """Keep a link's token in a cookie and take it out of the address, where it would be seen and shared."""
     scope = await learner_scope(services_of(request), token)
     scope.require_session(session)
-    return admit(await visit_of(request), session, token)
+    visit, known = await visit_of(request), await known_learner(request)
+    response = admit(visit, session, token)
+    if (
+        known is not None
+        and known.signed_in
+        and not await learners.same_person(services_of(request), scope, known.learner)
+    ):
+        # Another learner's link on a shared device: whoever signed in before has left.
+        visit.drop_cookie(response, SIGN_IN_COOKIE)
+    return response
 
 
 @router.post("/s/{session}")
@@ -73,10 +101,11 @@ async def respond(request: Request, session: str) -> Response:
     entry.visit.check(form)
     view = await sessions.view(entry.services, entry.scope, session)
     position, revision = whole(form_text(form, "position")), whole(form_text(form, "revision"))
+    fence = whole(form_text(form, "fence"))
     current = await _asked_for(entry, view, position)
     reading = _read(entry, form, current)
     if reading.faults and current is not None:
-        return _again(entry, view, current, reading, reading.faults, 422)
+        return _again(entry, view, current, reading, reading.faults, fence)
     try:
         responded = await sessions.respond(
             entry.services,
@@ -86,25 +115,48 @@ async def respond(request: Request, session: str) -> Response:
             item=form_text(form, "item"),
             revision=revision,
             answer=reading.answer,
+            fence=fence or None,
+            arrived=arrived(request),
         )
     except AnswerMalformed:
         if current is None:
-            return await _moved_on(entry, session, position, reading)
+            return await _moved_on(entry, session, position, reading, fence)
         faults = (refused(item_view(current).asked, entry.visit.language),)
-        return _again(entry, view, current, reading, faults, 422)
+        return _again(entry, view, current, reading, faults, fence)
     except (SessionFinished, SessionExpired):
-        return entry.visit.redirect(f"/s/{session}/result?late=1")
+        return entry.visit.onward(f"/s/{session}/result?late=1")
+    except ItemTimeOver:
+        return await _moved_on(entry, session, position, reading, fence, late=True)
+    except OpenedElsewhere:
+        words = entry.visit.language.gettext("Your answer to item %(n)s was not stored.")
+        number = {"n": entry.visit.language.number(position)}
+        return opened_elsewhere(entry.visit, answer=words % number, typed=reading.filled.text)
     except (AnswerConflict, PositionConflict, ItemNotOffered, StaleSession):
-        return await _moved_on(entry, session, position, reading)
+        return await _moved_on(entry, session, position, reading, fence)
+    response = _onward(entry, view, responded, fence)
+    if entry.visit.fragment:
+        # The script says "stored" on nothing less than this.
+        response.headers["X-Receipt"] = encode(responded.receipt).decode()
+    return response
+
+
+def _onward(entry: Pass, view: SessionView, responded: Responded, fence: int) -> Response:
+    """What follows a stored answer."""
+    session, language = view.session, entry.visit.language
     if responded.finished:
-        return entry.visit.redirect(f"/s/{session}/result")
+        return entry.visit.onward(f"/s/{session}/result")
+    if fence and fence != view.fence:
+        # The same answer again from a window that was left behind: it stands, and goes no further here.
+        words = language.gettext("Your answer to item %(n)s is stored.")
+        number = {"n": language.number(responded.receipt.position)}
+        return opened_elsewhere(entry.visit, answer=words % number, status=200)
     # A first answer sent again after a lost reply goes on; a changed one came from the overview.
-    if responded.current is None or revision > 1:
-        return entry.visit.redirect(f"/s/{session}/review")
+    if responded.current is None or responded.receipt.revision > 1:
+        return entry.visit.onward(address(session, fence, "review"))
     if not entry.visit.fragment:
-        return entry.visit.redirect(f"/s/{session}")
+        return entry.visit.redirect(address(session, fence))
     shown = item_view(responded.current)
-    return render_item(entry.visit, shown, _frame(entry, view, shown), address=f"/s/{session}")
+    return render_item(entry.visit, shown, _frame(entry, view, shown, fence), address=f"/s/{session}")
 
 
 async def _asked_for(entry: Pass, view: SessionView, position: int) -> Current | None:
@@ -140,35 +192,49 @@ def _read(entry: Pass, form: FormData, current: Current | None) -> Reading:
 
 
 def _again(
-    entry: Pass, view: SessionView, current: Current, reading: Reading, faults: tuple[Fault, ...], status: int
+    entry: Pass, view: SessionView, current: Current, reading: Reading, faults: tuple[Fault, ...], fence: int
 ) -> Response:
     """The same item with what was typed, and what is wrong with it."""
     shown = item_view(current)
-    address = f"/s/{view.session}" if current == view.current else f"/s/{view.session}?item={shown.position}"
-    frame = _frame(entry, view, shown)
+    back = 0 if current == view.current else shown.position
     return render_item(
-        entry.visit, shown, frame, filled=reading.filled, faults=faults, status=status, address=address
+        entry.visit,
+        shown,
+        _frame(entry, view, shown, fence),
+        filled=reading.filled,
+        faults=faults,
+        status=422,
+        address=address(view.session, 0, item=back),
     )
 
 
-async def _moved_on(entry: Pass, session: str, position: int, reading: Reading) -> Response:
-    """The session went on in another tab: say what was not stored, and show where it is."""
+async def _moved_on(
+    entry: Pass, session: str, position: int, reading: Reading, fence: int, *, late: bool = False
+) -> Response:
+    """The session went on, in another tab or by its clock: say what was not stored, and show where it is."""
     _ = entry.visit.language.gettext
     view = await sessions.view(entry.services, entry.scope, session)
     if view.state != "in_progress":
-        return entry.visit.redirect(f"/s/{session}/result")
+        return entry.visit.onward(f"/s/{session}/result")
+    if view.on_break is not None:
+        return entry.visit.onward(address(session, fence))
     if view.current is None:
-        return entry.visit.redirect(f"/s/{session}/review?moved={position}")
+        return entry.visit.onward(address(session, fence, "review", moved=position))
     shown = item_view(view.current)
     message = _moved_words(position, entry.visit.language)
-    if shown.position == position:
+    if late:
+        message = _(
+            "The time for item %(n)s was over before your answer came, so it was not stored. "
+            "Here is the next item."
+        ) % {"n": entry.visit.language.number(position)}
+    elif shown.position == position:
         message = _(
             "Your answer was not stored, because the session changed at the same moment. Save it again."
         )
     return render_item(
         entry.visit,
         shown,
-        _frame(entry, view, shown),
+        _frame(entry, view, shown, fence),
         filled=reading.filled if shown.position == position else None,
         message=message,
         typed="" if shown.position == position else reading.filled.text,
@@ -185,31 +251,90 @@ def _moved_words(position: int, language: Language) -> str:
     ) % {"n": language.number(position)}
 
 
-def _frame(entry: Pass, view: SessionView, shown: ItemView) -> Frame:
-    _ = entry.visit.language.gettext
+def _frame(entry: Pass, view: SessionView, shown: ItemView, fence: int) -> Frame:
+    _, session = entry.visit.language.gettext, view.session
     links: list[tuple[str, str]] = []
     if view.review:
         about = _("You can come back to this item and change your answer until you hand in.")
         if shown.position > 1:
-            links.append((f"/s/{view.session}?item={shown.position - 1}", _("Previous item")))
-        links.append((f"/s/{view.session}/review", _("Overview of your answers")))
+            links.append((address(session, fence, item=shown.position - 1), _("Previous item")))
+        links.append((address(session, fence, "review"), _("Overview of your answers")))
     else:
         about = _(
             "Once it is saved, an answer cannot be changed. An item that is left blank counts as not right."
         )
-        links.append((f"/s/{view.session}/submit", _("Stop and hand in …")))
+        links.append((address(session, fence, "submit"), _("Stop and hand in …")))
     looking_back = shown.revision > 1
     return Frame(
         course_title=entry.course_title(view.course)[1],
-        action=f"/s/{view.session}",
+        action=f"/s/{session}",
         about=about,
         links=links,
-        stored_words=_("Your answer to item %(n)s is stored.")
-        % {"n": entry.visit.language.number(shown.position)},
         save_words=_("Save and go to the overview") if looking_back else _("Save and continue"),
-        key=f"{view.session}:{shown.position}:{shown.revision}",
-        draft_key=f"{view.session}:{shown.position}",
+        key=f"{session}:{shown.position}:{shown.revision}",
+        session=session,
+        fence=fence,
+        notices=[notice_words(notice, entry.visit.language) for notice in view.notices],
+        pause=_pause(entry, view),
     )
+
+
+def _pause(entry: Pass, view: SessionView) -> tuple[str, str] | None:
+    if view.breaks_left == 0:
+        return None
+    words = entry.visit.language.ngettext(
+        "Take a break (%(n)s left)", "Take a break (%(n)s left)", view.breaks_left
+    )
+    return f"/s/{view.session}/break", words % {"n": entry.visit.language.number(view.breaks_left)}
+
+
+# --- breaks ------------------------------------------------------------------------
+
+
+def _break_page(entry: Pass, view: SessionView) -> Response:
+    """What a learner sees instead of the item while the clocks stand."""
+    assert view.on_break is not None
+    language = entry.visit.language
+    _ = language.gettext
+    when = {"when": language.moment(view.on_break.ends_at, entry.zone(view.course))}
+    left = language.ngettext("You have %(n)s break left.", "You have %(n)s breaks left.", view.breaks_left)
+    return entry.visit.render(
+        "break.html",
+        course_title=entry.course_title(view.course)[1],
+        until=_("The break ends by itself on %(when)s; then the clock runs on.") % when,
+        sentences=[left % {"n": language.number(view.breaks_left)}],
+        action=f"/s/{view.session}/break/end",
+    )
+
+
+@router.post("/s/{session}/break")
+async def begin_break(request: Request, session: str) -> Response:
+    """Stop the clocks; without a break left, go on."""
+    entry = await open_session(request, session)
+    entry.visit.check(await read_form(request))
+    with contextlib.suppress(BreakRefused, SessionFinished):
+        await breaks.begin(entry.services, entry.scope, session)
+    return entry.visit.redirect(f"/s/{session}")
+
+
+@router.get("/s/{session}/break")
+@router.get("/s/{session}/break/end")
+async def back_from_break(request: Request, session: str) -> Response:
+    """Who reloads the address of a form is shown where the session is."""
+    entry = await open_session(request, session)
+    return entry.visit.redirect(f"/s/{session}")
+
+
+@router.post("/s/{session}/break/end")
+async def end_break(request: Request, session: str) -> Response:
+    """Let the clocks run on."""
+    entry = await open_session(request, session)
+    entry.visit.check(await read_form(request))
+    await breaks.end(entry.services, entry.scope, session)
+    return entry.visit.redirect(f"/s/{session}")
+
+
+# --- looking back and handing in -----------------------------------------------------
 
 
 @router.get("/s/{session}/review")
@@ -219,12 +344,15 @@ async def review(request: Request, session: str) -> Response:
     view = await sessions.view(entry.services, entry.scope, session)
     if view.state != "in_progress":
         return entry.visit.redirect(f"/s/{session}/result")
+    if view.on_break is not None:
+        return entry.visit.redirect(f"/s/{session}")
+    fence = await fence_of(request, entry, view)
     if not view.review:
-        return entry.visit.redirect(f"/s/{session}/submit" if view.current is None else f"/s/{session}")
+        return entry.visit.redirect(address(session, fence, "submit" if view.current is None else ""))
     language = entry.visit.language
     lines = [
         {
-            "address": f"/s/{session}?item={line.position}",
+            "address": address(session, fence, item=line.position),
             "answered": line.state == "answered",
             "words": language.gettext("Item %(n)s") % {"n": language.number(line.position)},
         }
@@ -236,9 +364,11 @@ async def review(request: Request, session: str) -> Response:
         course_title=entry.course_title(view.course)[1],
         lines=lines,
         count_words=count_words(sum(bool(line["answered"]) for line in lines), len(lines), language),
-        onward=f"/s/{session}" if view.current is not None else None,
-        hand_in=f"/s/{session}/submit",
+        onward=address(session, fence) if view.current is not None else None,
+        hand_in=address(session, fence, "submit"),
         message=_moved_words(moved, language) if moved else "",
+        session=session,
+        fence=fence,
     )
 
 
@@ -257,6 +387,9 @@ async def confirm(request: Request, session: str) -> Response:
     view = await sessions.view(entry.services, entry.scope, session)
     if view.state != "in_progress":
         return entry.visit.redirect(f"/s/{session}/result")
+    if view.on_break is not None:
+        return entry.visit.redirect(f"/s/{session}")
+    fence = await fence_of(request, entry, view)
     language = entry.visit.language
     _ = language.gettext
     answered, total = view.progress.answered, view.progress.n_items
@@ -275,7 +408,9 @@ async def confirm(request: Request, session: str) -> Response:
         sentences=sentences,
         warning=warning,
         action=f"/s/{session}/submit",
-        back=f"/s/{session}/review" if view.review else f"/s/{session}",
+        back=address(session, fence, "review" if view.review else ""),
+        session=session,
+        fence=fence,
     )
 
 
@@ -283,15 +418,17 @@ async def confirm(request: Request, session: str) -> Response:
 async def hand_in(request: Request, session: str) -> Response:
     """End the session; a second time changes nothing."""
     entry = await open_session(request, session)
-    entry.visit.check(await read_form(request))
-    await sessions.submit(entry.services, entry.scope, session)
+    form = await read_form(request)
+    entry.visit.check(form)
+    fence = whole(form_text(form, "fence")) or None
+    await sessions.submit(entry.services, entry.scope, session, fence=fence)
     return entry.visit.redirect(f"/s/{session}/result")
 
 
 @router.get("/s/{session}/result")
 async def result(request: Request, session: str) -> Response:
     """What was decided, how sure that is, and what comes next."""
-    entry = await open_session(request, session)
+    entry = await open_session(request, session, signed_in=True)
     try:
         found = await sessions.result(entry.services, entry.scope, session)
     except NotFinished:

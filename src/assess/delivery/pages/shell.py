@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,8 +26,10 @@ LANGUAGE_COOKIE = "assess_language"
 VISIT_COOKIE = "assess_visit"
 SESSION_COOKIE = "assess_session"
 LEARNER_COOKIE = "assess_learner"
+SIGN_IN_COOKIE = "assess_sign_in"
 WEEK = 7 * 24 * 3600
 _YEAR = 365 * 24 * 3600
+_OF_A_SESSION = re.compile(r"/s/ses_[a-z2-7]{20}(?=/|$)")
 
 
 @cache
@@ -105,6 +108,23 @@ class Visit:
         """The path asked for, as an address of this site: two slashes at its start would name another one."""
         return "/" + self.request.url.path.lstrip("/\\")
 
+    @property
+    def request_id(self) -> str:
+        """The id under which this request stands in the log."""
+        found: str = self.request.scope.get("state", {}).get("request_id", "")
+        return found
+
+    @property
+    def session_address(self) -> str:
+        """The address of the session that this page belongs to; empty outside one."""
+        inside = _OF_A_SESSION.match(self.path)
+        return inside[0] if inside else ""
+
+    @property
+    def problem_address(self) -> str:
+        """Where a learner says that something went wrong: with their session, where the page is of one."""
+        return f"{self.session_address}/problem?request={self.request_id}"
+
     def form_token(self) -> str:
         """The hidden field of a form, another one for every page.
 
@@ -137,8 +157,8 @@ class Visit:
     ) -> Response:
         """A page, or its middle for the script."""
         found = environment(self.language.code).get_template(template)
-        # The script swaps an item for an item; any other page it loads as a whole.
-        fragment = self.fragment and template == "item.html"
+        # The script swaps an item for what follows in its place; any other page it loads as a whole.
+        fragment = self.fragment and template in ("item.html", "opened.html")
         query = {key: value for key, value in self.request.query_params.items() if key != "token"}
         markup = found.render(
             layout="fragment.html" if fragment else "base.html",
@@ -147,6 +167,7 @@ class Visit:
             path=self.path,
             with_language=lambda code: self.path + "?" + urlencode({**query, "lang": code}),
             csrf=self.form_token(),
+            problem_address=self.problem_address,
             **values,
         )
         response = HTMLResponse(markup, status_code=status)
@@ -156,6 +177,17 @@ class Visit:
             response.headers["X-Fragment"] = "1"
             response.headers["X-Address"] = address or self.path
         return self.with_cookies(response)
+
+    def onward(self, address: str) -> Response:
+        """After an item's form: another page, which the script then loads itself.
+
+        A browser would follow a redirect within the script's own request, and
+        keep the receipt that came with it from the script.
+        """
+        if not self.fragment:
+            return self.redirect(address)
+        headers = {"X-Go": address, "Cache-Control": "no-store"}
+        return self.with_cookies(Response(headers=headers))
 
     def redirect(self, address: str) -> Response:
         """After a form: see there."""
@@ -168,6 +200,10 @@ class Visit:
         for name, value in self.new_cookies.items():
             self.set_cookie(response, name, value, max_age=_YEAR if name == LANGUAGE_COOKIE else None)
         return response
+
+    def drop_cookie(self, response: Response, name: str, *, path: str = "/") -> None:
+        """End a cookie of this site."""
+        self.set_cookie(response, name, "", path=path, max_age=0)
 
     def set_cookie(
         self, response: Response, name: str, value: str, *, path: str = "/", max_age: int | None = None
@@ -201,8 +237,18 @@ def begin_visit(
     return Visit(request, language(code), tenant_title, demo, secret, cookies)
 
 
+def opened_elsewhere(visit: Visit, *, answer: str = "", typed: str = "", status: int = 409) -> Response:
+    """The page of a window that is no longer in use; `answer` says what became of what it sent."""
+    session = visit.session_address
+    return visit.render(
+        "opened.html", status=status, address=session, onward=session, answer=answer, typed=typed
+    )
+
+
 def error_page(visit: Visit, found: Problem) -> Response:
     """What went wrong and what to do, in a learner's words."""
+    if found.code == "stale_session" and visit.session_address:
+        return opened_elsewhere(visit)
     _ = visit.language.gettext
     again = [(visit.path, _("Load the page again"))]
     kept = _("Every answer that was stored is still there.")
@@ -217,9 +263,13 @@ def error_page(visit: Visit, found: Problem) -> Response:
     elif found.status == 401:
         heading = _("We do not know you here yet")
         sentences = [_("Open the assessment with the link that you were given."), kept]
+        actions = [("/sign-in", _("Sign in with a code")), *actions]
     elif found.code == "session_void":
         heading = _("This assessment does not count")
-        sentences = [_("It was declared void. Your organisation can tell you why, and how to go on.")]
+        sentences = [
+            _("It was declared void, and your try was given back. Nothing of it is held against you."),
+            _("The page of the course says what you can do. Your organisation can tell you why."),
+        ]
     elif found.code == "role_not_allowed":
         heading = _("This cannot be begun here")
         sentences = [_("To begin, ask your organisation for your own link.")]
@@ -229,6 +279,9 @@ def error_page(visit: Visit, found: Problem) -> Response:
     elif found.status == 413:
         heading, actions = _("This was too much to take"), again
         sentences = [_("Shorten your answer and send it again."), kept]
+    elif found.code == "overloaded":
+        heading, actions = _("Very many people are here at this moment"), again
+        sentences = [_("Nothing was stored. Wait a moment and try again."), kept]
     elif found.status == 503:
         heading, actions = _("We cannot store anything at the moment"), again
         sentences = [_("Your answer was not stored yet. Wait a minute and send it again.")]

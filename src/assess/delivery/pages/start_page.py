@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from assess.delivery.pages.language import Language
-from assess.delivery.pages.wording import minutes_in_words, wait_in_words
-from assess.session import Release
+from assess.delivery.pages.wording import minutes_in_words, seconds_in_words, wait_in_words
+from assess.session import NO_ACCOMMODATION, Accommodation, Release
 from assess.standards.records import rounded9
 
 
@@ -32,14 +32,23 @@ def points_needed(release: Release) -> int:
     return math.ceil(rounded9(release.raw_cut))
 
 
-def facts(release: Release, language: Language) -> list[tuple[str, str]]:
-    """The four numbers that a learner looks for first."""
+def is_timed(release: Release) -> bool:
+    """Whether any clock runs."""
+    form = release.form
+    sections = any(section.time_limit_seconds is not None for section in form.sections)
+    return form.time_limit_minutes is not None or form.item_time_limit_seconds is not None or sections
+
+
+def facts(
+    release: Release, language: Language, given: Accommodation = NO_ACCOMMODATION
+) -> list[tuple[str, str]]:
+    """The four numbers that a learner looks for first, with the time as this learner has it."""
     _, form = language.gettext, release.form
-    time = (
-        _("No limit")
-        if form.time_limit_minutes is None
-        else minutes_in_words(form.time_limit_minutes, language)
-    )
+    time = _("No limit")
+    if form.time_limit_minutes is not None and not given.untimed:
+        time = seconds_in_words(given.scaled(60 * form.time_limit_minutes), language)
+    elif is_timed(release) and not given.untimed:
+        time = _("No limit for the whole")
     back = _("Yes, until you hand in") if form.review == "allowed" else _("No")
     tries = language.ngettext("%(n)s in %(days)s days", "%(n)s in %(days)s days", form.retake.max_tries)
     if release.practice:
@@ -53,9 +62,13 @@ def facts(release: Release, language: Language) -> list[tuple[str, str]]:
     ]
 
 
-def good_to_know(release: Release, language: Language) -> list[str]:
-    """The rules of the sitting."""
+def clock_rules(release: Release, language: Language, given: Accommodation) -> list[str]:
+    """Which clocks run, and what they do when they are over."""
     _, form = language.gettext, release.form
+    if not is_timed(release):
+        return []
+    if given.untimed:
+        return [_("No clock runs for you; this was arranged with your organisation.")]
     found = []
     if form.time_limit_minutes is not None:
         found.append(
@@ -64,6 +77,54 @@ def good_to_know(release: Release, language: Language) -> list[str]:
                 "close the page."
             )
         )
+    for section in form.sections:
+        if section.time_limit_seconds is not None:
+            words = _(
+                "The section %(title)s has its own clock of %(time)s. When it is over, the next section "
+                "begins."
+            )
+            time = seconds_in_words(given.scaled(section.time_limit_seconds), language)
+            found.append(words % {"title": language.pick(section.title)[1], "time": time})
+    if form.item_time_limit_seconds is not None:
+        words = _(
+            "Each item has its own clock of %(time)s. When it is over, what you have entered is stored; with "
+            "nothing entered, the item counts as left blank. Then the next item comes."
+        )
+        found.append(words % {"time": seconds_in_words(given.scaled(form.item_time_limit_seconds), language)})
+    if given.time_multiplier > 1.0:
+        found.append(_("These times are longer for you, as arranged with your organisation."))
+    found.append(_("Time in which our server does not run or makes you wait is given back to you."))
+    return found
+
+
+def arranged(given: Accommodation, language: Language) -> list[str]:
+    """What a learner has beyond the form, in sentences."""
+    _ = language.gettext
+    found = []
+    if given.untimed:
+        found.append(_("No time limit."))
+    elif given.time_multiplier > 1.0:
+        times = {"times": language.number(given.time_multiplier)}
+        found.append(_("All times are multiplied by %(times)s.") % times)
+    if given.breaks:
+        words = language.ngettext(
+            "%(n)s break of up to %(minutes)s, in which the clock stands still.",
+            "%(n)s breaks of up to %(minutes)s each, in which the clock stands still.",
+            given.breaks,
+        )
+        minutes = minutes_in_words(given.break_minutes, language)
+        found.append(words % {"n": language.number(given.breaks), "minutes": minutes})
+    if given.no_pilot:
+        found.append(_("No items that are only being tried out."))
+    return found or [_("Nothing was arranged beyond what everybody has.")]
+
+
+def good_to_know(release: Release, language: Language, given: Accommodation = NO_ACCOMMODATION) -> list[str]:
+    """The rules of the sitting."""
+    _, form = language.gettext, release.form
+    found = clock_rules(release, language, given)
+    if given.breaks:
+        found += arranged(Accommodation(breaks=given.breaks, break_minutes=given.break_minutes), language)
     found.append(_("Every answer is stored when you save it. If the line drops, go on where you were."))
     if form.review == "allowed":
         found.append(_("You can look back and change answers until you hand in."))
@@ -71,7 +132,7 @@ def good_to_know(release: Release, language: Language) -> list[str]:
         found.append(_("Once it is saved, an answer cannot be changed, and you cannot go back."))
     if form.adaptive is not None:
         found.append(_("Which item comes next depends on your answers, so learners get different items."))
-    if form.pilot_slots:
+    if form.pilot_slots and not given.no_pilot:
         found.append(
             _(
                 "Some items are being tried out and do not count. They are not marked, so give each "

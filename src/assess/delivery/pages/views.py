@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from assess.delivery.pages.answers import Asked, Filled, shown_order
-from assess.delivery.schemas import Choice, Current
+from assess.delivery.schemas import Choice, Current, Timer
 
 _ONE_PARAGRAPH = re.compile(r"\s*<p>((?:(?!</?p>).)*)</p>\s*", re.DOTALL)
 
@@ -38,6 +38,7 @@ class ItemView:
     n_items: int | None
     revision: int
     seconds_left: int | None
+    timers: tuple[Timer, ...] = ()
 
     @property
     def asked(self) -> Asked:
@@ -83,4 +84,5 @@ def item_view(current: Current) -> ItemView:
         n_items=current.n_items,
         revision=current.revision,
         seconds_left=current.seconds_left,
+        timers=tuple(current.timers),
     )

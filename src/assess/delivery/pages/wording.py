@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 from assess.delivery.pages.figure import Standing, Words
 from assess.delivery.pages.language import Language
+from assess.delivery.schemas import Notice
+from assess.delivery.store.rows_people import Assignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,67 @@ def wait_in_words(hours: int, language: Language) -> str:
 def minutes_in_words(minutes: int, language: Language) -> str:
     """A time allowance."""
     return language.ngettext("%(n)s minute", "%(n)s minutes", minutes) % {"n": language.number(minutes)}
+
+
+def window_words(window: Assignment, now: datetime, language: Language) -> str:
+    """From when until when a course may be begun, in the clock of the place that was named."""
+    _, zone = language.gettext, ZoneInfo(window.zone)
+    ends = {
+        "opens": "" if window.opens_at is None else language.moment(window.opens_at, zone),
+        "closes": "" if window.closes_at is None else language.moment(window.closes_at, zone),
+    }
+    if window.closes_at is not None and window.closes_at < now:
+        words = _("The time for this course ended on %(closes)s. Please contact your organisation.")
+    elif window.opens_at is not None and window.opens_at > now:
+        words = _("You can begin from %(opens)s.")
+        if window.closes_at is not None:
+            words = _("You can begin from %(opens)s until %(closes)s.")
+    elif window.closes_at is not None:
+        words = _("You can begin until %(closes)s.")
+    else:
+        return _("You can begin at any time.")
+    return words % ends
+
+
+def seconds_in_words(seconds: int, language: Language) -> str:
+    """A time in whole minutes where it is one, or is long; else in seconds.
+
+    Examples
+    --------
+    >>> from assess.delivery.pages.language import language
+    >>> [seconds_in_words(n, language("en")) for n in (45, 90, 600, 3700)]
+    ['45 seconds', '90 seconds', '10 minutes', '61 minutes']
+    """
+    if seconds >= 600 or (seconds >= 60 and seconds % 60 == 0):
+        return minutes_in_words(seconds // 60, language)
+    return language.ngettext("%(n)s second", "%(n)s seconds", seconds) % {"n": language.number(seconds)}
+
+
+def notice_words(notice: Notice, language: Language) -> str:
+    """What a learner is told of an incident."""
+    _ = language.gettext
+    time = {"time": seconds_in_words(notice.seconds, language)}
+    if notice.action == "reopen":
+        words = (
+            _("Your assessment was opened again because of a disturbance. You were given %(time)s.") % time
+        )
+    elif notice.action == "void_without_try":
+        words = _(
+            "Your last session does not count because of a disturbance. Nothing of it is held against you, "
+            "and your try was given back."
+        )
+    else:
+        words = _("Because of a disturbance your time was extended by %(time)s.") % time
+    return f"{words} {notice.message}" if notice.message else words
+
+
+def second_announcements(language: Language, marks: Sequence[int] = (30, 10)) -> dict[str, str]:
+    """What a short clock says aloud near its end, by seconds left."""
+    return {
+        str(mark): language.ngettext("%(n)s second left", "%(n)s seconds left", mark)
+        % {"n": language.number(mark)}
+        for mark in marks
+    }
 
 
 def announcements(language: Language, marks: Sequence[int] = (15, 10, 5, 2, 1)) -> dict[str, str]:

@@ -7,6 +7,7 @@ pages call the same functions.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -14,8 +15,10 @@ from assess.delivery.receipts import PURPOSE as RECEIPT
 from assess.delivery.receipts import ReceiptSigner, new_signing_key
 from assess.delivery.rendering import Renderer
 from assess.delivery.security import new_id
+from assess.delivery.service.admission import Admission
 from assess.delivery.service.catalogue import Catalogue
 from assess.delivery.service.context import SCOPES, Scope, Services
+from assess.delivery.service.recent import Recent
 from assess.delivery.settings import Settings, utc_now
 from assess.delivery.statements import PURPOSE as STATEMENT
 from assess.delivery.statements import StatementSigner
@@ -24,20 +27,33 @@ from assess.delivery.store.rows import SigningKey
 
 
 async def open_services(
-    settings: Settings, *, clock: Callable[[], datetime] = utc_now, store: Store | None = None
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    monotonic: Callable[[], float] = time.monotonic,
+    store: Store | None = None,
 ) -> Services:
     """All that the use cases need, over an open store; close it with ``services.store.close()``."""
     opened = open_store(settings) if store is None else store
     receipts = ReceiptSigner(await _signing_keys(opened, settings.tenant, RECEIPT, clock))
     statements = StatementSigner(await _signing_keys(opened, settings.tenant, STATEMENT, clock))
+    recent = Recent(settings.refresh_seconds)
+    opened.watch(recent.written)
     return Services(
         store=opened,
         catalogue=Catalogue(opened, settings.refresh_seconds),
+        recent=recent,
+        admission=Admission(
+            at_once=settings.begin_at_once,
+            line=settings.begin_line,
+            patience=settings.begin_patience_seconds,
+        ),
         receipts=receipts,
         statements=statements,
         renderer=Renderer(),
         settings=settings,
         clock=clock,
+        monotonic=monotonic,
     )
 
 

@@ -92,10 +92,7 @@ async def _activate(
     tenant = await services.store.read(reading.tenant, scope.tenant)
     if tenant is None:
         raise NotFound("tenant", scope.tenant)
-    if tenant.two_person and (not approved_by or approved_by == scope.actor):
-        raise Forbidden(
-            f"{stored.name}: another person than {scope.actor} must approve it", code="role_not_allowed"
-        )
+    require_second_person(tenant, scope, approved_by, stored.name)
     if scope.sandbox and not tenant.demo:
         raise Forbidden(
             "a test key changes sandbox data only; this tenant is no demonstration", code="sandbox_only"
@@ -125,6 +122,18 @@ async def _activate(
     services.catalogue.forget(scope.tenant)
     assert committed.activation is not None
     return _reply(activation, committed.activation, now)
+
+
+def require_second_person(tenant: Tenant, scope: Scope, approved_by: str | None, what: str) -> None:
+    """Refuse what nobody else approved, where the tenant demands two persons.
+
+    Raises
+    ------
+    Forbidden
+        With the code role_not_allowed.
+    """
+    if tenant.two_person and (not approved_by or approved_by == scope.actor):
+        raise Forbidden(f"{what}: another person than {scope.actor} must approve it", code="role_not_allowed")
 
 
 async def _with_accuracy(
@@ -173,6 +182,7 @@ async def set_tenant(
     accept_provisional: bool | None = None,
     demo: bool | None = None,
     two_person: bool | None = None,
+    assigned_only: bool | None = None,
 ) -> None:
     """Make or change the scope's tenant; what is left out stays."""
     scope.require("manage")
@@ -183,6 +193,7 @@ async def set_tenant(
             ("accept_provisional", accept_provisional),
             ("demo", demo),
             ("two_person", two_person),
+            ("assigned_only", assigned_only),
         )
         if value is not None
     }
@@ -196,6 +207,7 @@ async def set_tenant(
             two_person=bool(two_person),
             change_sequence=0,
             created_at=services.clock(),
+            assigned_only=bool(assigned_only),
         )
         await services.store.commit(Writes(scope.tenant, inserts=(row,)))
     elif given:

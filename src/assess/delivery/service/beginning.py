@@ -5,15 +5,28 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
+import msgspec
+
 from assess.delivery import schemas
 from assess.delivery.security import derived_token, digest, new_id, new_token
-from assess.delivery.service import finishing, idempotency, learners, showing, standing
+from assess.delivery.service import (
+    accommodations,
+    fencing,
+    finishing,
+    idempotency,
+    invigilation,
+    learners,
+    showing,
+    standing,
+    waiting,
+    windows,
+)
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.idempotency import Key
-from assess.delivery.service.loading import Loaded, again, offer_row, session_update
-from assess.delivery.store import Writes, reading
+from assess.delivery.service.loading import Loaded, again, offer_row
+from assess.delivery.store import Writes, reading, reading_people
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Session, Stored
 from assess.errors import (
@@ -23,9 +36,10 @@ from assess.errors import (
     InvalidRequest,
     NotFound,
     RetakeTooEarly,
+    SessionFinished,
     TriesExhausted,
 )
-from assess.session import Release, SessionState, count_items, start, step, with_offer
+from assess.session import ASSURANCES, Release, SessionState, count_items, start, step, with_offer
 
 
 async def begin(
@@ -36,7 +50,10 @@ async def begin(
     course: str | None = None,
     form: str | None = None,
     locale: str | None = None,
+    code: str | None = None,
+    assurance: str | None = None,
     key: Key | None = None,
+    arrived: float | None = None,
 ) -> schemas.SessionBegun:
     """`POST /v1/sessions`: a new session, or the open one of this learner and form.
 
@@ -44,19 +61,35 @@ async def begin(
     ----------
     course, form : str
         One of them: a form id, or a course, for which the default form is taken.
+    code : str, optional
+        The invigilator's code; the session is then supervised.
+    assurance : str, optional
+        What the caller states; see `invigilation.assurance`.
     key : Key, optional
         The request's idempotency key: its repetition gives the same session and token.
+    arrived : float, optional
+        When the request came, on the services' monotonic clock; a wait that is felt is given back.
 
     Raises
     ------
-    NotFound, Forbidden, InvalidRequest, FormNotActive, AlreadyPassed, RetakeTooEarly, TriesExhausted
+    NotFound, Forbidden, InvalidRequest, LearnerErased, RateLimited, SessionRefusal
+        Of the refusals: FormNotActive, WindowClosed, AlreadyPassed, RetakeTooEarly, TriesExhausted.
+    Overloaded
+        Too many begin at this moment.
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:
         raise NotFound("learner", learner)
     if (course is None) == (form is None):
         raise InvalidRequest("name either a course or a form", path="course")
-    return await again(lambda: _begin(services, scope, learner, course, form, locale, key))
+    at = services.monotonic() if arrived is None else arrived
+    async with services.admission.begins():
+        begun = await again(
+            lambda: _begin(services, scope, learner, course, form, locale, code, assurance, key)
+        )
+    reach = Scope(scope.tenant, scope.actor, scope.rights, learner=scope.learner, sandbox=scope.sandbox)
+    current = await waiting.given_back(services, reach, begun.session, begun.current, at)
+    return msgspec.structs.replace(begun, current=current)
 
 
 async def _begin(
@@ -66,13 +99,18 @@ async def _begin(
     course: str | None,
     form: str | None,
     locale: str | None,
+    code: str | None,
+    assurance: str | None,
     key: Key | None,
 ) -> schemas.SessionBegun:
     known = await idempotency.earlier(services, scope, key)
     if known is not None:
         assert key is not None
+        # The fence that this very request took, though others may have opened the session since.
+        known, _, fence = known.partition("#")
         loaded = await touched(services, scope, known)
-        return _begun(services, loaded.row, loaded.state, _derived(scope, known, key))
+        token = _derived(scope, known, key)
+        return _begun(services, loaded.row, loaded.state, token, int(fence or fencing.FIRST))
     records = await learners.records(services, scope, learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     form_id = _form_id(shelf, course, form)
@@ -82,10 +120,16 @@ async def _begin(
         if loaded.state.ending is None:
             return await _resume(services, scope, loaded, key)
         records = await learners.records(services, scope, learner)
+    learners.require_not_erased(records.learner)
     release = shelf.form(form_id)
     await _require_consent(services, scope, release)
     now = services.clock()
-    _require_try(records, release, now)
+    assigned = await services.store.read(reading_people.assignments_for, scope.tenant, learner)
+    windows.require_open(shelf, assigned, release.course.id, learner, now)
+    assured = await invigilation.assurance(
+        services, scope, learner=learner, course=release.course.id, code=code, stated=assurance
+    )
+    _require_try(records, release, now, assured)
     excluded = await _met_before(services, records, release)
     session_id = new_id("ses")
     record = start(
@@ -97,6 +141,8 @@ async def _begin(
         language=locale or records.learner.locale,
         try_number=1 + len(standing.counting_sessions(records, release.course.id, now)),
         excluded=excluded,
+        assurance=assured,
+        accommodation=await accommodations.in_force(services, scope.tenant, learner),
     )
     state = SessionState(release, record)
     first = step(state, now)
@@ -129,20 +175,34 @@ async def _begin(
     rows += idempotency.rows(services, scope, key, session_id)
     # The learner's version keeps two starts of one course apart: each would be counted as the same try.
     await services.store.commit(Writes(scope.tenant, (finishing.moved(records.learner),), inserts=rows))
-    return _begun(services, row, state, token)
+    return _begun(services, row, state, token, fencing.FIRST)
+
+
+async def take_over(services: Services, scope: Scope, session: str) -> schemas.SessionBegun:
+    """Go on with an open session on another device, whether its form is still live or not.
+
+    Raises
+    ------
+    NotFound, SessionFinished
+    """
+
+    async def once() -> schemas.SessionBegun:
+        loaded = await touched(services, scope, session)
+        if loaded.state.ending is not None or loaded.state.void:
+            raise SessionFinished("this session has ended")
+        return await _resume(services, scope, loaded, None)
+
+    return await again(once)
 
 
 async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | None) -> schemas.SessionBegun:
     """The open session with a fresh token; the old token ends, and with it the other device's way in."""
     token = _token(scope, loaded.row.id, key)
-    changes = {"token_sha256": digest(token), "version": loaded.row.version + 1}
-    writes = Writes(
-        scope.tenant,
-        (session_update(loaded.row, changes),),
-        inserts=idempotency.rows(services, scope, key, loaded.row.id),
-    )
-    await services.store.commit(writes)
-    return _begun(services, loaded.row, loaded.state, token)
+    update, event = fencing.opening(services, loaded, "api", token_sha256=digest(token))
+    fence = int(event.data["fence"])
+    remembered = idempotency.rows(services, scope, key, f"{loaded.row.id}#{fence}")
+    await services.store.commit(Writes(scope.tenant, (update,), inserts=(event, *remembered)))
+    return _begun(services, loaded.row, loaded.state, token, fence)
 
 
 def _form_id(shelf: Shelf, course: str | None, form: str | None) -> str:
@@ -167,15 +227,23 @@ async def _require_consent(services: Services, scope: Scope, release: Release) -
         )
 
 
-def _require_try(records: LearnerRecords, release: Release, now: datetime) -> None:
-    """The retake policy; practice may be repeated at will, because it decides nothing."""
+def _require_try(records: LearnerRecords, release: Release, now: datetime, assured: str) -> None:
+    """The retake policy; practice may be repeated at will, because it decides nothing.
+
+    A passed course may be passed again under a higher assurance, which a badge may ask for; whoever fails
+    that keeps the pass.
+    """
     if release.practice:
         return
     course = release.course.id
-    found = standing.next_step(records, course, release.form.retake, now)
     speaking = standing.spoken(records, course, now)
-    if speaking is not None and speaking.word == "passed":
+    passed = speaking is not None and speaking.word == "passed"
+    higher = speaking is not None and ASSURANCES.index(assured) > ASSURANCES.index(
+        speaking.decision.report["assurance"]
+    )
+    if passed and not higher:
         raise AlreadyPassed(f"course {course} is passed; it is not taken again except for renewal")
+    found = standing.next_step(records, course, release.form.retake, now, passed_is_enough=False)
     if found.action == "contact":
         used = f"{found.tries_used} tries in {release.form.retake.period_days} days are used"
         raise TriesExhausted(used, not_before=found.not_before)
@@ -209,7 +277,9 @@ def _derived(scope: Scope, session: str, key: Key) -> str:
     return derived_token(scope.token_key, session, key.key)
 
 
-def _begun(services: Services, row: Session, state: SessionState, token: str) -> schemas.SessionBegun:
+def _begun(
+    services: Services, row: Session, state: SessionState, token: str, fence: int
+) -> schemas.SessionBegun:
     return schemas.SessionBegun(
         session=row.id,
         token=token,
@@ -218,4 +288,5 @@ def _begun(services: Services, row: Session, state: SessionState, token: str) ->
         release=row.release,
         expires_at=state.closes_at,
         current=showing.current(services.renderer, state, services.clock()),
+        fence=fence,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -25,6 +26,7 @@ def events(
     cause: str,
     reason_id: str | None,
     course: str | None = None,
+    courses: Iterable[str] = (),
 ) -> tuple[ChangeRow, ...]:
     """What differs for a learner between two sets of records, as rows of the feed.
 
@@ -34,20 +36,22 @@ def events(
         As they are, and as the commit will make them.
     cause : str
         session, rescore, void, appeal, fact, rule_change, expiry, merge or release.
-    course : str, optional
-        The course whose decision may have changed.
+    course, courses : str, optional
+        The course, or the courses, whose decision may have changed.
     """
     moment = Moment.at(now)
     rows: list[ChangeRow] = []
 
-    def add(kind: str, *, previous: str | None, current: str | None, badge: str | None = None) -> None:
+    def add(
+        kind: str, course: str | None, badge: str | None, previous: str | None, current: str | None
+    ) -> None:
         rows.append(
             ChangeRow(
                 tenant=after.learner.tenant,
                 sequence=0,
                 type=kind,
                 learner=after.learner.id,
-                course=course if badge is None else None,
+                course=course,
                 badge=badge,
                 previous=previous,
                 current=current,
@@ -59,16 +63,16 @@ def events(
             )
         )
 
-    if course is not None:
-        old, new = spoken(before, course, now), spoken(after, course, now)
+    for one in (*courses, *(() if course is None else (course,))):
+        old, new = spoken(before, one, now), spoken(after, one, now)
         kind = _decision_event(old, new)
         if kind is not None:
-            add(kind, previous=None if old is None else old.word, current=None if new is None else new.word)
+            add(kind, one, None, None if old is None else old.word, None if new is None else new.word)
     for _, badge in personal_badges(shelf):
         was = evaluated(before, shelf, badge, moment).status
         is_now = evaluated(after, shelf, badge, moment).status
         if was != is_now:
-            add(_eligibility_event(was, is_now), previous=was, current=is_now, badge=badge)
+            add(_eligibility_event(was, is_now), None, badge, was, is_now)
     told = replace(after, changes=(*after.changes, *rows))
     return tuple(replace(row, data=_snapshot(row, told, shelf, moment)) for row in rows)
 
@@ -115,6 +119,8 @@ async def feed(
 def _change(row: ChangeRow) -> schemas.Change:
     if row.badge is not None:
         resource = f"/v1/learners/{row.learner}/badges/{row.badge}"
+    elif row.course is None:
+        resource = f"/v1/learners/{row.learner}"
     else:
         resource = f"/v1/learners/{row.learner}/courses/{row.course}/status"
     return schemas.Change(

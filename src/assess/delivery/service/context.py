@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from assess.delivery.service.attempts import Attempts
+from assess.delivery.service.guessing import Guesses
 from assess.delivery.settings import Settings
 from assess.delivery.store import Store
 from assess.errors import Forbidden, NotFound
@@ -14,7 +17,9 @@ from assess.errors import Forbidden, NotFound
 if TYPE_CHECKING:
     from assess.delivery.receipts import ReceiptSigner
     from assess.delivery.rendering import Renderer
+    from assess.delivery.service.admission import Admission
     from assess.delivery.service.catalogue import Catalogue
+    from assess.delivery.service.recent import Recent
     from assess.delivery.statements import StatementSigner
 
 SCOPES = ("deliver", "read-status", "attest", "manage")
@@ -36,6 +41,8 @@ class Scope:
         Sees sandbox data, and nothing else.
     sources : frozenset of str or None
         The sources of facts that the key may speak for; None is any.
+    may_proctor : bool
+        An API key that may state that a session is proctored.
     token_key : bytes
         From the API key presented; learner tokens of a repeated request are derived from it.
     """
@@ -47,6 +54,7 @@ class Scope:
     session: str | None = None
     sandbox: bool = False
     sources: frozenset[str] | None = None
+    may_proctor: bool = False
     token_key: bytes = field(default=b"", repr=False)
 
     def require(self, *rights: str) -> None:
@@ -75,12 +83,25 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every use case works with; built once by `create_app` or `open_services`."""
+    """What every use case works with; built once by `create_app` or `open_services`.
+
+    Parameters
+    ----------
+    clock : callable
+        Gives the time in UTC, for what is stored and compared with what is stored.
+    monotonic : callable
+        Seconds that only ever rise, for durations inside this process.
+    """
 
     store: Store
     catalogue: Catalogue
+    recent: Recent
+    admission: Admission
     receipts: ReceiptSigner
     statements: StatementSigner
     renderer: Renderer
     settings: Settings
     clock: Callable[[], datetime]
+    monotonic: Callable[[], float] = time.monotonic
+    attempts: Attempts = field(default_factory=Attempts)
+    guesses: Guesses = field(default_factory=Guesses)

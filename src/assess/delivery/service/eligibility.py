@@ -54,6 +54,7 @@ async def badge(
     zone = shelf.programme_of_badge(badge).rules.time_zone
     now = services.clock()
     moment = Moment.asked(as_of, as_known_at, now, zone)
+    records = await learners.as_known(services, scope, learner, records, moment)
     body = badge_at(records, shelf, badge, moment)
     if statement:
         signed = services.statements.sign(
@@ -80,7 +81,8 @@ async def badges(
     items = []
     for programme, badge in personal_badges(shelf):
         own = Moment.asked(as_of, as_known_at, now, programme.rules.time_zone)
-        items.append(badge_at(records, shelf, badge, own))
+        known = await learners.as_known(services, scope, learner, records, own)
+        items.append(badge_at(known, shelf, badge, own))
     return schemas.Page(items=items, next=None), moment
 
 
@@ -259,7 +261,14 @@ def badge_at(records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment) 
 
 def _since(records: LearnerRecords, badge: str, found: Eligibility, moment: Moment) -> datetime | None:
     """Since when the status holds: from the feed, which saw each change, else from the facts themselves."""
-    seen = [c for c in records.changes if c.badge == badge and c.at <= moment.effective]
+    seen = [
+        c
+        for c in records.changes
+        if c.badge == badge
+        and c.at <= moment.effective
+        and c.learner == records.learner.id
+        and c.reason_id not in records.undone
+    ]
     if seen and seen[-1].current == found.status:
         return seen[-1].at
     begun = records.learner.created_at

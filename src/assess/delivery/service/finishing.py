@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 from dataclasses import replace
 from datetime import datetime
 
 from assess.delivery.security import new_id
 from assess.delivery.service import changes, status
-from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.loading import Loaded, load, session_update
+from assess.delivery.service.loading import (
+    Loaded,
+    event_row,
+    load,
+    moved_on,
+    offer_row,
+    response_row,
+    session_update,
+)
 from assess.delivery.service.standing import with_decision, with_session
 from assess.delivery.store import Writes, reading
-from assess.delivery.store.reading import LearnerRecords
-from assess.delivery.store.rows import ChangeRow, DecisionRow, Learner, Session, Stored, Update
+from assess.delivery.store.rows import DecisionRow, Learner, Session, Stored, Update
 from assess.errors import StaleSession, StorageUnavailable
-from assess.session import Ending, Outcome, SessionState, outcome, with_ending
+from assess.session import (
+    Closing,
+    Ending,
+    Outcome,
+    SessionState,
+    outcome,
+    step,
+    with_closing,
+    with_ending,
+    with_offer,
+)
 
 log = logging.getLogger(__name__)
 
 
-def decision_row(session: Session, state: SessionState, found: Outcome, now: datetime) -> DecisionRow:
-    """An outcome of an ended session as a decision, ready to be numbered and chained."""
+def decision_row(
+    session: Session, state: SessionState, found: Outcome, now: datetime, earlier: DecisionRow | None = None
+) -> DecisionRow:
+    """An outcome of an ended session as a decision, ready to be numbered and chained.
+
+    Parameters
+    ----------
+    earlier : DecisionRow, optional
+        The one that it supersedes, of a session that was opened again.
+    """
     return DecisionRow(
         tenant=session.tenant,
         id=new_id("dec"),
@@ -43,6 +68,8 @@ def decision_row(session: Session, state: SessionState, found: Outcome, now: dat
         chain_seq=0,
         chain_sha256="",
         decided_at=now,
+        supersedes=None if earlier is None else earlier.id,
+        reason=None if earlier is None else "the session was opened again after an incident",
     )
 
 
@@ -50,16 +77,6 @@ def ended(session: Session, state: SessionState) -> Session:
     """The session's row with its ending."""
     assert state.ending is not None
     return replace(session, state="ended", ended_at=state.ending.at, ended_by=state.ending.how)
-
-
-def consequences(
-    records: LearnerRecords, session: Session, decision: DecisionRow, shelf: Shelf, now: datetime, cause: str
-) -> tuple[ChangeRow, ...]:
-    """What a new decision changes for its learner, for the feed."""
-    after = with_decision(with_session(records, session), decision)
-    return changes.events(
-        records, after, shelf, now=now, cause=cause, reason_id=session.id, course=session.course
-    )
 
 
 def moved(learner: Learner) -> Update:
@@ -81,17 +98,47 @@ def moved(learner: Learner) -> Update:
 
 
 async def touched(services: Services, scope: Scope, session: str) -> Loaded:
-    """A session, after whatever its clock already decided was stored."""
+    """A session, after whatever its clocks already decided was stored."""
     loaded = await load(services, scope, session)
     for _ in range(3):
-        state = loaded.state
-        if state.ending is not None or state.void or services.clock() <= state.closes_at:
+        state, now = loaded.state, services.clock()
+        closing = state.closing
+        if state.ending is not None or state.void:
             break
-        # Somebody who touched it at the same time may have ended it first; then that ending is the one.
+        # Somebody who touched it at the same time may have been first; then that ending is the one.
         with contextlib.suppress(StaleSession):
-            await end(services, loaded, Ending("timed_out", state.closes_at))
+            if now > state.closes_at:
+                await end(services, loaded, Ending("timed_out", state.closes_at))
+            elif closing is not None and now > closing.at:
+                await _close(services, loaded, closing, now)
+            else:
+                break
         loaded = await load(services, scope, session)
     return loaded
+
+
+async def _close(services: Services, loaded: Loaded, closing: Closing, now: datetime) -> None:
+    """Store what a clock closed, and offer what comes next: its clock runs from when somebody looks."""
+    state = with_closing(loaded.state, closing, salt=secrets.token_hex(16))
+    rows: list[Stored] = []
+    if closing.name == "item":
+        rows.append(await response_row(services, loaded.row, state.responses[-1]))
+        data = {"position": closing.position}
+        rows.append(event_row(loaded.records, "item_timed_out", closing.at, data))
+    else:
+        data = {"section": state.section_ends[-1].section, "position": closing.position}
+        rows.append(event_row(loaded.records, "section_closed", closing.at, data))
+    following = step(state, now)
+    if following.ending is not None:
+        state = with_ending(state, Ending(following.ending.how, closing.at))
+        await commit_end(services, loaded, state, now, tuple(rows))
+        return
+    if following.offer is not None:
+        state = with_offer(state, following.offer, now)
+        rows.append(offer_row(loaded.row, state.offers[-1]))
+    await services.store.commit(
+        Writes(loaded.row.tenant, (moved_on(loaded.row, state),), inserts=tuple(rows))
+    )
 
 
 async def end(services: Services, loaded: Loaded, ending: Ending) -> None:
@@ -107,17 +154,31 @@ async def commit_end(
     records = await services.store.read(reading.learner_records, row.tenant, row.learner)
     assert records is not None
     shelf = await services.catalogue.shelf(row.tenant)
-    decision = decision_row(row, state, outcome(state, decided_at=now), now)
-    changes = consequences(records, row, decision, shelf, now, "session")
-    values: dict[str, object] = {
-        "version": row.version + 1,
-        "state": row.state,
-        "ended_at": row.ended_at,
-        "ended_by": row.ended_by,
-    }
-    updates = (session_update(loaded.row, values), moved(records.learner))
+    updates = [
+        session_update(
+            loaded.row,
+            {
+                "version": row.version + 1,
+                "state": row.state,
+                "ended_at": row.ended_at,
+                "ended_by": row.ended_by,
+            },
+        ),
+        moved(records.learner),
+    ]
+    earlier = next((d for d in records.decisions if d.session == row.id and d.superseded_at is None), None)
+    decision = decision_row(row, state, outcome(state, decided_at=now), now, earlier)
+    before, after = records, records
+    if earlier is not None:
+        after = with_decision(after, replace(earlier, superseded_at=now, superseded_by=decision.id))
+        values = {"superseded_at": now, "superseded_by": decision.id}
+        updates.append(
+            Update(DecisionRow, {"tenant": row.tenant, "id": earlier.id}, values, {"superseded_at": None})
+        )
+    after = with_decision(with_session(after, row), decision)
+    told = changes.events(before, after, shelf, now=now, cause="session", reason_id=row.id, course=row.course)
     await services.store.commit(
-        Writes(row.tenant, updates, inserts=rows, decisions=(decision,), changes=changes)
+        Writes(row.tenant, tuple(updates), inserts=rows, decisions=(decision,), changes=told)
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from datetime import timedelta
 
 from assess.delivery.security import (
     LIVE_PREFIX,
@@ -27,6 +29,7 @@ async def create(
     scopes: Sequence[str],
     sandbox: bool = False,
     sources: Sequence[str] | None = None,
+    may_proctor: bool = False,
 ) -> tuple[ApiKey, str]:
     """A new API key of the scope's tenant: its row, and the secret that is never shown again.
 
@@ -38,6 +41,8 @@ async def create(
         A test key: it sees sandbox data and nothing else.
     sources : sequence of str, optional
         The sources of facts that it may speak for; any when left out.
+    may_proctor : bool
+        It may state that a session is proctored; that takes the scope deliver too.
     """
     scope.require("manage")
     unknown = [right for right in scopes if right not in SCOPES]
@@ -45,6 +50,8 @@ async def create(
         raise InvalidRequest(
             f"{unknown or 'nothing'} is no scope; take some of {', '.join(SCOPES)}", path="scopes"
         )
+    if may_proctor and "deliver" not in scopes:
+        raise InvalidRequest("a key that may proctor begins sessions: add the scope deliver", path="scopes")
     secret = new_api_key(sandbox=sandbox)
     row = ApiKey(
         tenant=scope.tenant,
@@ -55,6 +62,7 @@ async def create(
         sources=None if sources is None else sorted(set(sources)),
         sandbox=sandbox,
         created_at=services.clock(),
+        may_proctor=may_proctor,
     )
     await services.store.commit(Writes(scope.tenant, inserts=(row,)))
     return row, secret
@@ -83,12 +91,21 @@ async def authenticate(services: Services, bearer: str | None) -> Scope:
     Raises
     ------
     Unauthenticated
-        Missing, unknown, revoked.
+        Missing, unknown, revoked, or of a session that closed long ago.
     """
     if not bearer:
         raise Unauthenticated("send `Authorization: Bearer <key or token>`", code="credentials_missing")
+    presented, read_at = digest(bearer), time.monotonic()
+    scope = services.recent.scope(presented)
+    if scope is None:
+        scope = await _read_scope(services, bearer, presented)
+        services.recent.keep_scope(presented, scope, read_at)
+    return scope
+
+
+async def _read_scope(services: Services, bearer: str, presented: str) -> Scope:
     if bearer.startswith((LIVE_PREFIX, TEST_PREFIX)):
-        key = await services.store.read(reading.api_key, digest(bearer))
+        key = await services.store.read(reading.api_key, presented)
         if key is None:
             raise Unauthenticated("no such API key")
         if key.revoked_at is not None:
@@ -99,13 +116,18 @@ async def authenticate(services: Services, bearer: str | None) -> Scope:
             rights=frozenset(key.scopes),
             sandbox=key.sandbox,
             sources=None if key.sources is None else frozenset(key.sources),
+            may_proctor=key.may_proctor,
             token_key=token_key(bearer),
         )
     session = None
     if bearer.startswith(TOKEN_PREFIX):
-        session = await services.store.read(reading.session_by_token, digest(bearer))
+        session = await services.store.read(reading.session_by_token, presented)
     if session is None:
         raise Unauthenticated("this token opens nothing; a session that was resumed elsewhere has a new one")
+    if services.clock() > session.closes_at + timedelta(days=services.settings.token_days):
+        raise Unauthenticated(
+            "this session closed long ago, and its token with it", code="credentials_expired"
+        )
     return Scope(
         tenant=session.tenant,
         actor=f"learner:{session.learner}",

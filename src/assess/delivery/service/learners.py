@@ -7,10 +7,11 @@ import contextlib
 from assess.delivery import schemas
 from assess.delivery.security import new_id
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.store import Writes, reading
+from assess.delivery.service.standing import Moment
+from assess.delivery.store import Writes, reading, reading_people
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Consent, Delete, Learner, LearnerExternalId, Stored, Update
-from assess.errors import Forbidden, InvalidRequest, NotFound, StaleSession
+from assess.errors import Forbidden, InvalidRequest, LearnerErased, NotFound, StaleSession
 
 
 async def records(services: Services, scope: Scope, learner: str) -> LearnerRecords:
@@ -18,6 +19,19 @@ async def records(services: Services, scope: Scope, learner: str) -> LearnerReco
     found = await services.store.read(reading.learner_records, scope.tenant, learner)
     if found is None or found.learner.sandbox != scope.sandbox:
         raise NotFound("learner", learner)
+    return found
+
+
+async def as_known(
+    services: Services, scope: Scope, learner: str, records: LearnerRecords, moment: Moment
+) -> LearnerRecords:
+    """The records as somebody knew them who asks what was known: merges of later days join nothing yet."""
+    if "as_known_at" not in moment.given or (len(records.ids) == 1 and not records.undone):
+        return records
+    found = await services.store.read(
+        reading.learner_records, scope.tenant, learner, known_at=moment.as_known_at
+    )
+    assert found is not None
     return found
 
 
@@ -60,38 +74,60 @@ async def _upsert(
     if known is not None and known.sandbox != scope.sandbox:
         kind = "the sandbox" if known.sandbox else "live data"
         raise Forbidden(f"learner {id!r} belongs to {kind}; this key does not reach it", code="sandbox_only")
+    if known is not None:
+        require_not_erased(known)
     pairs = [(e.issuer, e.subject) for e in external_ids]
+    person = await services.store.read(reading_people.who, scope.tenant, id)
+    merged: set[tuple[str, str]] = set()
     for index, (issuer, subject) in enumerate(pairs):
         other = await services.store.read(reading.external_id, scope.tenant, issuer, subject)
-        if (other is not None and other.learner != id) or pairs.index((issuer, subject)) != index:
-            whose = (
-                "is listed twice" if other is None or other.learner == id else "belongs to another learner"
+        if pairs.index((issuer, subject)) != index:
+            raise InvalidRequest(f"{issuer} {subject!r} is listed twice", path=f"external_ids[{index}]")
+        if other is not None and other.learner not in (id, *person.ids):
+            raise InvalidRequest(
+                f"{issuer} {subject!r} belongs to another learner", path=f"external_ids[{index}]"
             )
-            raise InvalidRequest(f"{issuer} {subject!r} {whose}", path=f"external_ids[{index}]")
+        if other is not None and other.learner != id:
+            # It came with a record that was merged, and stays with that one: the merge may be undone.
+            merged.add((issuer, subject))
     rows: list[Stored] = []
     updates: tuple[Update, ...] = ()
     deletes: tuple[Delete, ...] = ()
-    key = {"tenant": scope.tenant, "id": id}
     if known is None:
-        learner = Learner(scope.tenant, id, locale, scope.sandbox, version=1, created_at=now)
-        rows.append(learner)
+        rows.append(Learner(scope.tenant, id, locale, scope.sandbox, version=1, created_at=now))
     else:
-        learner = known
-        updates = (Update(Learner, key, {"locale": locale}),)
+        updates = (Update(Learner, {"tenant": scope.tenant, "id": id}, {"locale": locale}),)
         deletes = (Delete(LearnerExternalId, {"tenant": scope.tenant, "learner": id}),)
-    rows += [LearnerExternalId(scope.tenant, issuer, subject, id) for issuer, subject in pairs]
+    rows += [
+        LearnerExternalId(scope.tenant, issuer, subject, id)
+        for issuer, subject in pairs
+        if (issuer, subject) not in merged
+    ]
     await services.store.commit(Writes(scope.tenant, updates, deletes, tuple(rows)))
-    ordered = [schemas.ExternalId(issuer=i, subject=s) for i, s in sorted(pairs)]
-    return _reply(learner, ordered, locale), known is None
+    return await get(services, scope, id), known is None
+
+
+def require_not_erased(learner: Learner) -> None:
+    """Refuse for a learner who was erased."""
+    if learner.erased_at is not None:
+        raise LearnerErased(f"learner {learner.id!r} was erased")
 
 
 async def get(services: Services, scope: Scope, id: str) -> schemas.LearnerReply:
-    """A learner by id."""
-    found = await services.store.read(reading.learner, scope.tenant, id)
+    """A learner by id: the person whose record it is, where records were merged."""
+    person = await services.store.read(reading_people.who, scope.tenant, id)
+    found = await services.store.read(reading.learner, scope.tenant, person.id)
     if found is None or found.sandbox != scope.sandbox:
         raise NotFound("learner", id)
-    ids = await services.store.read(reading.external_ids, scope.tenant, id)
-    return _reply(found, [schemas.ExternalId(issuer=e.issuer, subject=e.subject) for e in ids], found.locale)
+    ids = await services.store.read(reading_people.external_ids_of, scope.tenant, person.ids)
+    return schemas.LearnerReply(
+        id=found.id,
+        external_ids=[schemas.ExternalId(issuer=e.issuer, subject=e.subject) for e in ids],
+        locale=found.locale,
+        sandbox=found.sandbox,
+        created_at=found.created_at,
+        merged_ids=list(person.ids[1:]),
+    )
 
 
 async def find(
@@ -123,6 +159,13 @@ async def enrol_guest(services: Services, tenant: str, locale: str | None = None
     return own_scope(tenant, learner.id, sandbox=True)
 
 
+async def same_person(services: Services, scope: Scope, other: str) -> bool:
+    """Whether another id is the scope's learner, or a record of the same person."""
+    assert scope.learner is not None
+    person = await services.store.read(reading_people.who, scope.tenant, scope.learner)
+    return other in (scope.learner, *person.ids)
+
+
 def own_scope(tenant: str, learner: str, *, sandbox: bool) -> Scope:
     """The scope of a learner who acts for himself on the pages, before a session."""
     return Scope(tenant, f"learner:{learner}", frozenset({"deliver"}), learner=learner, sandbox=sandbox)
@@ -142,13 +185,3 @@ async def has_consented(services: Services, scope: Scope, *, form: str, version:
         return False
     found = await services.store.read(reading.consent, scope.tenant, scope.learner, form, version)
     return found is not None
-
-
-def _reply(learner: Learner, ids: list[schemas.ExternalId], locale: str | None) -> schemas.LearnerReply:
-    return schemas.LearnerReply(
-        id=learner.id,
-        external_ids=ids,
-        locale=locale,
-        sandbox=learner.sandbox,
-        created_at=learner.created_at,
-    )

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
 
+from assess.delivery.service import learners
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import reading
 from assess.delivery.store.reading import SessionRecords
-from assess.delivery.store.rows import OfferRow, Session, Update
-from assess.errors import NotFound, StaleSession
-from assess.session import Ending, Offer, Release, Response, SessionState, StartRecord, TimeGrant, fold
+from assess.delivery.store.rows import OfferRow, ResponseRow, Session, SessionEvent, Stored, Update
+from assess.errors import NotFound, OpenedElsewhere, StaleSession
+from assess.session import (
+    Accommodation,
+    Break,
+    Ending,
+    Offer,
+    Release,
+    Response,
+    SectionEnd,
+    SessionState,
+    StartRecord,
+    TimeGrant,
+    fold,
+)
 
 T = TypeVar("T")
+_RETRIES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +37,7 @@ class Loaded:
 
     records: SessionRecords
     state: SessionState
+    remembered: bool = False  # taken from this process's memory, not from the database
 
     @property
     def row(self) -> Session:
@@ -29,23 +45,66 @@ class Loaded:
 
 
 async def again(use_case: Callable[[], Awaitable[T]]) -> T:
-    """Run a use case; if somebody else wrote first, read and run it once more."""
-    try:
-        return await use_case()
-    except StaleSession:
-        return await use_case()
+    """Run a use case; if somebody else wrote first, read and run it again, a few times.
+
+    Once is too few: an answer from one tab and the timer may both go before
+    the hand-in from another, and a learner who hands in must not hear "try
+    again" for that.
+    """
+    for _ in range(_RETRIES):
+        try:
+            return await use_case()
+        except OpenedElsewhere:
+            raise
+        except StaleSession:
+            continue
+    return await use_case()
 
 
-async def load(services: Services, scope: Scope, session: str) -> Loaded:
-    """A session of the scope's tenant, folded; NotFound for anybody else's."""
+async def load(services: Services, scope: Scope, session: str, *, at_once: bool = False) -> Loaded:
+    """A session of the scope's tenant, folded; NotFound for anybody else's.
+
+    Parameters
+    ----------
+    at_once : bool
+        Take what this process remembers even where another one may have written since. Only for a
+        write, whose expected version finds out, and never for a refusal.
+    """
     scope.require_session(session)
-    records = await services.store.read(reading.session_records, scope.tenant, session)
-    if records is None or records.session.sandbox != scope.sandbox:
+    known = services.recent.session(scope.tenant, session) if at_once or services.store.exclusive else None
+    if known is None:
+        known = await _read(services, scope.tenant, session)
+        services.recent.keep(replace(known, remembered=True))
+    if known.row.sandbox != scope.sandbox:
         raise NotFound("session", session)
-    if scope.learner is not None and records.session.learner != scope.learner:
+    whose = known.row.learner
+    # Another record of the same person is as good.
+    if scope.learner not in (None, whose) and not await learners.same_person(services, scope, whose):
+        raise NotFound("session", session)
+    return known
+
+
+async def _read(services: Services, tenant: str, session: str) -> Loaded:
+    records = await services.store.read(reading.session_records, tenant, session)
+    if records is None:
         raise NotFound("session", session)
     release = await services.catalogue.release(records.session.release)
     return Loaded(records, folded(records, release))
+
+
+def after(loaded: Loaded, state: SessionState, rows: Iterable[Stored]) -> Loaded:
+    """What to remember of an open session after these rows were stored under the next version."""
+    records, stored = loaded.records, tuple(rows)
+    return Loaded(
+        SessionRecords(
+            session=replace(records.session, version=records.session.version + 1, closes_at=state.closes_at),
+            offers=(*records.offers, *(row for row in stored if isinstance(row, OfferRow))),
+            responses=(*records.responses, *(row for row in stored if isinstance(row, ResponseRow))),
+            events=(*records.events, *(row for row in stored if isinstance(row, SessionEvent))),
+        ),
+        state,
+        remembered=True,
+    )
 
 
 def folded(records: SessionRecords, release: Release) -> SessionState:
@@ -54,23 +113,58 @@ def folded(records: SessionRecords, release: Release) -> SessionState:
     ending = None
     if row.ended_at is not None and row.ended_by is not None:
         ending = Ending(row.ended_by, row.ended_at)
+    timed_out = {e.data["position"] for e in records.events if e.type == "item_timed_out"}
     return fold(
         release,
         StartRecord.from_mapping(row.start_record),
         [Offer(o.position, o.item, o.at) for o in records.offers],
         [
             Response(
-                r.position, r.revision, r.item, r.answer, r.category, r.at, r.salt or "", r.answer_sha256
+                r.position, r.revision, r.item, r.answer, r.category, r.at, r.salt or "", r.answer_sha256,
+                timed_out=r.answer is None and r.position in timed_out,
             )
             for r in records.responses
         ],
-        grants=[
-            TimeGrant(int(e.data["seconds"]), e.at, str(e.data.get("reason", "")))
-            for e in records.events
-            if e.type == "time_granted"
-        ],
+        grants=[TimeGrant.from_mapping(e.data, e.at) for e in records.events if e.type == "time_granted"],
         ending=ending,
         void=row.void_at is not None or row.state == "reset",
+        breaks=_breaks(records.events),
+        section_ends=[
+            SectionEnd(int(e.data["section"]), int(e.data["position"]), e.at)
+            for e in records.events
+            if e.type == "section_closed"
+        ],
+        accommodated=[
+            Accommodation.from_mapping(e.data["given"]) for e in records.events if e.type == "accommodated"
+        ],
+    )  # fmt: skip
+
+
+def _breaks(events: tuple[SessionEvent, ...]) -> list[Break]:
+    found: list[Break] = []
+    for event in events:
+        if event.type == "break_begun":
+            found.append(Break(event.at, int(event.data["seconds"]), event.data.get("position")))
+        elif event.type == "break_ended" and found:
+            found[-1] = replace(found[-1], ended_at=event.at)
+    return found
+
+
+def as_decided(records: SessionRecords, decided_at: datetime) -> SessionRecords:
+    """The records on which a decision of that time rests.
+
+    A session that was opened again goes on under the same id: its earlier
+    decision stays, superseded, and rests on what there was before.
+    """
+    reopened = next((e for e in records.events if e.type == "reopened" and e.at > decided_at), None)
+    if reopened is None:
+        return records
+    ended_at = datetime.fromisoformat(reopened.data["ended_at"])
+    return SessionRecords(
+        replace(records.session, state="ended", ended_at=ended_at, ended_by=reopened.data["ended_by"]),
+        tuple(o for o in records.offers if o.at < reopened.at),
+        tuple(r for r in records.responses if r.at < reopened.at),
+        tuple(e for e in records.events if e.seq < reopened.seq),
     )
 
 
@@ -84,3 +178,45 @@ def session_update(row: Session, values: dict[str, object]) -> Update:
     return Update(
         Session, {"tenant": row.tenant, "id": row.id}, values, {"version": row.version, "state": "open"}
     )
+
+
+async def response_row(services: Services, session: Session, response: Response) -> ResponseRow:
+    """The row of a response, with its receipt."""
+    signature = await services.receipts.sign(
+        session=session.id,
+        position=response.position,
+        revision=response.revision,
+        answer_sha256=response.answer_sha256,
+        at=response.at,
+    )
+    return ResponseRow(
+        tenant=session.tenant,
+        session=session.id,
+        position=response.position,
+        revision=response.revision,
+        item=response.item,
+        answer=response.answer,
+        category=response.category,
+        at=response.at,
+        salt=response.salt,
+        answer_sha256=response.answer_sha256,
+        key_id=services.receipts.key_id,
+        signature=signature,
+    )
+
+
+def event_row(
+    records: SessionRecords, type: str, at: datetime, data: dict[str, Any], n: int = 1
+) -> SessionEvent:
+    """The n-th event that a use case adds to a session."""
+    row = records.session
+    last = records.events[-1].seq if records.events else 0
+    return SessionEvent(row.tenant, row.id, last + n, type, at, data)
+
+
+def moved_on(row: Session, state: SessionState, **values: object) -> Update:
+    """Raises the version of an open session, and keeps what the sweep asks for: when its clocks close it."""
+    changed: dict[str, object] = {"version": row.version + 1, **values}
+    if state.closes_at != row.closes_at:
+        changed["closes_at"] = state.closes_at
+    return session_update(row, changed)

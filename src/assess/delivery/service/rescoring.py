@@ -24,12 +24,13 @@ from assess.delivery.security import new_id
 from assess.delivery.service import changes, finishing
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.loading import folded
+from assess.delivery.service.loading import as_decided, folded
 from assess.delivery.service.standing import with_decision
 from assess.delivery.store import Writes, reading, reading_rescores
 from assess.delivery.store.reading import LearnerRecords, SessionRecords
 from assess.delivery.store.reading_rescores import Reconciliation
-from assess.delivery.store.rows import ChangeRow, DecisionRow, Rescore, RescoredSession, Update
+from assess.delivery.store.rows import ChangeRow, DecisionRow, Job, Update
+from assess.delivery.store.rows_rescores import Rescore, RescoredSession
 from assess.errors import (
     Forbidden,
     InvalidContent,
@@ -44,6 +45,9 @@ from assess.standards.records import canonical_json, sha256
 _PAGE = 200
 _ATTEMPTS = 5
 _PREVIEW = "preview"
+# Well below the lease of a job: a learner is begun before it is over, and ended in time.
+_SLICE = 20.0
+JOB = "rescore"
 
 
 # --- asking --------------------------------------------------------------------
@@ -124,7 +128,8 @@ async def begin(
     other = next((r for r in running if (r.tenant, r.course) == (asked.tenant, asked.course)), None)
     if other is None:
         try:
-            await services.store.commit(Writes(scope.tenant, inserts=(asked,)))
+            job = _job(asked, asked.started_at)
+            await services.store.commit(Writes(scope.tenant, inserts=(asked, job)))
         except StaleSession:
             other = asked
     if other is not None:
@@ -160,10 +165,17 @@ async def advance(services: Services, running: Rescore, *, seconds: float | None
     return True
 
 
-async def carry_on(services: Services, *, seconds: float) -> None:
-    """Carry every running rescoring on for some seconds: what a server does again and again."""
-    for running in await services.store.read(reading_rescores.running_rescores):
-        await advance(services, running, seconds=seconds)
+async def work(services: Services, payload: Mapping[str, Any], *, seconds: float = _SLICE) -> None:
+    """Carry one rescoring on for a slice of time, and enter the job of the next slice: what a worker does."""
+    running = await services.store.read(reading_rescores.rescore, payload["tenant"], payload["rescore"])
+    if running is None or running.state != "running":
+        return
+    if not await advance(services, running, seconds=seconds):
+        await services.store.commit(Writes(running.tenant, inserts=(_job(running, services.clock()),)))
+
+
+def _job(running: Rescore, now: datetime) -> Job:
+    return Job(new_id("job"), JOB, {"tenant": running.tenant, "rescore": running.id}, now)
 
 
 async def report(services: Services, scope: Scope, id: str) -> schemas.Rescoring:
@@ -305,7 +317,7 @@ def _scored(
         return row(None, "no outcome of its own"), None
     if any(response.salt is None for response in found.responses):
         return row(None, "erased"), None
-    state = folded(found, delivered)
+    state = folded(as_decided(found, old.decided_at), delivered)
     try:
         outcome = rescore(state, onto, decided_at=now, engine=__version__)
     except (RescoreRefused, InvalidContent) as fault:
@@ -450,4 +462,4 @@ def _state(row: Rescore) -> schemas.RescoringState:
     )
 
 
-__all__ = ["advance", "all_of", "begin", "carry_on", "preview", "report"]
+__all__ = ["JOB", "advance", "all_of", "begin", "preview", "report", "work"]

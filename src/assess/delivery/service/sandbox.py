@@ -11,7 +11,7 @@ from assess import __version__
 from assess.delivery import schemas
 from assess.delivery.receipts import rfc3339
 from assess.delivery.security import digest, new_id, new_token
-from assess.delivery.service import changes, finishing, learners, status
+from assess.delivery.service import changes, finishing, learners, status, voiding
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.standing import Moment, with_decision, with_fact, with_session
@@ -79,7 +79,7 @@ async def _force(
     if state != "not_started":
         session, offers = _session(before.learner, forms[0], now, ended=state != "in_progress")
         if state == "void":
-            session = replace(session, void_at=now, void_reason="forced in the sandbox")
+            session = voiding.voided(session, now, "forced in the sandbox")
         rows = (session, *offers)
         after = with_session(after, session)
         if state != "in_progress":
@@ -87,8 +87,12 @@ async def _force(
             decision = _decision(session, forms[0], word, now)
             decisions = (decision,)
             after = with_decision(after, decision)
-    cause = "void" if state == "void" else "session"
-    told = changes.events(before, after, shelf, now=now, cause=cause, reason_id="sandbox", course=course)
+    if state == "void":
+        told = voiding.told(before, after, shelf, course=course, now=now, reason_id="sandbox")
+    else:
+        told = changes.events(
+            before, after, shelf, now=now, cause="session", reason_id="sandbox", course=course
+        )
     writes = Writes(
         scope.tenant,
         (*updates, finishing.moved(before.learner)),

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
+
+import msgspec
 
 from assess.delivery import schemas
-from assess.delivery.service import idempotency, showing, standing
-from assess.delivery.service.beginning import begin
+from assess.delivery.security import new_salt
+from assess.delivery.service import fencing, idempotency, notices, receipts, showing, standing, waiting
+from assess.delivery.service.beginning import begin, take_over
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import commit_end, end, sweep, touched
 from assess.delivery.service.idempotency import Key
-from assess.delivery.service.loading import again, folded, load, offer_row, session_update
+from assess.delivery.service.loading import (
+    Loaded,
+    after,
+    again,
+    event_row,
+    folded,
+    load,
+    moved_on,
+    offer_row,
+    response_row,
+)
 from assess.delivery.store import Writes, reading
-from assess.delivery.store.rows import ResponseRow, Session, Stored
-from assess.errors import NotFinished, PositionConflict, SessionExpired, SessionFinished, SessionVoid
+from assess.delivery.store.rows import ResponseRow, Stored
+from assess.errors import (
+    AnswerConflict,
+    ItemTimeOver,
+    NotFinished,
+    PositionConflict,
+    SessionExpired,
+    SessionFinished,
+    SessionRefusal,
+    SessionVoid,
+    StaleSession,
+)
 from assess.session import (
     Ending,
-    Response,
     SessionState,
     answer,
     step,
@@ -40,7 +61,7 @@ async def view(services: Services, scope: Scope, session: str) -> schemas.Sessio
         state=word,  # type: ignore[arg-type]
         current=None if state.void else showing.current(services.renderer, state, now),
         progress=showing.progress(state),
-        accommodations=schemas.Accommodations(extra_seconds=sum(g.seconds for g in state.grants)),
+        accommodations=showing.accommodations(state),
         learner=row.learner,
         course=row.course,
         form=row.form,
@@ -51,6 +72,12 @@ async def view(services: Services, scope: Scope, session: str) -> schemas.Sessio
         seconds_left=None if state.ending is not None else state.seconds_left(now),
         practice=row.practice,
         sandbox=row.sandbox,
+        fence=fencing.newest(loaded.records),
+        timers=showing.timers(state, now),
+        assurance=state.start.assurance,
+        on_break=showing.on_break(state, now),
+        breaks_left=0 if state.ending is not None else state.breaks_left,
+        notices=notices.of_session(state),
     )
 
 
@@ -66,6 +93,8 @@ async def look(services: Services, scope: Scope, session: str, position: int) ->
     loaded = await touched(services, scope, session)
     state = loaded.state
     _require_open(state)
+    if state.on_break(services.clock()) is not None:
+        raise PositionConflict("the session is on a break; no item is shown until it ends")
     if not 1 <= position <= state.position:
         raise PositionConflict(f"position {position} has not been offered; the last one is {state.position}")
     waiting = state.awaiting is not None and state.awaiting.position == position
@@ -99,33 +128,60 @@ async def respond(
     revision: int,
     answer: object,
     key: Key | None = None,
+    fence: int | None = None,
+    arrived: float | None = None,
 ) -> schemas.Responded:
     """`POST /v1/sessions/{id}/responses`: store one answer, then say so and what comes next.
 
     The same answer under the same revision gives the receipt that was given
     before, and today's current item.
 
+    Parameters
+    ----------
+    fence : int, optional
+        Of the opening that answers; without one, nothing is asked.
+    arrived : float, optional
+        When the request came, on the services' monotonic clock. An answer is
+        judged by that instant, however long it has to wait here, and a wait
+        that is felt is given back.
+
     Raises
     ------
+    OpenedElsewhere
+        The session was opened again since, and this answer is not one that is stored already.
     SessionRefusal
         One of its kinds; nothing was stored.
     """
-    return await again(lambda: _respond(services, scope, session, position, item, revision, answer, key))
+    begun = services.monotonic() if arrived is None else arrived
+    # An answer is in time if it arrived in time, however often it must be tried.
+    at = services.clock() - timedelta(seconds=services.monotonic() - begun)
+
+    async def attempt(*, at_once: bool) -> schemas.Responded:
+        loaded = await load(services, scope, session, at_once=at_once)
+        return await _respond(services, scope, loaded, position, item, revision, answer, key, fence, at)
+
+    try:
+        responded = await attempt(at_once=True)
+    except StaleSession:
+        responded = await again(lambda: attempt(at_once=False))
+    current = await waiting.given_back(services, scope, session, responded.current, begun)
+    return msgspec.structs.replace(responded, current=current)
 
 
 async def _respond(
     services: Services,
     scope: Scope,
-    session: str,
+    loaded: Loaded,
     position: int,
     item: str,
     revision: int,
     raw: object,
     key: Key | None,
+    fence: int | None,
+    now: datetime,
 ) -> schemas.Responded:
-    now = services.clock()
-    loaded = await load(services, scope, session)
-    await idempotency.earlier(services, scope, key)
+    if not loaded.remembered:
+        await idempotency.earlier(services, scope, key)
     state = loaded.state
     try:
         response = answer(
@@ -135,22 +191,36 @@ async def _respond(
             revision=revision,
             raw=raw,
             now=now,
-            salt=secrets.token_hex(16),
+            salt=new_salt(),
         )
-    except SessionExpired:
-        await touched(services, scope, session)
+    except SessionRefusal as refusal:
+        _judge_again(services, loaded)
+        await idempotency.earlier(services, scope, key)
+        if isinstance(refusal, AnswerConflict | PositionConflict):
+            fencing.require(loaded.records, fence)
+        if isinstance(refusal, SessionExpired | ItemTimeOver):
+            await touched(services, scope, loaded.row.id)
         raise
     stored = next(
         (r for r in loaded.records.responses if (r.position, r.revision) == (position, revision)), None
     )
     if stored is not None:
-        if state.ending is None and now > state.closes_at:
-            state = (await touched(services, scope, session)).state
+        _judge_again(services, loaded)
+        await idempotency.earlier(services, scope, key)
+        state = (await touched(services, scope, loaded.row.id)).state
         return _responded(services, stored, state, now)
-    row = _response_row(services, loaded.row, response)
+    try:
+        fencing.require(loaded.records, fence)
+    except StaleSession:
+        _judge_again(services, loaded)
+        raise
+    row = await response_row(services, loaded.row, response)
     state = with_response(state, response)
     following = step(state, now)
+    # A key that came before makes this commit stale; what was remembered is dropped, and the key looked up.
     rows: list[Stored] = [row, *idempotency.rows(services, scope, key, f"{position}/{revision}")]
+    if response.timed_out:
+        rows.append(event_row(loaded.records, "item_timed_out", now, {"position": position}))
     if following.offer is not None:
         state = with_offer(state, following.offer, now)
         rows.append(offer_row(loaded.row, state.offers[-1]))
@@ -158,62 +228,47 @@ async def _respond(
         state = with_ending(state, following.ending)
         await commit_end(services, loaded, state, now, tuple(rows))
     else:
-        update = session_update(loaded.row, {"version": loaded.row.version + 1})
+        update = moved_on(loaded.row, state)
         await services.store.commit(Writes(scope.tenant, (update,), inserts=tuple(rows)))
+        services.recent.keep(after(loaded, state, rows))
     return _responded(services, row, state, now)
 
 
+def _judge_again(services: Services, loaded: Loaded) -> None:
+    """Nothing but a stored answer rests on memory where another process may have written since."""
+    if loaded.remembered and not services.store.exclusive:
+        raise StaleSession("what this process remembered may be behind; read again")
+
+
 def _responded(services: Services, row: ResponseRow, state: SessionState, now: datetime) -> schemas.Responded:
-    receipt = schemas.Receipt(
-        session=row.session,
-        position=row.position,
-        revision=row.revision,
-        answer_sha256=row.answer_sha256,
-        stored_at=row.at,
-        key_id=row.key_id,
-        signature=row.signature,
-    )
-    finished = state.ending is not None
     return schemas.Responded(
-        receipt=receipt, current=showing.current(services.renderer, state, now), finished=finished
-    )
-
-
-def _response_row(services: Services, session: Session, response: Response) -> ResponseRow:
-    signature = services.receipts.sign(
-        session=session.id,
-        position=response.position,
-        revision=response.revision,
-        answer_sha256=response.answer_sha256,
-        at=response.at,
-    )
-    return ResponseRow(
-        tenant=session.tenant,
-        session=session.id,
-        position=response.position,
-        revision=response.revision,
-        item=response.item,
-        answer=response.answer,
-        category=response.category,
-        at=response.at,
-        salt=response.salt,
-        answer_sha256=response.answer_sha256,
-        key_id=services.receipts.key_id,
-        signature=signature,
+        receipt=receipts.receipt(row),
+        current=showing.current(services.renderer, state, now),
+        finished=state.ending is not None,
     )
 
 
 # --- ending ------------------------------------------------------------------
 
 
-async def submit(services: Services, scope: Scope, session: str) -> schemas.Finished:
-    """`POST /v1/sessions/{id}/submit`: hand in; a second time changes nothing."""
+async def submit(
+    services: Services, scope: Scope, session: str, *, fence: int | None = None
+) -> schemas.Finished:
+    """`POST /v1/sessions/{id}/submit`: hand in; a second time changes nothing.
+
+    Raises
+    ------
+    OpenedElsewhere
+        The session is open, and was opened again since this fence was taken.
+    SessionVoid
+    """
 
     async def once() -> schemas.Finished:
         loaded = await touched(services, scope, session)
         if loaded.state.void:
             raise SessionVoid("this session was declared void")
         if loaded.state.ending is None:
+            fencing.require(loaded.records, fence)
             await end(services, loaded, Ending("submitted", services.clock()))
         return schemas.Finished()
 
@@ -283,4 +338,16 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
     )
 
 
-__all__ = ["begin", "folded", "load", "look", "overview", "respond", "result", "submit", "sweep", "view"]
+__all__ = [
+    "begin",
+    "folded",
+    "load",
+    "look",
+    "overview",
+    "respond",
+    "result",
+    "submit",
+    "sweep",
+    "take_over",
+    "view",
+]

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from assess.delivery import schemas
+from assess.delivery.service import notices
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import DecisionRow, Fact, Session
 from assess.errors import InvalidFact, InvalidRequest
@@ -147,6 +148,7 @@ def evaluation_facts(records: LearnerRecords, at: datetime) -> list[dict[str, An
                     "outcome": speaking.word,
                     "provisional": speaking.decision.provisional,
                     "record_sha256": speaking.decision.record_sha256,
+                    "assurance": speaking.decision.report.get("assurance"),
                 }
             )
     here = {fact["course"] for fact in facts}
@@ -169,7 +171,12 @@ def sequence(records: LearnerRecords, known_at: datetime) -> int:
 
 
 def next_step(
-    records: LearnerRecords, course: str, policy: RetakePolicy | None, at: datetime
+    records: LearnerRecords,
+    course: str,
+    policy: RetakePolicy | None,
+    at: datetime,
+    *,
+    passed_is_enough: bool = True,
 ) -> schemas.NextStep:
     """What the learner can do about a course at a moment.
 
@@ -177,6 +184,8 @@ def next_step(
     ----------
     policy : RetakePolicy or None
         Of the form that would be taken; None when no form is active.
+    passed_is_enough : bool
+        False where a pass is sought again under a higher assurance; the policy then holds for that too.
     """
     counted = counting_sessions(records, course, at)
     speaking = spoken(records, course, at)
@@ -185,11 +194,14 @@ def next_step(
     period = timedelta(days=policy.period_days)
     tries = [session for session in counted if session.started_at > at - period]
     used, left = len(tries), max(policy.max_tries - len(tries), 0)
+    notice = notices.of_course(records, course, at)
 
     def step(action: Any, not_before: datetime | None = None) -> schemas.NextStep:
-        return schemas.NextStep(action=action, not_before=not_before, tries_used=used, tries_left=left)
+        return schemas.NextStep(
+            action=action, not_before=not_before, tries_used=used, tries_left=left, notice=notice
+        )
 
-    if speaking is not None and speaking.word == "passed":
+    if passed_is_enough and speaking is not None and speaking.word == "passed":
         return step("none")
     if any(not _ended(session, at) for session in counted):
         return step("resume")

@@ -11,7 +11,15 @@ from assess.delivery import schemas
 from assess.delivery.service import learners
 from assess.delivery.service.catalogue import ProgrammeCourse, Shelf, pick
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.standing import Moment, Spoken, attested, next_step, sequence, spoken
+from assess.delivery.service.standing import (
+    Moment,
+    Spoken,
+    attested,
+    counting_sessions,
+    next_step,
+    sequence,
+    spoken,
+)
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Fact
 from assess.session import Outcome, Release, SessionState
@@ -43,6 +51,7 @@ async def course_status(
     records = await learners.records(services, scope, learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     moment = Moment.asked(as_of, as_known_at, services.clock(), zone(shelf, shelf.course(course)))
+    records = await learners.as_known(services, scope, learner, records, moment)
     return status_at(records, shelf, course, moment), moment
 
 
@@ -77,12 +86,8 @@ def status_at(records: LearnerRecords, shelf: Shelf, course_id: str, moment: Mom
         if passed:
             step = msgspec.structs.replace(step, action="none", not_before=None)
     else:
-        started = [
-            s
-            for s in records.sessions
-            if s.course == course_id and s.state != "reset" and not s.practice and s.started_at <= at
-        ]
-        state = "in_progress" if started else "not_started"
+        # A session that was declared void before it had an end has no decision: the course is to begin.
+        state = "in_progress" if counting_sessions(records, course_id, at) else "not_started"
         if course.assessed == "external":
             step = msgspec.structs.replace(step, action="start")
     return schemas.CourseStatus(

@@ -6,13 +6,21 @@
   const content = document.getElementById("content");
   const status = document.getElementById("status");
   const spoken = document.getElementById("spoken");
-  const PAUSES = [800, 1500, 3000, 5000, 8000, 12000, 20000, 30000];
-  let busy = false;
+  // Answers of which this tab knows what became, should the browser not forget them when it is asked to: a
+  // page that sends one again whenever it is loaded, and is loaded again for it, would never come to rest.
+  const settled = {
+    read() { try { return JSON.parse(sessionStorage.getItem("settled")) || []; } catch { return []; } },
+    write(keys) { try { sessionStorage.setItem("settled", JSON.stringify(keys)); } catch { /* then not */ } },
+    has(key) { return this.read().includes(key); },
+    add(key) { this.write([...this.read().slice(-50), key]); },
+    delete(key) { this.write(this.read().filter((other) => other !== key)); },
+  };
+  let busy = null; // the answer that is on its way
+  let unsent = null; // the same, and one that the server could not store
 
-  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
   const say = (words, kind) => {
     if (!status) return;
-    status.textContent = words;
+    if (status.textContent !== words) status.textContent = words; // the same words are not announced again
     status.className = "status" + (kind ? " is-" + kind : "");
   };
   const speak = (words) => {
@@ -75,20 +83,28 @@
   // --- the clock: the server's seconds, counted down here; only the server's own clock decides -----------
 
   let ticking = 0;
-  let sentAtTheEnd = false;
+  let sentAtTheEnd = "";
   const clock = (element) => {
     clearInterval(ticking);
     if (!element) return;
     const end = performance.now() + 1000 * Number(element.dataset.seconds);
     const announce = JSON.parse(element.dataset.announce || "{}");
     const shown = element.querySelector("[data-clock]");
+    const others = [...document.querySelectorAll("[data-other]")];
     let last = Number(element.dataset.seconds);
-    const tick = () => {
-      const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));
+    const digits = (left) => {
       const hours = Math.floor(left / 3600);
       const rest = [Math.floor(left / 60) % 60, left % 60].map((n) => String(n).padStart(2, "0")).join(":");
-      shown.textContent = hours ? hours + ":" + rest : rest;
-      element.classList.toggle("is-short", left <= 300);
+      return hours ? hours + ":" + rest : rest;
+    };
+    const tick = () => {
+      const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));
+      shown.textContent = digits(left);
+      for (const other of others) {
+        const more = Number(other.dataset.other) - Number(element.dataset.seconds);
+        other.querySelector("[data-clock]").textContent = digits(left + more);
+      }
+      element.classList.toggle("is-short", left <= (element.dataset.of === "item" ? 10 : 300));
       for (const mark of Object.keys(announce)) if (last > Number(mark) && left <= Number(mark)) speak(announce[mark]);
       last = left;
       if (left > 0) return;
@@ -96,15 +112,22 @@
       speak(element.dataset.over);
       // What is on the page is sent once, within the server's grace; then the server says how it ended.
       const form = content.querySelector("form[data-store]");
-      const fields = form ? [...new FormData(form)] : [];
-      const answered = fields.some(([name, value]) => /^(answer|match\.)/.test(name) && value);
-      if (answered && !busy && !sentAtTheEnd) {
-        sentAtTheEnd = true;
-        send(form, null, true);
+      const key = form ? form.elements.key.value : "";
+      const answered = () => [...new FormData(form)].some(([name, value]) => /^(answer|match\.)/.test(name) && value);
+      // An item or a section that is over makes room for what comes next, also with nothing to send. The
+      // seconds shown are rounded down: a moment later it is over for the server too.
+      const goesOn = element.dataset.of !== "session";
+      if (form && window.outbox && sentAtTheEnd !== key && (goesOn || answered())) {
+        sentAtTheEnd = key;
+        setTimeout(() => {
+          if (!busy) send(entryOf(form, answered() ? null : { name: "blank", value: "1" }), true);
+        }, answered() ? 0 : 1500);
         return;
       }
       say(element.dataset.over, "waiting");
-      setTimeout(() => { if (!busy) location.reload(); }, 4000 + 2000 * Math.random());
+      const ask = () => { if (!busy) location.reload(); };
+      // Without a line there is nobody to ask; the browser's own error page would take this one's place.
+      setTimeout(() => (navigator.onLine ? ask() : addEventListener("online", ask, { once: true })), 4000 + 2000 * Math.random());
     };
     ticking = setInterval(tick, 1000);
     tick();
@@ -121,54 +144,104 @@
       field.addEventListener("input", () => sessionStorage.setItem(key, field.value));
     } catch { /* a browser that stores nothing still works */ }
   };
-  const forget = (form) => {
-    try { sessionStorage.removeItem("draft:" + form.dataset.draftKey); } catch { /* nothing was kept */ }
+  const forget = (entry) => {
+    try { sessionStorage.removeItem("draft:" + entry.key); } catch { /* nothing was kept */ }
   };
 
-  // --- sending: the same answer under the same key until the server has said that it is stored ---------------
+  // --- sending: the outbox keeps the answer and sends it; here it is said what became of it -------------------
 
-  const post = async (form, body) => {
-    const giveUp = new AbortController();
-    const timer = setTimeout(() => giveUp.abort(), 15000);
+  const words = (name, entry, time) =>
+    (status.dataset[name] || "").replace("{n}", entry.number).replace("{time}", time || "");
+  const clockTime = (instant) =>
+    new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" })
+      .format(new Date(instant));
+
+  const entryOf = (form, button) => {
+    const fields = [...new FormData(form)];
+    if (button && button.name) fields.push([button.name, button.value]);
+    const value = (name) => form.elements[name].value;
+    return {
+      key: value("key"), session: form.dataset.session || "", position: Number(value("position")),
+      revision: Number(value("revision")), number: form.dataset.n, action: form.action, fields,
+      taken: form.dataset.taken || "", at: Date.now(), kept: false,
+    };
+  };
+
+  // What is on its way is not changed any more: the server may have it already.
+  const lock = (form, closed) => {
+    const controls = form && form.querySelector("fieldset.answer");
+    if (!controls) return;
+    if (closed && controls.contains(document.activeElement)) form.querySelector("button.primary").focus();
+    controls.disabled = closed;
+    if (closed) form.setAttribute("aria-busy", "true");
+    else form.removeAttribute("aria-busy");
+  };
+
+  const send = async (entry, final) => {
+    const form = content.querySelector("form[data-store]");
+    busy = unsent = entry;
+    settled.delete(entry.key);
+    lock(form, true);
+    say(words("storing", entry));
+    if (entry.session) await outbox.keep(entry);
+    if (!navigator.onLine) say(words(entry.kept ? "waiting" : "unkept", entry), "waiting");
+    const reply = await outbox.deliver(entry, () => say(words(entry.kept ? "waiting" : "unkept", entry), "waiting"));
+    // Who is at the door, or an old form: loading the page again may settle that, and the answer is sent then.
+    const unsettled = reply && [401, 403, 404].includes(reply.status);
+    if (reply && !unsettled && entry.session) {
+      settled.add(entry.key);
+      await outbox.forget(entry);
+    }
+    busy = null;
+    unsent = reply ? null : entry;
+    if (reply && (reply.fragment || reply.go)) settle(entry, reply);
+    else {
+      lock(form, false);
+      if (final && reply) location.reload();
+      else say(words(reply ? "refused" : "failed", entry), "waiting");
+    }
+  };
+
+  const settle = (entry, reply) => {
+    const stored = reply.receipt !== null;
+    if (stored) forget(entry);
+    const told = entry.taken && reply.ok ? entry.taken
+      : stored ? words("stored", entry, clockTime(reply.receipt.stored_at)) : "";
+    if (!reply.fragment) {
+      if (!stored && entry.session) say(words("lost", entry), "waiting");
+      location.assign(reply.go);
+      return;
+    }
+    if (!stored && reply.status === 409) rescue(entry);
+    show(reply.markup, told, reply.address);
+  };
+
+  // An answer that a window may no longer send is put back when the learner goes on with that item here.
+  const rescue = (entry) => {
+    try { sessionStorage.setItem("answer:" + entry.key, JSON.stringify(entry.fields)); } catch { /* as above */ }
+  };
+  const putBack = (form) => {
+    if (!form || !form.dataset.session) return;
+    let fields = null;
     try {
-      return await fetch(form.action, {
-        method: "POST", body, credentials: "same-origin", signal: giveUp.signal,
-        headers: { "X-Fragment": "1", "Idempotency-Key": body.get("key") || "" },
-      });
-    } finally {
-      clearTimeout(timer);
+      const key = "answer:" + form.elements.key.value;
+      fields = JSON.parse(sessionStorage.getItem(key));
+      sessionStorage.removeItem(key);
+    } catch { /* nothing was kept */ }
+    for (const [name, value] of fields || []) {
+      if (!/^(answer$|match\.|place\.)/.test(name)) continue;
+      for (const control of form.querySelectorAll('[name="' + CSS.escape(name) + '"]')) {
+        if (!/^(radio|checkbox)$/.test(control.type)) control.value = value;
+        else if (control.value === value) control.checked = true;
+      }
     }
+    const list = fields && form.querySelector("[data-order]");
+    if (!list) return;
+    const place = (line) => Number(line.querySelector("select").value);
+    list.append(...[...list.querySelectorAll("[data-line]")].sort((a, b) => place(a) - place(b)));
   };
 
-  const send = async (form, button, final) => {
-    busy = true;
-    form.setAttribute("aria-busy", "true");
-    const body = new URLSearchParams(new FormData(form));
-    if (button && button.name) body.set(button.name, button.value);
-    say(form.dataset.saving);
-    let reply = null;
-    for (const wait of [0, ...PAUSES]) {
-      if (wait) await pause(wait * (0.75 + Math.random() / 2));
-      try {
-        reply = await post(form, body);
-        if (![408, 425, 429, 500, 502, 503, 504].includes(reply.status)) break;
-        reply = null;
-      } catch { reply = null; }
-      say(form.dataset.waiting, "waiting");
-    }
-    busy = false;
-    form.removeAttribute("aria-busy");
-    if (!reply) return say(form.dataset.failed, "waiting");
-    const fragment = reply.headers.get("X-Fragment") === "1";
-    if (!fragment) {
-      if (reply.redirected || final) { forget(form); location.assign(reply.redirected ? reply.url : location.href); return; }
-      return say(form.dataset.refused, "waiting");
-    }
-    if (reply.ok) forget(form);
-    show(await reply.text(), reply.ok ? form.dataset.stored : "", reply.headers.get("X-Address"));
-  };
-
-  const show = (markup, words, address) => {
+  const show = (markup, told, address) => {
     const page = new DOMParser().parseFromString(markup, "text/html").querySelector("[data-fragment]");
     document.title = page.dataset.title;
     content.replaceChildren(...page.childNodes);
@@ -177,23 +250,48 @@
     const target = document.getElementById("summary") || document.getElementById("stem") || document.getElementById("main");
     scrollTo(0, 0);
     target.focus({ preventScroll: target.id !== "summary" });
-    say(words, words ? "stored" : "");
+    say(told, told ? "stored" : "");
+  };
+
+  // What an earlier page of this session could not send goes out from this one, which is the one in use.
+  const catchUp = async () => {
+    if (!window.outbox || !status || !status.dataset.session) return;
+    for (const entry of await outbox.waiting(status.dataset.session)) {
+      if (busy) return;
+      if (settled.has(entry.key)) continue;
+      const mine = { csrf: status.dataset.csrf, ...(Number(status.dataset.fence) ? { fence: status.dataset.fence } : {}) };
+      entry.fields = entry.fields.map(([name, value]) => [name, mine[name] ?? value]);
+      await send(entry, false);
+    }
   };
 
   const begin = () => {
+    const form = content.querySelector("form[data-store]");
+    putBack(form);
     for (const list of content.querySelectorAll("[data-order]")) order(list);
-    drafts(content.querySelector("form[data-store]"));
+    drafts(form);
     clock(document.getElementById("clock"));
   };
 
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (!form.matches("form[data-store]") || !window.fetch) return;
+    // A thin line may have lost the outbox itself; then the form goes as it does without a script.
+    if (!form.matches("form[data-store]") || !window.outbox) return;
     event.preventDefault();
-    if (!busy) send(form, event.submitter, false);
+    if (busy) outbox.wake();
+    else send(entryOf(form, event.submitter), false);
   });
+  addEventListener("beforeunload", (event) => { if (unsent && unsent.session) event.preventDefault(); });
+  addEventListener("offline", () => { if (busy) say(words(busy.kept ? "waiting" : "unkept", busy), "waiting"); });
 
+  // The fence leads from page to page where no script runs; in the address it would only be copied.
+  const here = new URL(location.href);
+  if (here.searchParams.has("fence")) {
+    here.searchParams.delete("fence");
+    history.replaceState(null, "", here);
+  }
   begin();
+  catchUp();
   const faults = document.getElementById("summary");
   if (faults) faults.focus();
 })();

@@ -20,7 +20,15 @@ T = TypeVar("T")
 
 
 class Store(Protocol):
-    """What a use case may ask of a database."""
+    """What a use case may ask of a database.
+
+    Parameters
+    ----------
+    exclusive : bool
+        No other process writes this database, so what was written here last is what stands there.
+    """
+
+    exclusive: bool
 
     async def read(
         self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
@@ -30,6 +38,10 @@ class Store(Protocol):
 
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then."""
+        ...
+
+    def watch(self, watcher: Callable[[Writes], None]) -> None:
+        """Tell somebody of all writes of this process, before those who wait for them hear of it."""
         ...
 
     def close(self) -> None:

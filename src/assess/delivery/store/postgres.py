@@ -5,38 +5,52 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from assess.delivery.store.batches import apply_batch, is_plain
+from assess.delivery.store.groups import GroupCommit, Outcome, refused
 from assess.delivery.store.migrating import upgrade
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads
 from assess.delivery.store.writing import apply
-from assess.errors import StaleSession, StorageUnavailable
+from assess.errors import AssessError, StaleSession, StorageUnavailable
 
 # Any fixed number: processes that start together migrate one after the other.
 _MIGRATION_LOCK = 7_305_190_236_114_007
+# An installation may have it off for other databases. Ours says "stored" only of what is on the disk.
+CONNECT_ARGS = {"options": "-c synchronous_commit=on"}
 _CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the other one went first
 
 
-class PostgresStore(SnapshotReads):
-    """A store in PostgreSQL."""
+class PostgresStore(GroupCommit, SnapshotReads):
+    """A store in PostgreSQL, which other processes may write too."""
+
+    exclusive = False
 
     def __init__(self, url: str, *, threads: int = 8) -> None:
         self._engine = create_engine(
             url,
-            pool_size=threads,
+            pool_size=threads + 1,  # one for the writer of groups
             max_overflow=0,
             pool_pre_ping=True,
             # What people answered does not belong into error messages, which go into logs.
             hide_parameters=True,
             isolation_level="REPEATABLE READ",
-            connect_args={"options": "-c synchronous_commit=on"},
+            connect_args=CONNECT_ARGS,
         )
         self._readers = self._engine.execution_options(postgresql_readonly=True)
         # A write waits for locks that others hold; a snapshot from before would make each wait a conflict.
         self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        try:
+            self._migrate()
+        except SQLAlchemyError as fault:
+            self.close()
+            raise StorageUnavailable(f"the database cannot be used ({fault})") from fault
+
+    def _migrate(self) -> None:
         with self._writing.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             connection.commit()
@@ -45,9 +59,13 @@ class PostgresStore(SnapshotReads):
             finally:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
                 connection.commit()
+        self._start_writing()
 
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then.
+
+        Plain writes go together with what else waits; what numbers or chains rows locks
+        them for others too, so each has a transaction of its own.
 
         Raises
         ------
@@ -56,19 +74,44 @@ class PostgresStore(SnapshotReads):
         StorageUnavailable
             The database did not take it.
         """
-
-        def run() -> Committed:
-            try:
-                with self._writing.begin() as connection:
-                    return apply(connection, writes)
-            except SQLAlchemyError as fault:
-                if isinstance(fault, DBAPIError) and getattr(fault.orig, "sqlstate", None) in _CONFLICTS:
-                    raise StaleSession("another write went first; read again") from fault
-                raise StorageUnavailable(f"the database did not take the write ({fault})") from fault
-
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._pool, run))
+        if is_plain(writes):
+            return await super().commit(writes)
+        loop = asyncio.get_running_loop()
+        try:
+            outcome = await asyncio.shield(loop.run_in_executor(self._pool, self._write_alone, writes))
+        finally:
+            for watcher in self._watchers:
+                watcher(writes)
+        if isinstance(outcome, Committed):
+            return outcome
+        raise outcome
 
     def close(self) -> None:
         """Finish what runs, then let the connections go."""
+        self._stop_writing()
         self._pool.shutdown()
         self._engine.dispose()
+
+    # --- the writing threads ---------------------------------------------------
+
+    def _forget_connection(self) -> None:
+        """The pool tests each connection before it is used."""
+
+    def _write_group(self, group: list[Writes]) -> list[Outcome]:
+        try:
+            with self._writing.begin() as connection:
+                apply_batch(connection, group)
+        except (AssessError, SQLAlchemyError, psycopg.Error, ValueError):
+            return [self._write_alone(writes) for writes in group]
+        return [Committed()] * len(group)
+
+    def _write_alone(self, writes: Writes) -> Outcome:
+        try:
+            with self._writing.begin() as connection:
+                return apply(connection, writes)
+        except (AssessError, SQLAlchemyError, ValueError) as fault:
+            if isinstance(fault, DBAPIError) and getattr(fault.orig, "sqlstate", None) in _CONFLICTS:
+                refusal = StaleSession("another write went first; read again")
+                refusal.__cause__ = fault
+                return refusal
+            return refused(fault)

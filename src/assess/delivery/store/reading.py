@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, exists, func, or_, select
 
-from assess.delivery.store import tables
+from assess.delivery.store import claiming, tables
+from assess.delivery.store.persons import Person, person, survivors
 from assess.delivery.store.rows import (
     Activation,
     ApiKey,
@@ -19,9 +20,11 @@ from assess.delivery.store.rows import (
     EligibilityState,
     Fact,
     Idempotency,
+    Job,
     Learner,
     LearnerExternalId,
     OfferRow,
+    Outgoing,
     R,
     ResponseRow,
     Session,
@@ -30,6 +33,8 @@ from assess.delivery.store.rows import (
     StoredRelease,
     Tenant,
 )
+from assess.delivery.store.rows_sitting import IncidentSession
+from assess.delivery.store.tables_people import learner_merges
 
 
 def _one(connection: Connection, row: type[R], *conditions: Any) -> R | None:
@@ -54,6 +59,11 @@ def _all(
 def tenant(connection: Connection, id: str) -> Tenant | None:
     """A tenant."""
     return _one(connection, Tenant, tables.tenants.c.id == id)
+
+
+def tenants(connection: Connection) -> list[str]:
+    """The ids of all tenants."""
+    return list(connection.scalars(select(tables.tenants.c.id).order_by(tables.tenants.c.id)))
 
 
 def api_key(connection: Connection, secret_sha256: str) -> ApiKey | None:
@@ -149,11 +159,12 @@ def external_id(connection: Connection, tenant: str, issuer: str, subject: str) 
 
 
 def consent(connection: Connection, tenant: str, learner: str, form: str, version: str) -> Consent | None:
-    """A learner's latest consent to a version of a form's conditions, in any language."""
+    """A person's latest consent to a version of a form's conditions, in any language."""
     c = tables.consents.c
+    ids = person(connection, tenant, learner).ids
     found = _all(
         connection, Consent,
-        c.tenant == tenant, c.learner == learner, c.form == form, c.version == version,
+        c.tenant == tenant, c.learner.in_(ids), c.form == form, c.version == version,
         order=(c.at.desc(),), limit=1,
     )  # fmt: skip
     return found[0] if found else None
@@ -195,11 +206,12 @@ def session_by_token(connection: Connection, token_sha256: str) -> Session | Non
 
 
 def open_session(connection: Connection, tenant: str, learner: str, form_id: str) -> Session | None:
-    """A learner's open session of a form."""
+    """A person's open session of a form; the older one, where two were open when records were merged."""
     c = tables.sessions.c
-    return _one(
-        connection, Session, c.tenant == tenant, c.learner == learner, c.form_id == form_id, c.state == "open"
-    )
+    ids = person(connection, tenant, learner).ids
+    mine = (c.tenant == tenant, c.learner.in_(ids), c.form_id == form_id, c.state == "open")
+    found = _all(connection, Session, *mine, order=(c.started_at, c.id), limit=1)
+    return found[0] if found else None
 
 
 def overdue_sessions(connection: Connection, now: datetime, limit: int) -> list[Session]:
@@ -251,28 +263,64 @@ def chain_heads(connection: Connection, tenant: str) -> dict[str, tuple[int, str
 
 @dataclass(frozen=True, slots=True)
 class LearnerRecords:
-    """All that a learner's standing rests on: every session, decision, fact and change there ever was."""
+    """All that a learner's standing rests on: every session, decision, fact and change there ever was.
+
+    Of all records that are this person's: `learner` is the one that survives where some were merged.
+    """
 
     learner: Learner
     sessions: tuple[Session, ...]
     decisions: tuple[DecisionRow, ...]
     facts: tuple[Fact, ...]
     changes: tuple[ChangeRow, ...]
+    incidents: tuple[IncidentSession, ...] = ()
+    ids: tuple[str, ...] = ()
+    # Merges that were undone: what was told because of them holds no more.
+    undone: frozenset[str] = frozenset()
 
 
-def learner_records(connection: Connection, tenant: str, id: str) -> LearnerRecords | None:
-    """Everything from which a learner's standing at any time can be told."""
-    found = learner(connection, tenant, id)
+def learner_records(
+    connection: Connection, tenant: str, id: str, *, known_at: datetime | None = None
+) -> LearnerRecords | None:
+    """Everything from which a learner's standing at any time can be told.
+
+    Parameters
+    ----------
+    known_at : datetime, optional
+        Records that were merged later, as far as known then, are left apart.
+    """
+    return records_of(connection, tenant, person(connection, tenant, id, known_at), known_at=known_at)
+
+
+def records_of(
+    connection: Connection, tenant: str, who: Person, *, known_at: datetime | None = None
+) -> LearnerRecords | None:
+    """The records of these ids, as one person's."""
+    found = learner(connection, tenant, who.id)
     if found is None:
         return None
+    ids = who.ids
     s, d, f, c = tables.sessions.c, tables.decisions.c, tables.facts.c, tables.changes.c
+    i = tables.incident_sessions.c
+    # What was told about a merge belongs to both sides for good: a number once answered never falls.
+    told = or_(c.learner.in_(ids), c.reason_id.in_([merge.id for merge in who.merges]))
     return LearnerRecords(
         found,
-        tuple(_all(connection, Session, s.tenant == tenant, s.learner == id, order=(s.started_at, s.id))),
-        tuple(_all(connection, DecisionRow, d.tenant == tenant, d.learner == id, order=(d.decided_at, d.id))),
-        tuple(_all(connection, Fact, f.tenant == tenant, f.subject == id, order=(f.recorded_at, f.id))),
-        tuple(_all(connection, ChangeRow, c.tenant == tenant, c.learner == id, order=(c.sequence,))),
-    )
+        tuple(_all(connection, Session, s.tenant == tenant, s.learner.in_(ids), order=(s.started_at, s.id))),
+        tuple(
+            _all(connection, DecisionRow, d.tenant == tenant, d.learner.in_(ids), order=(d.decided_at, d.id))
+        ),
+        tuple(_all(connection, Fact, f.tenant == tenant, f.subject.in_(ids), order=(f.recorded_at, f.id))),
+        tuple(_all(connection, ChangeRow, c.tenant == tenant, told, order=(c.sequence,))),
+        tuple(
+            _all(
+                connection, IncidentSession, i.tenant == tenant, i.learner.in_(ids), i.state == "done",
+                order=(i.at, i.incident),
+            )
+        ),
+        ids,
+        who.undone(known_at),
+    )  # fmt: skip
 
 
 def fact(connection: Connection, tenant: str, id: str) -> Fact | None:
@@ -291,9 +339,12 @@ def changes(connection: Connection, tenant: str, *, after: int, limit: int, sand
 def badge_subjects(
     connection: Connection, tenant: str, badge: str, status: str, *, after: str, limit: int, sandbox: bool
 ) -> list[EligibilityState]:
-    """Learners of a status for a badge, by id."""
+    """Learners of a status for a badge, by id; one who was merged is answered for by the other."""
     c = tables.eligibility_states.c
+    m = learner_merges.c
+    merged = exists().where(m.tenant == tenant, m.learner == c.learner, m.undone_at.is_(None))
     conditions = (
+        ~merged,
         c.tenant == tenant,
         c.badge == badge,
         c.status == status,
@@ -301,6 +352,47 @@ def badge_subjects(
         c.sandbox == sandbox,
     )
     return _all(connection, EligibilityState, *conditions, order=(c.learner,), limit=limit)
+
+
+# --- work ------------------------------------------------------------------------
+
+
+def jobs(connection: Connection) -> list[Job]:
+    """All jobs, the next one first."""
+    return _all(connection, Job, order=(tables.jobs.c.run_at, tables.jobs.c.id))
+
+
+def work_is_due(connection: Connection, now: datetime) -> bool:
+    """Whether a job or an entry of the outbox waits to be claimed."""
+    return any(
+        connection.execute(select(row.table.c.run_at).where(*claiming.due(row, now)).limit(1)).first()
+        for row in (Job, Outgoing)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How a table of work stands."""
+
+    n_waiting: int
+    oldest: datetime | None
+    n_dead: int
+    last_error: str | None
+
+
+def backlog(connection: Connection, row: type[Job] | type[Outgoing]) -> Backlog:
+    """What waits, since when, and what was given up."""
+    c = row.table.c
+    waiting = connection.execute(select(func.count(), func.min(c.run_at)).where(c.dead_at.is_(None))).one()
+    dead = connection.scalar(select(func.count()).where(c.dead_at.is_not(None)))
+    newest = select(c.error).where(c.dead_at.is_not(None)).order_by(c.dead_at.desc()).limit(1)
+    return Backlog(waiting[0], waiting[1], dead or 0, connection.scalar(newest))
+
+
+def change(connection: Connection, tenant: str, sequence: int) -> ChangeRow | None:
+    """One entry of the feed."""
+    c = tables.changes.c
+    return _one(connection, ChangeRow, c.tenant == tenant, c.sequence == sequence)
 
 
 # --- for calibration and replay --------------------------------------------------
@@ -361,10 +453,12 @@ def course_categories(
     )  # fmt: skip
     if sessions is not None:
         statement = statement.where(s.c.id.in_(list(sessions)))
+    # Two records of one person are one person here too, or the same answers would count as two people's.
+    merged = survivors(connection, tenant)
     return [
         StoredCategory(
             session=row.id,
-            learner=row.learner,
+            learner=merged.get(row.learner, row.learner),
             form=row.form,
             release=row.release,
             position=row.position,

@@ -9,18 +9,21 @@ from sqlalchemy import Connection, and_, func, select
 
 from assess.delivery.store import tables
 from assess.delivery.store.reading import _all, _one
-from assess.delivery.store.rows import ChangeRow, Rescore, RescoredSession
+from assess.delivery.store.rows import ChangeRow
+from assess.delivery.store.rows_rescores import Rescore, RescoredSession
+from assess.delivery.store.tables_rescores import rescored_sessions
+from assess.delivery.store.tables_rescores import rescores as rescores_table
 
 
 def rescore(connection: Connection, tenant: str, id: str) -> Rescore | None:
     """One rescoring."""
-    c = tables.rescores.c
+    c = rescores_table.c
     return _one(connection, Rescore, c.tenant == tenant, c.id == id)
 
 
 def rescores(connection: Connection, tenant: str, *, sandbox: bool) -> list[Rescore]:
     """All rescorings of a tenant, the newest first."""
-    c = tables.rescores.c
+    c = rescores_table.c
     return _all(
         connection, Rescore, c.tenant == tenant, c.sandbox == sandbox, order=(c.started_at.desc(), c.id)
     )
@@ -28,7 +31,7 @@ def rescores(connection: Connection, tenant: str, *, sandbox: bool) -> list[Resc
 
 def running_rescores(connection: Connection) -> list[Rescore]:
     """Those that are not reconciled yet, of all tenants."""
-    c = tables.rescores.c
+    c = rescores_table.c
     return _all(connection, Rescore, c.state == "running", order=(c.started_at, c.id))
 
 
@@ -56,7 +59,7 @@ def _reached(rescore: Rescore) -> list[object]:
 
 def learners_to_rescore(connection: Connection, rescore: Rescore, *, after: str, limit: int) -> list[str]:
     """Learners with sessions to account for that are not yet, in the order of their ids."""
-    s, d = tables.sessions.c, tables.rescored_sessions.c
+    s, d = tables.sessions.c, rescored_sessions.c
     done = select(d.session).where(d.tenant == rescore.tenant, d.rescore == rescore.id)
     statement = (
         select(s.learner)
@@ -70,7 +73,7 @@ def learners_to_rescore(connection: Connection, rescore: Rescore, *, after: str,
 
 def sessions_to_rescore(connection: Connection, rescore: Rescore, learner: str) -> list[str]:
     """A learner's sessions to account for, in the order in which they were begun."""
-    s, d = tables.sessions.c, tables.rescored_sessions.c
+    s, d = tables.sessions.c, rescored_sessions.c
     done = select(d.session).where(d.tenant == rescore.tenant, d.rescore == rescore.id)
     statement = (
         select(s.id)
@@ -102,7 +105,7 @@ def reconciliation(connection: Connection, rescore: Rescore) -> Reconciliation:
     affected = connection.scalar(
         select(func.count()).select_from(tables.sessions).where(*_reached(rescore))  # type: ignore[arg-type]
     )
-    done = tables.rescored_sessions
+    done = rescored_sessions
     old, new = tables.decisions.alias(), tables.decisions.alias()
     here = and_(done.c.tenant == rescore.tenant, done.c.rescore == rescore.id)
     moves = connection.execute(
@@ -129,7 +132,7 @@ def rescored(
     connection: Connection, tenant: str, rescore: str, *, after: str, limit: int
 ) -> list[RescoredSession]:
     """What a rescoring did with each session, by id."""
-    c = tables.rescored_sessions.c
+    c = rescored_sessions.c
     return _all(
         connection,
         RescoredSession,

@@ -50,6 +50,7 @@ class Tenant(Stored):
     two_person: bool
     change_sequence: int
     created_at: datetime
+    assigned_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class ApiKey(Stored):
     sandbox: bool
     created_at: datetime
     revoked_at: datetime | None = None
+    may_proctor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,37 +320,34 @@ class Idempotency(Stored):
 
 
 @dataclass(frozen=True, slots=True)
-class Rescore(Stored):
-    """A rescoring of the sessions of some releases by another one."""
+class Job(Stored):
+    """Work of a kind that is done later; a use case may write one with what it rests on."""
 
-    table = tables.rescores
-    tenant: str
+    table = tables.jobs
     id: str
-    course: str
-    onto: str
-    sources: list[str]
-    reason: str
-    by: str
-    approved_by: str | None
-    sandbox: bool
-    state: str
-    started_at: datetime
-    finished_at: datetime | None = None
+    kind: str
+    payload: dict[str, Any]
+    run_at: datetime
+    attempts: int = 0
+    leased_until: datetime | None = None
+    lease: str | None = None
+    error: str | None = None
+    dead_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class RescoredSession(Stored):
-    """What a rescoring did with one session: a new outcome, or the reason why there is none."""
+class Outgoing(Stored):
+    """A change that is still to be told; written in the commit of the change itself."""
 
-    table = tables.rescored_sessions
+    table = tables.outbox
     tenant: str
-    rescore: str
-    session: str
-    learner: str
-    old: str | None
-    new: str | None
-    excluded: str | None
-    at: datetime
+    sequence: int
+    run_at: datetime
+    attempts: int = 0
+    leased_until: datetime | None = None
+    lease: str | None = None
+    error: str | None = None
+    dead_at: datetime | None = None
 
 
 # --- what is written -----------------------------------------------------------
@@ -370,10 +369,43 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Rows that go: only where the vocabulary says that a later statement replaces them."""
+    """Rows that go: work that is done, and what a later statement replaces.
+
+    Parameters
+    ----------
+    key : mapping
+        What the rows must equal.
+    before : mapping
+        Columns that must lie before a time.
+    """
 
     row: type[Stored]
     key: Mapping[str, Any]
+    before: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Due work that nobody holds, taken by one statement; what was taken comes back in `Committed`.
+
+    Parameters
+    ----------
+    row : type
+        `Job` or `Outgoing`.
+    lease : str
+        Who claims; only the holder of the lease may end the work or put it off.
+    until : datetime
+        When the lease ends and others may claim what was not finished.
+    kinds : tuple of str or None
+        The kinds of jobs that this worker knows; None for a table without kinds.
+    """
+
+    row: type[Job] | type[Outgoing]
+    lease: str
+    now: datetime
+    until: datetime
+    limit: int
+    kinds: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,9 +424,12 @@ class Writes:
     decisions : tuple of DecisionRow
         Numbered and chained in the commit; the head of the chain is locked last.
     changes : tuple of ChangeRow
-        Numbered in the commit. A change of a badge also moves its `eligibility_states` row.
+        Numbered in the commit, and put into the outbox. A change of a badge also moves its
+        `eligibility_states` row.
     activations : tuple of Activation
         Numbered in the commit.
+    claim : Claim, optional
+        Due work to take.
     """
 
     tenant: str
@@ -405,11 +440,13 @@ class Writes:
     decisions: tuple[DecisionRow, ...] = ()
     changes: tuple[ChangeRow, ...] = ()
     activations: tuple[Activation, ...] = ()
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What the commit numbered."""
+    """What the commit numbered, and what it claimed."""
 
     last_sequence: int | None = None
     activation: int | None = None
+    claimed: tuple[Job | Outgoing, ...] = ()

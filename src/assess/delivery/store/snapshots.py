@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from assess.delivery.store.groups import said
 from assess.errors import StorageUnavailable
 
 P = ParamSpec("P")
@@ -32,6 +33,6 @@ class SnapshotReads:
                 with self._readers.connect() as connection:
                     return query(connection, *args, **kwargs)
             except SQLAlchemyError as fault:
-                raise StorageUnavailable(f"the database did not answer ({fault})") from fault
+                raise StorageUnavailable(f"the database did not answer ({said(fault)})") from fault
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, run)

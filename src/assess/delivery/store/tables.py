@@ -56,6 +56,8 @@ tenants = _table(
     # The last number given to a row of `changes`: numbers rise without a gap, in the order of commits.
     Column("change_sequence", Whole, nullable=False),
     Column("created_at", Instant, nullable=False),
+    # Learners may begin only what was assigned to them.
+    Column("assigned_only", Flag, nullable=False, server_default=text("0")),
 )
 
 api_keys = _table(
@@ -69,6 +71,8 @@ api_keys = _table(
     Column("sandbox", Flag, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
+    # Whether it may state that a session is proctored.
+    Column("may_proctor", Flag, nullable=False, server_default=text("0")),
     _of("tenants", "tenant", to=("id",)),
 )
 
@@ -340,46 +344,137 @@ idempotency = _table(
     Index(None, "at"),
 )
 
-rescores = _table(
-    "rescores",
+# --- incidents, accommodations, invigilators -----------------------------------------
+
+incidents = _table(
+    "incidents",
     _key("tenant"),
     _key("id"),
-    Column("course", Text, nullable=False),
-    # The release by which sessions are scored again, and those under which they were delivered.
-    Column("onto", Text, nullable=False),
-    Column("sources", JsonText, nullable=False),
+    # declared by somebody, or downtime, which the server found by itself.
+    Column("kind", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("scope", JsonText, nullable=False),
+    Column("from_at", Instant, nullable=False),
+    Column("to_at", Instant, nullable=False),
+    Column("seconds", Whole, nullable=False),
     Column("reason", Text, nullable=False),
+    # What learners are told beside the fact itself.
+    Column("message", Text),
     Column("by", Text, nullable=False),
     Column("approved_by", Text),
     Column("sandbox", Flag, nullable=False),
-    # running, or done: reconciled without a difference.
-    Column("state", Text, nullable=False),
-    Column("started_at", Instant, nullable=False),
-    Column("finished_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    # When every session had been seen to; until then a restart carries it on.
+    Column("done_at", Instant),
     _of("tenants", "tenant", to=("id",)),
-    _of("releases", "onto", to=("sha256",)),
-    # Two at once would supersede each other's outcomes in an order that nobody chose.
     Index(
-        "uq_rescores_one_running",
-        "tenant",
-        "course",
-        unique=True,
-        sqlite_where=text("state = 'running'"),
-        postgresql_where=text("state = 'running'"),
+        "ix_incidents_not_done",
+        "created_at",
+        sqlite_where=text("done_at IS NULL"),
+        postgresql_where=text("done_at IS NULL"),
     ),
 )
 
-rescored_sessions = _table(
-    "rescored_sessions",
+incident_sessions = _table(
+    "incident_sessions",
     _key("tenant"),
-    _key("rescore"),
+    _key("incident"),
     _key("session"),
     Column("learner", Text, nullable=False),
-    # The outcome before, and the one that supersedes it; none where the session was excluded.
-    Column("old", Text),
-    Column("new", Text),
-    Column("excluded", Text),
+    Column("course", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    # done, or skipped with the sentence why.
+    Column("state", Text, nullable=False),
+    Column("why", Text),
+    Column("seconds", Whole, nullable=False),
+    Column("message", Text),
     Column("at", Instant, nullable=False),
-    _of("rescores", "tenant", "rescore", to=("tenant", "id")),
+    _of("incidents", "tenant", "incident", to=("tenant", "id")),
     _of("sessions", "tenant", "session", to=("tenant", "id")),
+    Index(None, "tenant", "learner"),
+)
+
+# Written by every running server every few seconds: the last one tells when none was running.
+heartbeats = _table(
+    "heartbeats",
+    _key("process"),
+    Column("started_at", Instant, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("stopped_at", Instant),
+)
+
+accommodations = _table(
+    "accommodations",
+    _key("tenant"),
+    _key("learner"),
+    Column("seq", Integer, primary_key=True, nullable=False, autoincrement=False),
+    # asked by the learner, or granted; the latest granted one is in force. Why is never stored.
+    Column("state", Text, nullable=False),
+    Column("given", JsonText, nullable=False),
+    Column("until", Instant),
+    Column("by", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    _of("learners", "tenant", "learner", to=("tenant", "id")),
+)
+
+invigilator_codes = _table(
+    "invigilator_codes",
+    _key("tenant"),
+    _key("id"),
+    Column("code_hash", Text, nullable=False),
+    Column("course", Text, nullable=False),
+    Column("cohort", Text),
+    Column("from_at", Instant, nullable=False),
+    Column("to_at", Instant, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    Column("sandbox", Flag, nullable=False),
+    _of("tenants", "tenant", to=("id",)),
+    UniqueConstraint("tenant", "code_hash"),
+)
+
+# --- what is done later: claimed by one statement, see store/claiming.py -----------
+
+
+def _claimable() -> tuple[Column[Any], ...]:
+    return (
+        Column("run_at", Instant, nullable=False),
+        # How often it was claimed; a claim that was never finished counts too.
+        Column("attempts", Integer, nullable=False),
+        Column("leased_until", Instant),
+        Column("lease", Text),
+        Column("error", Text),
+        # Given up: a person looks at it.
+        Column("dead_at", Instant),
+    )
+
+
+jobs = _table(
+    "jobs",
+    _key("id"),
+    Column("kind", Text, nullable=False),
+    Column("payload", JsonText, nullable=False),
+    *_claimable(),
+    Index(
+        "ix_jobs_waiting_run_at",
+        "run_at",
+        sqlite_where=text("dead_at IS NULL"),
+        postgresql_where=text("dead_at IS NULL"),
+    ),
+)
+
+outbox = _table(
+    "outbox",
+    _key("tenant"),
+    # The change that is to be told, written in the same commit.
+    Column("sequence", Whole, primary_key=True, nullable=False, autoincrement=False),
+    *_claimable(),
+    _of("changes", "tenant", "sequence", to=("tenant", "sequence")),
+    Index(
+        "ix_outbox_waiting_run_at",
+        "run_at",
+        sqlite_where=text("dead_at IS NULL"),
+        postgresql_where=text("dead_at IS NULL"),
+    ),
 )

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, and_, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from assess.delivery.store import tables
+from assess.delivery.store import claiming, tables
 from assess.delivery.store.rows import (
     Activation,
     ChangeRow,
@@ -20,6 +20,7 @@ from assess.delivery.store.rows import (
     DecisionRow,
     Delete,
     EligibilityState,
+    Outgoing,
     Stored,
     Update,
     Writes,
@@ -49,11 +50,12 @@ def apply(connection: Connection, writes: Writes) -> Committed:
         last = _number_changes(connection, writes.tenant, writes.changes)
         # The head of a chain is the row that all ending sessions share: it is locked last, and held shortest.
         _chain(connection, writes.decisions)
+        claimed = () if writes.claim is None else claiming.claim(connection, writes.claim)
     except IntegrityError as fault:
         if _is_duplicate(fault):
             raise StaleSession("something with the same key was stored first; read again") from fault
         raise
-    return Committed(last, activation)
+    return Committed(last, activation, claimed)
 
 
 def _is_duplicate(fault: IntegrityError) -> bool:
@@ -79,7 +81,9 @@ def _update(connection: Connection, change: Update) -> None:
 
 def _delete(connection: Connection, removal: Delete) -> None:
     table = removal.row.table
-    connection.execute(delete(table).where(_where(table, dict(removal.key))))
+    conditions = [_where(table, dict(removal.key))] if removal.key else []
+    conditions += [table.c[name] < moment for name, moment in removal.before.items()]
+    connection.execute(delete(table).where(*conditions))
 
 
 def _insert(connection: Connection, table: Table) -> Any:
@@ -116,6 +120,8 @@ def _number_changes(connection: Connection, tenant: str, changes: Sequence[Chang
     first = int(last) - len(changes) + 1
     numbered = [replace(change, sequence=first + n) for n, change in enumerate(changes)]
     connection.execute(tables.changes.insert(), [change.values() for change in numbered])
+    told = [Outgoing(change.tenant, change.sequence, change.at) for change in numbered]
+    connection.execute(tables.outbox.insert(), [row.values() for row in told])
     for change in numbered:
         if change.badge is None or change.current is None:
             continue

@@ -2,9 +2,10 @@
 
 Persons of one group with the same pattern of missing responses form a block
 of its own when they are many (complete data, booklets); the rest of the group
-forms an irregular block. Within a complete block of canonical items the
-likelihood needs only a weighted sum of the responses (`ScoreBlock`); every
-other block is coded by indicators (`IndicatorBlock`).
+forms an irregular block. Where all items are canonical the likelihood needs a
+weighted sum of the responses, and nothing else in a complete block
+(`ScoreBlock`), or which items were answered in an irregular one
+(`MaskedBlock`). Every other block is coded by indicators (`IndicatorBlock`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ MISSING = -1
 SMALLEST_BOOKLET = 100
 SINGLE_PRECISION_FROM = 4_000
 INDICATOR_BYTES = 512 * 2**20
+ORDERED_AT_ONCE = 4_096
 
 
 @dataclass(frozen=True)
@@ -93,14 +95,54 @@ class IndicatorBlock:
         """Indicators (n, M_b) of some persons."""
         if self.indicators is not None:
             return self.indicators[chosen]
-        return _indicators(self.responses[chosen], self.column_item, self.column_category, self.precision)
+        return indicators(self.responses[chosen], self.column_item, self.column_category, self.precision)
 
     def codes(self) -> CodeArray:
         """Category numbers (n, J_b), -1 where missing."""
         return self.responses
 
 
-Block = ScoreBlock | IndicatorBlock
+@dataclass(frozen=True)
+class MaskedBlock:
+    """Persons with patterns of their own, canonical items only.
+
+    `answered` and `categories` (n, J_b) are ones and categories where an item
+    was answered, zero elsewhere; both None when they would be too large to
+    keep, and then made anew chunk by chunk. `by_column` has the position of the
+    item and the category of every column.
+    """
+
+    group: int
+    rows: IntArray
+    items: IntArray
+    responses: CodeArray
+    counts: FloatArray
+    columns: IntArray
+    by_column: tuple[IntArray, IntArray]
+    weights: FloatArray | None
+    precision: type[np.float32] | type[np.float64]
+    answered: NDArray[np.floating] | None
+    categories: NDArray[np.floating] | None
+
+    @property
+    def n_persons(self) -> int:
+        """Persons in the block."""
+        return int(self.rows.size)
+
+    def parts(self, chosen: slice) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Which items some persons answered, and the categories there, both (n, J_b)."""
+        if self.answered is not None and self.categories is not None:
+            return self.answered[chosen], self.categories[chosen]
+        codes = self.responses[chosen]
+        return (codes >= 0).astype(self.precision), np.maximum(codes, 0).astype(self.precision)
+
+    def codes(self) -> CodeArray:
+        """Category numbers (n, J_b), -1 where missing."""
+        return self.responses
+
+
+CodedBlock = IndicatorBlock | MaskedBlock
+Block = ScoreBlock | CodedBlock
 
 
 @dataclass(frozen=True)
@@ -141,9 +183,10 @@ def column_counts(mask: NDArray[np.bool_]) -> IntArray:
     return np.asarray(np.add.reduce(parts, axis=0, dtype=np.int64) + rest)
 
 
-def _indicators(
+def indicators(
     codes: CodeArray, column_item: IntArray, column_category: IntArray, precision: type[np.floating]
 ) -> NDArray[np.floating]:
+    """Ones (n, M) where a person chose the category of a column, zeros elsewhere."""
     return np.asarray(codes[:, column_item] == column_category.astype(np.int8), dtype=precision)
 
 
@@ -188,10 +231,16 @@ def build_blocks(sample: Sample, layout: Layout, *, precise: bool = False) -> tu
             canonical[batch.rows] = True
     single = sample.n_persons >= SINGLE_PRECISION_FROM and not precise
     precision: type[np.float32] | type[np.float64] = np.float32 if single else np.float64
+
+    def block(g: int, rows: IntArray, answered: NDArray[np.bool_] | None) -> Block:
+        items = np.arange(layout.n_items) if answered is None else np.flatnonzero(answered)
+        if not canonical[items].all():
+            return _indicator_block(sample, layout, g, rows, items, precision, complete=answered is not None)
+        make = _masked_block if answered is None else _score_block
+        return make(sample, layout, g, rows, items, precision)
+
     return tuple(
-        _score_block(sample, layout, g, rows, np.flatnonzero(answered), precision)
-        if answered is not None and canonical[answered].all()
-        else _indicator_block(sample, layout, g, rows, answered, precision)
+        block(g, rows, answered)
         for g, rows, answered in _patterns(sample)
         if answered is None or answered.any()
     )
@@ -205,21 +254,74 @@ def _columns_of(layout: Layout, items: IntArray) -> tuple[IntArray, IntArray, In
     return layout.column_offsets[items][position] + category, position, category
 
 
+def _weighted_counts(
+    codes: CodeArray, weights: FloatArray | None, position: IntArray, category: IntArray
+) -> FloatArray:
+    """Weighted counts of the categories, in column order."""
+    top = int(category.max(initial=0)) + 1
+    by_category = np.empty((top, codes.shape[1]))
+    for k in range(top):
+        chosen = codes == k
+        by_category[k] = column_counts(chosen) if weights is None else weights @ chosen
+    return by_category[category, position]
+
+
 def _score_block(
-    sample: Sample, layout: Layout, g: int, rows: IntArray, items: IntArray, precision: type[np.floating]
+    sample: Sample,
+    layout: Layout,
+    g: int,
+    rows: IntArray,
+    items: IntArray,
+    precision: type[np.float32] | type[np.float64],
 ) -> ScoreBlock:
     whole = rows.size == sample.n_persons
     codes = sample.categories if whole else sample.categories[rows]
     codes = codes if items.size == codes.shape[1] else codes[:, items]
     weights = None if sample.weights is None else sample.weights[rows]
     columns, position, category = _columns_of(layout, items)
-    top = int(category.max(initial=0)) + 1
-    by_category = np.empty((top, items.size))
-    for k in range(top):
-        chosen = codes == k
-        by_category[k] = column_counts(chosen) if weights is None else weights @ chosen
-    counts = by_category[category, position]
+    counts = _weighted_counts(codes, weights, position, category)
     return ScoreBlock(g, rows, items, codes.astype(precision), counts, columns, weights)
+
+
+def _ordered(sample: Sample, layout: Layout, rows: IntArray, items: IntArray) -> tuple[IntArray, CodeArray]:
+    """Rows and responses with persons of like score together.
+
+    Their posteriors then share a few nodes when the information matrix is summed.
+    """
+    codes = (
+        sample.categories[rows] if items.size == layout.n_items else sample.categories[np.ix_(rows, items)]
+    )
+    share = (1.0 / (np.diff(layout.column_offsets)[items] - 1)).astype(np.float32)
+    score = np.empty(rows.size, dtype=np.float32)
+    for start in range(0, rows.size, ORDERED_AT_ONCE):
+        part = codes[start : start + ORDERED_AT_ONCE]
+        given = np.count_nonzero(part >= 0, axis=1)
+        score[start : start + ORDERED_AT_ONCE] = np.maximum(part, 0) @ share / np.maximum(given, 1)
+    order = np.argsort(score, kind="stable")
+    return rows[order], np.ascontiguousarray(codes[order])
+
+
+def _masked_block(
+    sample: Sample,
+    layout: Layout,
+    g: int,
+    rows: IntArray,
+    items: IntArray,
+    precision: type[np.float32] | type[np.float64],
+) -> MaskedBlock:
+    rows, codes = _ordered(sample, layout, rows, items)
+    weights = None if sample.weights is None else sample.weights[rows]
+    columns, position, category = _columns_of(layout, items)
+    counts = _weighted_counts(codes, weights, position, category)
+    answered: NDArray[np.floating] | None = None
+    categories: NDArray[np.floating] | None = None
+    if 2 * codes.size * np.dtype(precision).itemsize <= INDICATOR_BYTES:
+        answered = np.asarray(codes >= 0, dtype=precision)
+        categories = np.asarray(np.maximum(codes, 0), dtype=precision)
+    by_column = (position, category)
+    return MaskedBlock(
+        g, rows, items, codes, counts, columns, by_column, weights, precision, answered, categories
+    )
 
 
 def _indicator_block(
@@ -227,26 +329,19 @@ def _indicator_block(
     layout: Layout,
     g: int,
     rows: IntArray,
-    answered: NDArray[np.bool_] | None,
+    items: IntArray,
     precision: type[np.float32] | type[np.float64],
+    *,
+    complete: bool,
 ) -> IndicatorBlock:
-    items = np.arange(layout.n_items) if answered is None else np.flatnonzero(answered)
-    codes = sample.categories[np.ix_(rows, items)] if items.size < layout.n_items else sample.categories[rows]
-    # persons of like score together: their posteriors then share a few nodes
-    # when the information matrix is summed
-    given = codes >= 0
-    share = codes / (np.diff(layout.column_offsets)[items] - 1)
-    score = np.where(given, share, 0.0).sum(axis=1) / np.maximum(given.sum(axis=1), 1)
-    order = np.argsort(score, kind="stable")
-    rows, codes = rows[order], np.ascontiguousarray(codes[order])
+    rows, codes = _ordered(sample, layout, rows, items)
     columns, position, category = _columns_of(layout, items)
-    complete = answered is not None
     kept = category > 0 if complete else np.ones(category.size, dtype=bool)
     weights = None if sample.weights is None else sample.weights[rows]
     size = rows.size * int(kept.sum()) * np.dtype(precision).itemsize
-    indicators = None
+    coded = None
     if size <= INDICATOR_BYTES:
-        indicators = _indicators(codes, position[kept], category[kept], precision)
+        coded = indicators(codes, position[kept], category[kept], precision)
     return IndicatorBlock(
         g,
         rows,
@@ -259,5 +354,5 @@ def _indicator_block(
         weights,
         complete,
         precision,
-        indicators,
+        coded,
     )

@@ -162,9 +162,12 @@ def reliability(
     """
     mean, sd = calibration.population.mean, calibration.population.sd
     if method == "marginal":
-        z = np.linspace(-6.0, 6.0, 121)
-        weight = np.exp(-0.5 * z**2)
-        test = information(calibration.parameters, mean + sd * z).sum(axis=1)
+        if shaped := calibration.population.weights:
+            theta, weight = np.array(calibration.population.nodes), np.array(shaped[0])
+        else:
+            theta = mean + sd * np.linspace(-6.0, 6.0, 121)
+            weight = np.exp(-0.5 * ((theta - mean) / sd) ** 2)
+        test = information(calibration.parameters, theta).sum(axis=1)
         value = float((test / (test + sd**-2)) @ (weight / weight.sum()))
         return Reliability(value, method, "marginal: mean of I / (I + 1 / variance) over the population")
     if method not in ("EAP", "ML", "WL"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 import assess
 from assess.errors import CalibrationError, ConvergenceWarning
 from assess.irt.calibration.covariance import Covariance, covariance
-from assess.irt.calibration.fit import Fit, fit, point_fit, tolerance, too_steep
+from assess.irt.calibration.fit import Fit, fit, fit_histogram, point_fit, tolerance, too_steep
 from assess.irt.calibration.intake import Stream, refuse_with_chunks, take_in
 from assess.irt.calibration.layout import Layout, to_natural, to_parameters
 from assess.irt.calibration.options import CalibrationOptions, Prior, Priors
@@ -107,10 +108,11 @@ def calibrate(
     Notes
     -----
     Peak memory beyond the responses, in bytes (eight instead of four below
-    4,000 persons): 4 N J for complete data or large booklets of 1PL, 2PL, Rasch,
-    PCM, GPCM or RSM items; else 4 N sum(K), of which no more than 512 MB are kept
-    and the rest made anew in each pass. To this come about six P x P matrices of
-    8 P^2 for P parameters, per thread in the standard errors.
+    4,000 persons): for 1PL, 2PL, Rasch, PCM, GPCM and RSM items 4 N J for complete
+    data or large booklets, 8 N J for scattered missing responses; else 4 N sum(K). Of
+    the latter two no more than 512 MB are kept and the rest made anew in each pass.
+    To this come about six P x P matrices of 8 P^2 for P parameters, and for the
+    standard errors 4 sum(K) bytes for each of 16,384 persons.
 
     Examples
     --------
@@ -163,6 +165,8 @@ def calibrate(
             raise CalibrationError(f"clusters have shape {labels.shape}; give one label for each person")
         cluster = np.unique(labels, return_inverse=True)[1].ravel().astype(np.int64)
         cluster = cluster if prepared.rows is None else cluster[prepared.rows]
+    if options.density != "normal":
+        _refuse_density(engine, stream=intake.stream is not None, covariates=covariates is not None)
     stream = None
     if intake.stream is not None:
         stream = Stream(intake.stream, prepared.recoding, prepared.layout, intake.n_persons)
@@ -175,6 +179,9 @@ def calibrate(
         else:
             listen = progress or silent
             fitted = fit(prepared.sample, prepared.layout, priors, options, workers, listen, stream=stream)
+            if options.density == "empirical-histogram":
+                fitted = fit_histogram(fitted, options, intake.n_persons, listen)
+                prepared = replace(prepared, layout=fitted.objective.likelihood.layout)
             enough = tolerance(fitted.objective, options, intake.n_persons)
         kind = options.standard_errors
         if kind is not None and (
@@ -186,6 +193,17 @@ def calibrate(
             sampling = options.weights == "sampling"
             errors = covariance(fitted, kind, prepared.sample.weights, cluster, sampling=sampling)
     return _result(prepared, fitted, errors, enough, {**provenance, "standard_errors": kind})
+
+
+def _refuse_density(engine: str, *, stream: bool, covariates: bool) -> None:
+    reasons = {
+        "engine='girth'": engine == "girth",
+        "chunks larger than memory": stream,
+        "covariates, whose regression has a normal residual": covariates,
+    }
+    for reason, given in reasons.items():
+        if given:
+            raise CalibrationError(f"density 'empirical-histogram' is not to be had with {reason}")
 
 
 def _anchors(anchors: ItemParameters | Calibration | pd.DataFrame | None) -> ItemParameters | None:
@@ -254,6 +272,14 @@ def _result(
     notes = list(prepared.notes)
     if reversed_items:
         notes.append(f"negative slope, check the key: {', '.join(reversed_items)}")
+    n_parameters = layout.restriction.n_free
+    if (histogram := fitted.histogram) is not None:
+        population = population.shaped(histogram)
+        n_parameters += math.ceil(histogram.n_effective - 1e-6)
+        notes.append(
+            f"the population's density is estimated, worth {histogram.n_effective:.1f} parameters; "
+            "the standard errors take it as known"
+        )
     parameters = to_parameters(layout.items, values)
     if prepared.anchors is not None:
         # as they were given, to the last digit
@@ -266,7 +292,7 @@ def _result(
         model=prepared.model,
         log_likelihood=expectation.log_likelihood,
         log_prior=optimum.point.value - expectation.log_likelihood,
-        n_parameters=layout.restriction.n_free,
+        n_parameters=n_parameters,
         n_persons=round(n_persons),
         converged=converged,
         n_iterations=fitted.n_iterations,

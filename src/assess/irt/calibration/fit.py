@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
 from assess.errors import CalibrationError
-from assess.irt.calibration.blocks import Block, IndicatorBlock, Sample, build_blocks
+from assess.irt.calibration.blocks import Block, Sample, ScoreBlock, build_blocks
+from assess.irt.calibration.histogram import Histogram, with_histogram
 from assess.irt.calibration.information import cross_products, missing_information
 from assess.irt.calibration.intake import Stream
 from assess.irt.calibration.layout import UNIT_SLOPE, Layout
@@ -18,7 +19,9 @@ from assess.irt.calibration.likelihood import Likelihood
 from assess.irt.calibration.optimiser import Metric, Objective, Optimum, Point, maximise, positive
 from assess.irt.calibration.options import CalibrationOptions, Priors
 from assess.irt.calibration.priors import LogPrior
+from assess.irt.calibration.spread import first_order_information
 from assess.irt.calibration.starts import starting_values
+from assess.irt.calibration.state import MOST_SPREADS
 from assess.irt.calibration.workers import Workers
 from assess.progress import Progress
 
@@ -33,6 +36,7 @@ ROUGHLY = 1e-2
 LARGE_DECREMENT = 1e-5
 EXACT_UP_TO = 5e8
 PERSONS_PER_PARAMETER = 8
+FIRST_ORDER_CALLS = 6
 ROUNDS = 4
 FINEST = 0.05
 STEEPEST = 15.0
@@ -46,6 +50,7 @@ class Fit:
     objective: Objective
     optimum: Optimum
     n_iterations: int
+    histogram: Histogram | None = None
 
     @property
     def eta(self) -> FloatArray:
@@ -135,6 +140,21 @@ def fit(
     return Fit(objective, _upright(objective, optimum), n_iterations)
 
 
+def fit_histogram(normal: Fit, options: CalibrationOptions, n_persons: int, progress: Progress) -> Fit:
+    """The same items in populations of any shape, from a normal fit on."""
+    enough = tolerance(normal.objective, options, n_persons)
+    metric: Metric | None = None
+
+    def items(objective: Objective, at: FloatArray) -> Optimum | None:
+        nonlocal metric
+        found = _maximise(objective, at, None, n_persons, options, 0, progress, 0, metric)
+        metric = None if found is None else found.metric
+        return found
+
+    objective, optimum, histogram, n_iterations = with_histogram(normal.objective, normal.eta, items, enough)
+    return Fit(objective, optimum, normal.n_iterations + n_iterations, histogram)
+
+
 def point_fit(
     sample: Sample, layout: Layout, eta: FloatArray, options: CalibrationOptions, workers: Workers
 ) -> Fit:
@@ -194,7 +214,7 @@ def _maximise(
 def single_precision(objective: Objective) -> bool:
     """Whether some block prefers single precision."""
     return any(
-        isinstance(block, IndicatorBlock) and block.precision is np.float32
+        not isinstance(block, ScoreBlock) and block.precision is np.float32
         for block in objective.likelihood.blocks
     )
 
@@ -206,25 +226,43 @@ def tolerance(objective: Objective, options: CalibrationOptions, n_persons: int)
 
 
 def _newton_matrix(objective: Objective, small: Likelihood | None) -> Callable[[Point], FloatArray]:
-    """Minus the Hessian for Newton steps: on a subsample if there is one, crossed where exact is dear."""
+    """Minus the Hessian for Newton steps: exact where that is cheap, else to first order.
+
+    The exact one on a subsample if there is one. Should the first-order matrix not
+    lead on, because posteriors are too wide or patterns of missing too odd, later
+    calls sum the cross-products of the persons' scores.
+    """
     likelihood = small or objective.likelihood
+    coded = sum(block.n_persons for block in likelihood.blocks if not isinstance(block, ScoreBlock))
     persons = sum(block.n_persons for block in likelihood.blocks)
     n_free = objective.restriction.n_free
-    work = persons * likelihood.theta.size * float(n_free) ** 2
-    indicators = all(isinstance(block, IndicatorBlock) for block in likelihood.blocks)
-    crossed = indicators and work > EXACT_UP_TO and persons > PERSONS_PER_PARAMETER * n_free
+    dear = coded * likelihood.theta.size * float(n_free) ** 2 > EXACT_UP_TO
+    # of all persons, whose blocks may be of another kind than those of the subsample; never of a stream
+    blocks = objective.likelihood.blocks
+    first_order = (
+        dear
+        and isinstance(blocks, tuple)
+        and len(blocks) < MOST_SPREADS
+        and not any(isinstance(block, ScoreBlock) for block in blocks)
+    )
+    crossed = dear and coded == persons > PERSONS_PER_PARAMETER * n_free
     weight = sum(
         block.n_persons if block.weights is None else float(block.weights.sum())
         for block in likelihood.blocks
     )
+    n_calls = 0
 
     def matrix(point: Point) -> FloatArray:
-        state = point.expectation.state
-        scale = float(point.expectation.group_mass.sum()) / weight
-        if crossed:
+        nonlocal n_calls
+        n_calls += 1
+        expectation, state = point.expectation, point.expectation.state
+        scale = float(expectation.group_mass.sum()) / weight
+        if first_order and n_calls <= FIRST_ORDER_CALLS:
+            information = first_order_information(objective.likelihood, expectation)
+        elif crossed:
             information = cross_products(likelihood, state) * scale
         else:
-            complete = point.expectation.complete_information(observed=True)
+            complete = expectation.complete_information(observed=True)
             information = complete - missing_information(likelihood, state) * scale
         pulled = objective.restriction.pull_matrix(information)
         return pulled - objective.prior_curvature(point) if objective.prior else pulled

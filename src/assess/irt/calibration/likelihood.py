@@ -4,8 +4,9 @@ r"""The marginal likelihood, its gradient and the expected counts, in one pass o
 
 By Fisher's identity the gradient is the complete-data score averaged over the
 posterior of theta. In a `ScoreBlock` a pass costs two matrix-vector products
-(see `scores`). Other blocks cost two matrix products with the indicators, in
-chunks, in single precision for large samples with sums over chunks in double.
+(see `scores`). Other blocks cost two matrix products, with the indicators of the
+categories or of the items answered, in chunks, in single precision for large
+samples with sums over chunks in double (see `chunks`).
 
 References
 ----------
@@ -21,16 +22,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from assess.irt.calibration.blocks import Block, IndicatorBlock, ScoreBlock
+from assess.irt.calibration.blocks import Block, CodedBlock, IndicatorBlock, MaskedBlock, ScoreBlock
+from assess.irt.calibration.chunks import added, chunk_sums, chunk_tables, spans
 from assess.irt.calibration.layout import Layout
 from assess.irt.calibration.scores import DIRECT_UP_TO, ScoreGrid, block_constant, score_chunk, split_slopes
-from assess.irt.calibration.state import Expectation, State
+from assess.irt.calibration.state import MOST_SPREADS, Expectation, Spread, State
 from assess.irt.calibration.workers import Workers
 
 FloatArray = NDArray[np.float64]
 
-CHUNK = 1_024
-CHUNKS_PER_TASK = 4
 SCORE_CHUNK = 65_536
 
 
@@ -49,6 +49,8 @@ class Likelihood:
         Compute in double precision whatever the blocks prefer. Single precision
         rounds the table of log-probabilities, which all persons share: its
         gradient is off by about a thousandth of a standard error.
+    log_weights : array (G, Q), optional
+        Populations that are not normal, held at these weights.
     """
 
     def __init__(
@@ -59,17 +61,19 @@ class Likelihood:
         workers: Workers,
         *,
         double: bool = False,
+        log_weights: FloatArray | None = None,
     ) -> None:
         self.layout = layout
         self.theta = theta
         self.blocks = blocks
         self.workers = workers
         self.double = double
+        self.log_weights = log_weights
         self._families = tuple((batch, batch.family(theta)) for batch in layout.batches)
 
     def state(self, eta: FloatArray) -> State:
         """Probabilities and population at a parameter point."""
-        return State(self.layout, eta, self.theta, self._families)
+        return State(self.layout, eta, self.theta, self._families, self.log_weights)
 
     def __call__(self, eta: FloatArray) -> Expectation:
         """One pass over the data."""
@@ -80,7 +84,7 @@ class Likelihood:
             if isinstance(block, ScoreBlock):
                 self._score_pass(state, block, total)
             else:
-                self._indicator_pass(state, block, total)
+                self._coded_pass(state, block, total)
         # in score blocks the intercepts enter as constants, person by person
         constants = float(total.category_counts @ intercept_table(state))
         return Expectation(
@@ -90,6 +94,7 @@ class Likelihood:
             total.counts,
             total.item_mass,
             total.group_mass,
+            tuple(total.spreads),
         )
 
     # --- score blocks -------------------------------------------------------
@@ -113,39 +118,31 @@ class Likelihood:
         total.group_mass[block.group] += mass
         total.category_counts[block.columns] += block.counts
 
-    # --- indicator blocks ---------------------------------------------------
+    # --- coded blocks ---------------------------------------------------------
 
-    def _indicator_pass(self, state: State, block: IndicatorBlock, total: _Sums) -> None:
-        log_p = state.log_p
-        base = state.groups[block.group].log_weights.copy()
-        table = log_p[block.columns]
-        if block.complete:
-            first = log_p[block.base_columns]
-            base += first.sum(axis=0)
-            table = table - first[block.column_item]
-        table = table.astype(np.float64 if self.double else block.precision)
-        starts = range(0, block.n_persons, CHUNK * CHUNKS_PER_TASK)
-        parts = self.workers.run(
-            [
-                partial(_indicator_chunks, block, slice(i, i + CHUNK * CHUNKS_PER_TASK), table, base)
-                for i in starts
-            ]
-        )
-        counts = np.zeros((block.columns.size, self.theta.size))
-        mass = np.zeros(self.theta.size)
-        for log_likelihood, part_counts, part_mass in parts:
-            total.log_likelihood += log_likelihood
-            counts += part_counts
-            mass += part_mass
-        total.counts[block.columns] += counts
-        answered = np.add.reduceat(
-            counts, np.searchsorted(block.column_item, np.arange(block.items.size)), axis=0
-        )
-        if block.complete:
-            total.counts[block.base_columns] += mass - answered
-            answered = np.broadcast_to(mass, answered.shape)
+    def _coded_pass(self, state: State, block: CodedBlock, total: _Sums) -> None:
+        tables = chunk_tables(state, block, np.float64 if self.double else block.precision)
+        tasks = [partial(chunk_sums, block, part, tables) for part in spans(block.n_persons)]
+        sums = added(self.workers.run(tasks))
+        total.log_likelihood += sums.log_likelihood
+        mass = sums.mass
+        if isinstance(block, MaskedBlock):
+            answered = sums.counts
+            total.slope_scores[block.items] += sums.slope_scores
+            total.category_counts[block.columns] += block.counts
+        else:
+            total.counts[block.columns] += sums.counts
+            starts = np.searchsorted(block.column_item, np.arange(block.items.size))
+            answered = np.add.reduceat(sums.counts, starts, axis=0)
+            if block.complete:
+                total.counts[block.base_columns] += mass - answered
+                answered = np.broadcast_to(mass, answered.shape)
         total.item_mass[block.items] += answered
         total.group_mass[block.group] += mass
+        if len(total.spreads) < MOST_SPREADS:
+            complete = isinstance(block, IndicatorBlock) and block.complete
+            share = None if complete else answered / np.maximum(mass, np.finfo(np.float64).tiny)
+            total.spreads.append(Spread(block.group, block.items, share, sums.spread))
 
     # --- the gradient ---------------------------------------------------------
 
@@ -184,6 +181,7 @@ class _Sums:
     group_mass: FloatArray
     slope_scores: FloatArray
     category_counts: FloatArray
+    spreads: list[Spread]
 
     @classmethod
     def zeros(cls, layout: Layout, n_nodes: int) -> _Sums:
@@ -194,6 +192,7 @@ class _Sums:
             np.zeros((len(layout.groups), n_nodes)),
             np.zeros(layout.n_items),
             np.zeros(layout.n_columns),
+            [],
         )
 
 
@@ -204,51 +203,3 @@ def intercept_table(state: State) -> FloatArray:
         if batch.canonical:
             table[batch.columns[:, 1:]] = state.eta[batch.natural[:, 1:]]
     return table
-
-
-def _indicator_chunks(
-    block: IndicatorBlock, chosen: slice, table: NDArray[np.floating], base: FloatArray
-) -> tuple[float, FloatArray, FloatArray]:
-    """Log-likelihood, expected counts and mass of some chunks, summed in double."""
-    counts = np.zeros(table.shape)
-    mass = np.zeros(base.size)
-    log_likelihood = 0.0
-    offset = base.astype(table.dtype)
-    for start in range(chosen.start, min(chosen.stop, block.n_persons), CHUNK):
-        rows = slice(start, min(start + CHUNK, chosen.stop))
-        coded = block.coded(rows).astype(table.dtype, copy=False)
-        posterior = coded @ table
-        posterior += offset
-        top = posterior.max(axis=1)
-        posterior -= top[:, None]
-        np.exp(posterior, out=posterior)
-        total = posterior.sum(axis=1)
-        normaliser = np.log(total, dtype=np.float64) + top
-        scale = 1.0 / total
-        if block.weights is not None:
-            weights = block.weights[rows]
-            log_likelihood += float(weights @ normaliser)
-            scale = (scale * weights).astype(posterior.dtype)
-        else:
-            log_likelihood += float(normaliser.sum())
-        posterior *= scale[:, None]
-        counts += coded.T @ posterior
-        mass += posterior.sum(axis=0, dtype=np.float64)
-    return log_likelihood, counts, mass
-
-
-def indicator_posterior(state: State, block: IndicatorBlock, rows: slice) -> FloatArray:
-    """Posteriors (n, Q) of some persons of an indicator block."""
-    log_p = state.log_p
-    table = log_p[block.columns]
-    base = state.groups[block.group].log_weights.copy()
-    if block.complete:
-        first = log_p[block.base_columns]
-        base += first.sum(axis=0)
-        table = table - first[block.column_item]
-    posterior = np.asarray(block.coded(rows) @ table.astype(block.precision), dtype=np.float64)
-    posterior += base
-    posterior -= posterior.max(axis=1)[:, None]
-    np.exp(posterior, out=posterior)
-    posterior /= posterior.sum(axis=1)[:, None]
-    return posterior

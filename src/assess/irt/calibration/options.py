@@ -38,6 +38,10 @@ class CalibrationOptions:
         "auto": N(0, 1), but a free variance where slopes are fixed (Rasch, PCM,
         RSM) and free mean and variance where anchors hold the scale.
         "standard" holds N(0, 1) in the reference group whatever else is fixed.
+    density : "normal" or "empirical-histogram"
+        The shape of the population. "empirical-histogram" estimates a weight at
+        every node, lightly smoothed, with the mean 0 and SD 1 of the reference
+        group kept where the items do not hold the scale; see docs/decisions/0032.
     reference_group : str or None
         The group with mean 0; None takes the first in sorted order.
     constant_items : "refuse" or "exclude"
@@ -69,6 +73,7 @@ class CalibrationOptions:
     theta_range: tuple[float, float] | None = None
     standard_errors: Literal["observed", "cross-product", "sandwich"] | None = "observed"
     population: Literal["auto", "standard", "free"] = "auto"
+    density: Literal["normal", "empirical-histogram"] = "normal"
     reference_group: str | None = None
     constant_items: Literal["refuse", "exclude"] = "refuse"
     omitted: int | Literal["missing"] = 0
@@ -83,6 +88,7 @@ class CalibrationOptions:
         choices: dict[str, tuple[object, ...]] = {
             "standard_errors": ("observed", "cross-product", "sandwich", None),
             "population": ("auto", "standard", "free"),
+            "density": ("normal", "empirical-histogram"),
             "constant_items": ("refuse", "exclude"),
             "weights": ("frequency", "sampling"),
         }

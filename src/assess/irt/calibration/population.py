@@ -53,6 +53,12 @@ class NodeWeights:
         jacobian = np.array([[1.0 / sigma2, -2.0 * mean / sigma2], [0.0, 1.0 / sigma2]])
         return cls(log_w, jacobian.T @ centred, jacobian, (centred * w) @ centred.T, centred, sigma2, mean)
 
+    @classmethod
+    def held(cls, log_weights: FloatArray) -> NodeWeights:
+        """Weights of any shape; mean and log sd move nothing."""
+        none, empty = np.zeros((2, 2)), np.zeros((2, log_weights.size))
+        return cls(log_weights, empty, none, none, empty, 1.0, 0.0)
+
     def gradient(self, mass: FloatArray) -> FloatArray:
         """Complete-data gradient for `mass` (Q,) persons at the nodes."""
         return np.asarray(self.scores @ mass)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assess.errors import CalibrationError
+from assess.irt.calibration.histogram import Histogram
 from assess.irt.calibration.regression import Regression
 from assess.irt.models import ItemParameters
 
@@ -24,7 +25,7 @@ SCHEMA = "assess.calibration/1"
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Normal populations on the scale of theta, one per group.
+    """Populations on the scale of theta, one per group; normal unless there are weights.
 
     Standard errors are nan for what was held fixed.
 
@@ -33,6 +34,10 @@ class Population:
     groups : tuple of str
         The first is the reference group.
     means, sds, se_means, se_sds : tuple of float
+    nodes : tuple of float
+        Where an estimated density has its weights; empty for normal populations.
+    weights : tuple of tuple of float
+        Per group, at the nodes, with sum one.
 
     Examples
     --------
@@ -45,6 +50,22 @@ class Population:
     sds: tuple[float, ...]
     se_means: tuple[float, ...]
     se_sds: tuple[float, ...]
+    nodes: tuple[float, ...] = ()
+    weights: tuple[tuple[float, ...], ...] = ()
+
+    def shaped(self, histogram: Histogram) -> Population:
+        """The same groups with estimated densities."""
+        means, sds = histogram.moments()
+        unknown = (float("nan"),) * len(self.groups)
+        return Population(
+            self.groups,
+            tuple(means.tolist()),
+            tuple(sds.tolist()),
+            unknown,
+            unknown,
+            tuple(histogram.theta.tolist()),
+            tuple(tuple(own) for own in histogram.weights.tolist()),
+        )
 
     @property
     def mean(self) -> float:
@@ -264,10 +285,12 @@ class Calibration:
             model=record["model"],
             population=Population(
                 tuple(population["groups"]),
-                *(
-                    tuple(_number(x) for x in population[name])
-                    for name in ("means", "sds", "se_means", "se_sds")
-                ),
+                means=_numbers(population["means"]),
+                sds=_numbers(population["sds"]),
+                se_means=_numbers(population["se_means"]),
+                se_sds=_numbers(population["se_sds"]),
+                nodes=tuple(population.get("nodes", ())),
+                weights=tuple(tuple(own) for own in population.get("weights", ())),
             ),
             regression=_regression(record.get("regression")),
             vcov_names=tuple(record["vcov"]["names"]),
@@ -294,6 +317,10 @@ _WHOLES = ("n_parameters", "n_persons", "n_iterations")
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
+
+
+def _numbers(values: Sequence[float | None]) -> tuple[float, ...]:
+    return tuple(_number(x) for x in values)
 
 
 def _regression(record: Mapping[str, Any] | None) -> Regression | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assess.irt.calibration.blocks import ScoreBlock
+from assess.irt.calibration.blocks import MaskedBlock, ScoreBlock
 from assess.irt.calibration.state import State
 
 FloatArray = NDArray[np.float64]
@@ -111,7 +111,7 @@ def posterior_of(
     return posterior, top + np.log(total)
 
 
-def split_slopes(state: State, block: ScoreBlock) -> NDArray[np.floating]:
+def split_slopes(state: State, block: ScoreBlock | MaskedBlock) -> NDArray[np.floating]:
     """The slopes as a coarse and a fine part (J_b, 2), so that a weighted sum is exact.
 
     Rounded to a fixed number of binary places, the coarse parts add up without
@@ -123,7 +123,8 @@ def split_slopes(state: State, block: ScoreBlock) -> NDArray[np.floating]:
     top = np.diff(state.layout.column_offsets)[block.items] - 1
     places = 23 - np.ceil(np.log2(max(float(np.abs(slopes * top).sum()), 1.0)))
     coarse = np.round(slopes * 2.0**places) / 2.0**places
-    return np.stack([coarse, slopes - coarse], axis=1).astype(block.categories.dtype)
+    precision = block.categories.dtype if isinstance(block, ScoreBlock) else block.precision
+    return np.stack([coarse, slopes - coarse], axis=1).astype(precision)
 
 
 def score_table(state: State, block: ScoreBlock) -> ScoreTable:

@@ -13,6 +13,10 @@ from assess.irt.calibration.layout import Batch, Layout
 from assess.irt.calibration.population import NodeWeights
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# blocks whose spread is kept; beyond that (chunks larger than memory) the matrix comes from a subsample
+MOST_SPREADS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +29,15 @@ class State:
         Natural parameters.
     theta : array (Q,)
         Nodes.
+    log_weights : array (G, Q) or None
+        Of populations that are not normal.
     """
 
     layout: Layout
     eta: FloatArray
     theta: FloatArray
     families: tuple[tuple[Batch, Family], ...]
+    log_weights: FloatArray | None = None
 
     @cached_property
     def batch_log_p(self) -> tuple[FloatArray, ...]:
@@ -61,6 +68,8 @@ class State:
     @cached_property
     def groups(self) -> tuple[NodeWeights, ...]:
         """The population of each group on the nodes."""
+        if self.log_weights is not None:
+            return tuple(NodeWeights.held(own) for own in self.log_weights)
         return tuple(
             NodeWeights.normal(float(mean), float(log_sd), self.theta)
             for mean, log_sd in self.layout.population(self.eta)
@@ -71,6 +80,24 @@ class State:
         if not np.all(np.abs(self.eta) < 1e3):
             return False
         return all(family.feasible(self.eta[batch.natural]) for batch, family in self.families)
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Posterior variance in one block.
+
+    Parameters
+    ----------
+    share : array (J_b, Q) or None
+        Share of the persons at a node who answered each item; None where all did.
+    spread : array (Q,)
+        Persons at the nodes, each weighted by the variance of the posterior.
+    """
+
+    group: int
+    items: IntArray
+    share: FloatArray | None
+    spread: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +114,8 @@ class Expectation:
     item_mass : array (J, Q)
         Expected number of persons at each node who answered each item.
     group_mass : array (G, Q)
+    spreads : tuple of Spread
+        Of the coded blocks, for Newton steps.
     """
 
     state: State
@@ -95,6 +124,7 @@ class Expectation:
     counts: FloatArray
     item_mass: FloatArray
     group_mass: FloatArray
+    spreads: tuple[Spread, ...]
 
     def complete_information(self, *, observed: bool = False) -> FloatArray:
         """Complete-data information of the natural parameters, block-diagonal.

@@ -40,6 +40,7 @@ from assess.irt.fit.sources import Fitted, booklets, fitted
 from assess.irt.linking.curves import variations
 from assess.irt.models import category_probabilities
 from assess.irt.parameters import FloatArray, ItemParameters
+from assess.irt.quadrature import DensityPrior
 from assess.irt.scoring import Source
 from assess.responses import ResponseMatrix
 
@@ -129,6 +130,8 @@ def model_fit(
 
     Raises
     ------
+    InvalidParameters
+        A statistic that is not known, or a population whose density was estimated.
     InvalidResponses
         Where nobody answered all items; where missing responses are no planned
         booklets, as after adaptive routing, for which no distribution is known.
@@ -147,6 +150,11 @@ def model_fit(
     if missing not in ("complete", "planned"):
         raise InvalidParameters(f"missing={missing!r}: say 'complete' or 'planned'")
     model = fitted(calibration, responses)
+    if isinstance(model.population, DensityPrior):
+        raise InvalidParameters(
+            "model fit needs the derivatives by the population's parameters, and knows those of normal ones; "
+            "ask it of the calibration with density='normal'"
+        )
     if len(model.items) < 2:
         raise InvalidResponses("one item has no pairs; model fit needs at least two items")
     if missing == "planned":

@@ -106,7 +106,7 @@ def local_dependence_limit(
     population, n = model.population, model.matrix.n_persons
     largest = np.empty(n_replications)
     for replication in range(n_replications):
-        theta = population.mean + population.sd * rng.standard_normal(n)
+        theta = population.drawn(n, rng)
         drawn = np.where(model.categories >= 0, simulate(model.items, theta, rng), -1)
         matrix = ResponseMatrix(drawn, None, model.items.item_ids, model.items.n_categories)
         source = calibration if calibrate is None else calibrate(matrix)

@@ -114,7 +114,7 @@ def observed_score_equating(
     x, y = _forms(new, onto, link)
     population = resolved(new, None)[1]
     if link is not None:
-        population = Prior(link.slope * population.mean + link.intercept, link.slope * population.sd)
+        population = population.moved(link.slope, link.intercept)
     mixture = ((weight_new, population), (1.0 - weight_new, resolved(onto, None)[1]))
     f, g = (sum(w * _marginal(form, p) for w, p in mixture) for form in (x, y))
     return pd.DataFrame(

@@ -1,6 +1,6 @@
 """Rescorings and what they did with each session
 
-Revision: 0007_rescores, after 0001
+Revision: 0007_rescores, after 0005_jobs
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from assess.delivery.store import columns
 
 revision = "0007_rescores"
-down_revision = "0001"
+down_revision = "0005_jobs"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,90 @@
+"""A light HTTP client, so that the driver is not what is measured.
+
+One connection is one socket with keep-alive, one request at a time, and a
+parser that knows a status, a content-length and a body. It opens sockets to
+loopback only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+HOST = "127.0.0.1"
+
+
+class Broken(Exception):
+    """The server closed the socket, or answered with something that is no reply."""
+
+
+class _Wire(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.transport: Any = None
+        self._buffer = b""
+        self._waiting: asyncio.Future[tuple[int, bytes]] | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer = self._buffer + data if self._buffer else data
+        head, found, rest = self._buffer.partition(b"\r\n\r\n")
+        if not found or self._waiting is None:
+            return
+        lower = head.lower()
+        at = lower.find(b"\r\ncontent-length:")
+        if at < 0:
+            self._fail(Broken("a reply without a content-length"))
+            return
+        length = int(lower[at + 17 :].split(b"\r\n", 1)[0])
+        if len(rest) < length:
+            return
+        self._buffer = rest[length:]
+        waiting, self._waiting = self._waiting, None
+        if not waiting.done():
+            waiting.set_result((int(head[9:12]), rest[:length]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._fail(Broken("the server closed the connection"))
+
+    def _fail(self, fault: Exception) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(fault)
+
+    def send(self, data: bytes) -> asyncio.Future[tuple[int, bytes]]:
+        self._waiting = asyncio.get_running_loop().create_future()
+        self.transport.write(data)
+        return self._waiting
+
+
+class Connection:
+    """One socket to the server on a port; it opens again when the server closed it in between."""
+
+    def __init__(self, port: int, bearer: str = "") -> None:
+        self._port = port
+        self._wire: _Wire | None = None
+        self._head = f"host: {HOST}\r\n" + (f"authorization: Bearer {bearer}\r\n" if bearer else "")
+
+    async def ask(
+        self, method: str, path: str, body: object = None, *, key: str = "", limit: float = 30.0
+    ) -> tuple[int, bytes, float]:
+        """Status, body and seconds of one request."""
+        payload = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\n{self._head}"
+        if key:
+            head += f"idempotency-key: {key}\r\n"
+        if body is not None:
+            head += f"content-type: application/json\r\ncontent-length: {len(payload)}\r\n"
+        started = time.perf_counter()
+        if self._wire is None or self._wire.transport is None:
+            _, self._wire = await asyncio.get_running_loop().create_connection(_Wire, HOST, self._port)
+        status, reply = await asyncio.wait_for(self._wire.send(head.encode() + b"\r\n" + payload), limit)
+        return status, reply, time.perf_counter() - started
+
+    def close(self) -> None:
+        if self._wire is not None and self._wire.transport is not None:
+            self._wire.transport.close()

@@ -1,0 +1,328 @@
+"""What learners do: at full speed, with time to think, in an exam, for a long time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from client import Broken, Connection
+from machinery import Server
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Times:
+    """Seconds of every request of one kind, and how many failed."""
+
+    seconds: list[float] = field(default_factory=list)
+    errors: int = 0
+    said: dict[str, int] = field(default_factory=dict)
+
+    def quantile(self, share: float) -> float:
+        """A quantile in milliseconds."""
+        ordered = sorted(self.seconds)
+        if not ordered:
+            return float("nan")
+        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    def fail(self, what: str) -> None:
+        self.errors += 1
+        self.said[what] = self.said.get(what, 0) + 1
+
+
+@dataclass
+class Learner:
+    """One learner with a connection, a session, and the item that waits."""
+
+    wire: Connection
+    session: str = ""
+    current: dict[str, Any] | None = None
+    finished: bool = False
+
+    async def _asked(self, times: Times, expected: int, *request: Any, **options: Any) -> bytes | None:
+        """The reply to a request that is timed; None, and an error counted, for any other status or none."""
+        try:
+            status, reply, seconds = await self.wire.ask(*request, **options)
+        except (Broken, TimeoutError) as fault:
+            times.fail(type(fault).__name__)
+            return None
+        if status != expected:
+            times.fail(f"{status} {reply[:200]!r}")
+            return None
+        times.seconds.append(seconds)
+        return reply
+
+    async def begin(self, id: str, form: str, times: Times) -> None:
+        """Begin; the learner is made first, which is not timed."""
+        if await self._asked(Times(), 201, "PUT", f"/v1/learners/{id}", {}) is None:
+            times.fail("the learner was not made")
+            return
+        body = {"learner": id, "form": form}
+        reply = await self._asked(times, 201, "POST", "/v1/sessions", body, key=id)
+        if reply is not None:
+            begun = json.loads(reply)
+            self.session, self.current = begun["session"], begun["current"]
+
+    async def answer(self, times: Times) -> None:
+        """Answer the item that waits."""
+        current = self.current
+        assert current is not None
+        raw: Any = "b"
+        if current["item"]["type"] in ("multiple_response", "ordering"):
+            raw = [option["id"] for option in current["item"]["options"]]
+        elif current["item"]["type"] == "matching":
+            first = current["item"]["targets"][0]["id"]
+            raw = {option["id"]: first for option in current["item"]["options"]}
+        elif current["item"]["type"] == "numeric":
+            raw = "1"
+        elif current["item"]["type"] == "single_choice":
+            raw = current["item"]["options"][0]["id"]
+        body = {
+            "position": current["position"],
+            "item": current["item"]["id"],
+            "revision": current["revision"],
+            "answer": raw,
+        }
+        path, key = f"/v1/sessions/{self.session}/responses", f"{self.session}-{current['position']}"
+        reply = await self._asked(times, 200, "POST", path, body, key=key)
+        if reply is not None:
+            said = json.loads(reply)
+            self.current, self.finished = said["current"], said["finished"]
+
+    async def submit(self, times: Times) -> None:
+        """Hand in."""
+        path = f"/v1/sessions/{self.session}/submit"
+        self.finished = await self._asked(times, 200, "POST", path) is not None
+
+
+async def _all(jobs: list[Awaitable[None]]) -> None:
+    await asyncio.gather(*jobs)
+
+
+async def begun(wires: list[Connection], n: int, form: str, times: Times) -> list[Learner]:
+    """Sessions that have begun, made over a few connections."""
+    made: list[Learner] = []
+
+    async def make(wire: Connection, share: int) -> None:
+        for _ in range(share):
+            learner = Learner(wire)
+            await learner.begin(f"lrn_{next(_numbers)}", form, times)
+            if learner.session:
+                made.append(learner)
+
+    share = -(-n // len(wires))
+    await _all([make(wire, share) for wire in wires])
+    return made
+
+
+# --- full speed ------------------------------------------------------------------
+
+
+@dataclass
+class Saturation:
+    """Requests per second and their times with every connection always busy."""
+
+    times: Times
+    rate: float
+    server_busy: float
+    client_busy: float
+
+
+async def _saturate(
+    server: Server, jobs: list[Callable[[float], Awaitable[None]]], seconds: float
+) -> tuple[float, float, float]:
+    """Run until the time is over; seconds, and the shares of a processor that server and client took."""
+    started, used, own = time.perf_counter(), server.processor_seconds(), time.process_time()
+    await _all([job(started + seconds) for job in jobs])
+    spent = time.perf_counter() - started
+    return spent, (server.processor_seconds() - used) / spent, (time.process_time() - own) / spent
+
+
+async def hello_saturation(server: Server, connections: int, seconds: float) -> Saturation:
+    """Hello-world with every connection busy."""
+    times = Times()
+
+    async def run(until: float) -> None:
+        wire = Connection(server.port)
+        while time.perf_counter() < until:
+            _, _, taken = await wire.ask("GET", "/")
+            times.seconds.append(taken)
+        wire.close()
+
+    spent, busy, own = await _saturate(server, [run] * connections, seconds)
+    return Saturation(times, len(times.seconds) / spent, busy, own)
+
+
+async def answer_saturation(
+    server: Server, connections: int, seconds: float, form: str, n_sessions: int
+) -> Saturation:
+    """The answer route with every connection busy; each goes from session to session.
+
+    A session is left before its last answer: what its end costs is measured by the exam.
+    """
+    times, starts = Times(), Times()
+    wires = [Connection(server.port, server.key) for _ in range(connections)]
+    learners = await begun(wires[:8], n_sessions, form, starts)
+    if starts.errors:
+        raise SystemExit(f"sessions could not begin: {starts.said}")
+    pool = iter(learners)
+
+    def job(wire: Connection) -> Callable[[float], Awaitable[None]]:
+        async def run(until: float) -> None:
+            for learner in pool:
+                learner.wire = wire
+                while learner.current is not None and time.perf_counter() < until:
+                    n_items = learner.current["n_items"] or 12
+                    if learner.current["position"] >= n_items:
+                        break
+                    await learner.answer(times)
+                    if times.errors > 100:
+                        return
+                if time.perf_counter() >= until:
+                    return
+
+        return run
+
+    spent, busy, own = await _saturate(server, [job(wire) for wire in wires], seconds)
+    for wire in wires:
+        wire.close()
+    return Saturation(times, len(times.seconds) / spent, busy, own)
+
+
+# --- with time to think ------------------------------------------------------------
+
+
+async def thinkers(server: Server, n: int, think: float, seconds: float, form: str) -> Times:
+    """Learners who think between answers, each on a connection of their own; spread evenly over time."""
+    starts, times, rng = Times(), Times(), random.Random(4)
+    wires = [Connection(server.port, server.key) for _ in range(n)]
+    learners = await begun(wires[:16], n, form, starts)
+    if starts.errors:
+        raise SystemExit(f"sessions could not begin: {starts.said}")
+    until = time.perf_counter() + seconds
+
+    async def run(learner: Learner, wire: Connection) -> None:
+        learner.wire = wire
+        await asyncio.sleep(rng.uniform(0, think))
+        while time.perf_counter() < until and learner.current is not None:
+            await learner.answer(times)
+            await asyncio.sleep(rng.uniform(0.5 * think, 1.5 * think))
+
+    await _all([run(learner, wire) for learner, wire in zip(learners, wires, strict=False)])
+    for wire in wires:
+        wire.close()
+    return times
+
+
+async def hello_thinkers(server: Server, n: int, think: float, seconds: float) -> Times:
+    """Hello-world at the same pace."""
+    times, rng = Times(), random.Random(4)
+    until = time.perf_counter() + seconds
+
+    async def run() -> None:
+        wire = Connection(server.port)
+        await asyncio.sleep(rng.uniform(0, think))
+        while time.perf_counter() < until:
+            times.seconds.append((await wire.ask("GET", "/"))[2])
+            await asyncio.sleep(rng.uniform(0.5 * think, 1.5 * think))
+        wire.close()
+
+    await _all([run() for _ in range(n)])
+    return times
+
+
+# --- an exam ------------------------------------------------------------------------
+
+
+@dataclass
+class Exam:
+    """Times of the three acts of an exam."""
+
+    starts: Times
+    answers: Times
+    submits: Times
+
+
+async def exam(
+    server: Server, n: int, n_items: int, think: tuple[float, float], form: str, *, wave: int = 500
+) -> Exam:
+    """`wave` learners begin in each 10 s; all answer; then `wave` hand in within each 5 s."""
+    found, rng = Exam(Times(), Times(), Times()), random.Random(5)
+    learners = [Learner(Connection(server.port, server.key)) for _ in range(n)]
+
+    async def sit(number: int, learner: Learner) -> None:
+        await asyncio.sleep(number * 10.0 / wave)
+        await learner.begin(f"lrn_{next(_numbers)}", form, found.starts)
+        for _ in range(n_items):
+            if learner.current is None:
+                break
+            await asyncio.sleep(rng.uniform(*think))
+            await learner.answer(found.answers)
+
+    async def hand_in(number: int, learner: Learner) -> None:
+        await asyncio.sleep(number * 5.0 / wave)
+        if learner.session:
+            await learner.submit(found.submits)
+
+    await _all([sit(number, learner) for number, learner in enumerate(learners)])
+    await _all([hand_in(number, learner) for number, learner in enumerate(learners)])
+    for learner in learners:
+        learner.wire.close()
+    return found
+
+
+# --- for a long time -------------------------------------------------------------------
+
+
+@dataclass
+class Soak:
+    """Memory over time, in MB, one sample a second, and the answers."""
+
+    answers: Times
+    memory: list[float]
+
+    def growth(self) -> float:
+        """Last tenth over the tenth after warm-up (a quarter of the time), less one."""
+        n = len(self.memory)
+        tenth = max(1, n // 10)
+        warm, last = self.memory[n // 4 : n // 4 + tenth], self.memory[-tenth:]
+        return (sum(last) / len(last)) / (sum(warm) / len(warm)) - 1
+
+
+async def soak(server: Server, rate: float, seconds: float, form: str) -> Soak:
+    """Answers at a steady rate: learners begin, answer everything, hand in, and others come."""
+    found = Soak(Times(), [])
+    until = time.perf_counter() + seconds
+    n, others = 50, Times()
+
+    async def sit(number: int) -> None:
+        await asyncio.sleep(number / rate)
+        wire = Connection(server.port, server.key)
+        due = time.perf_counter()
+        while time.perf_counter() < until:
+            learner = Learner(wire)
+            await learner.begin(f"lrn_{next(_numbers)}", form, others)
+            while learner.current is not None and time.perf_counter() < until:
+                await learner.answer(found.answers)
+                due += n / rate
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            if learner.session and not learner.finished:
+                await learner.submit(others)
+        wire.close()
+
+    async def watch() -> None:
+        while time.perf_counter() < until:
+            found.memory.append(server.memory_mb())
+            await asyncio.sleep(1)
+
+    await _all([watch(), *(sit(number) for number in range(n))])
+    found.answers.errors += others.errors
+    found.answers.said |= others.said
+    return found

@@ -1,0 +1,154 @@
+"""Around every request: an id, limits, headers that every reply has, figures and a line in the log."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from assess.delivery.api import wire
+from assess.delivery.metrics import Metrics
+from assess.delivery.security import new_id
+from assess.delivery.settings import Settings
+from assess.errors import Overloaded
+
+log = logging.getLogger("assess.request")
+Answer = Callable[[Request, Exception], Awaitable[Response]]
+
+# A page may load what this server serves, and nothing else; nothing runs inline.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    # The address of a session page may carry a token.
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+)
+_SLOW_SECONDS = 1.0
+# A monitor must see a server that is overloaded.
+_ALWAYS = ("/healthz", "/readyz", "/metrics")
+_STARTED = ("/s/", "/v1/sessions/")
+
+
+class Shell:
+    """Around every request: an id, limits on the body and on how many come at once, and headers.
+
+    Faults that nobody expected are answered here, so that this reply has them too.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        metrics: Metrics,
+        monotonic: Callable[[], float],
+        on_fault: Answer,
+    ) -> None:
+        self._app = app
+        self._monotonic = monotonic
+        self._on_fault = on_fault
+        self._limit = settings.max_body_bytes
+        self._admitted = settings.admission_limit
+        self._log_requests = settings.log_requests
+        self._metrics = metrics
+        self._inside = 0
+        metrics.gauge("assess_requests_inside", "Requests that are being answered", lambda: self._inside)
+        extra = ((b"strict-transport-security", b"max-age=31536000"),) if settings.secure_cookies else ()
+        self._headers = (*_HEADERS, *extra)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = new_id("req")
+        # Whatever this request waits for from here on is the server's time, not the learner's.
+        scope.setdefault("state", {}).update(request_id=request_id, arrived=self._monotonic())
+        if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+            # No id holds this character, and PostgreSQL would not even compare it.
+            path = "/v1/unknown" if scope["path"].startswith("/v1/") else "/unknown"
+            scope = {**scope, "path": path, "raw_path": path.encode(), "query_string": b""}
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        too_large = not declared.isdigit() or int(declared) > self._limit
+        began = time.perf_counter()
+        received = status = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            if too_large:
+                raise wire.BodyTooLarge(f"the body may have {self._limit} bytes")
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise wire.BodyTooLarge(f"the body may have {self._limit} bytes")
+            return message
+
+        async def dressed(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", ()))
+                present = {name.lower() for name, _ in headers}
+                headers += [header for header in self._headers if header[0] not in present]
+                headers.append((b"x-request-id", request_id.encode()))
+                if b"cache-control" not in present:
+                    headers.append((b"cache-control", _caching(scope)))
+                message["headers"] = headers
+            await send(message)
+
+        self._inside += 1
+        try:
+            self._require_room(scope["path"])
+            await self._app(scope, limited, dressed)
+        except Exception as fault:
+            if status:
+                raise
+            response = await self._on_fault(Request(scope), fault)
+            await response(scope, limited, dressed)
+        finally:
+            self._inside -= 1
+            self._note(scope, request_id, status, time.perf_counter() - began)
+
+    def _require_room(self, path: str) -> None:
+        """Those who have begun go before those who come: their answers are taken for twice as long."""
+        if self._inside <= self._admitted or path in _ALWAYS:
+            return
+        if not path.startswith(_STARTED) or self._inside > 2 * self._admitted:
+            raise Overloaded(f"{self._inside} requests are being answered at this moment; nothing was stored")
+
+    def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        route = route_of(scope)
+        self._metrics.request(route, status, seconds)
+        if status == 503:
+            self._metrics.refused.inc()
+        if self._log_requests or status >= 500 or seconds > _SLOW_SECONDS:
+            extra = {
+                "request_id": request_id,
+                "route": route,
+                "status": status,
+                "milliseconds": round(1000 * seconds, 1),
+            }
+            log.info("request", extra=extra)
+
+
+def route_of(scope: Scope) -> str:
+    """Method and pattern of a request, never its address: that may name a learner, or carry a token."""
+    route = scope.get("route")
+    return f"{scope['method']} {getattr(route, 'path', 'other')}"
+
+
+def _caching(scope: Scope) -> bytes:
+    """How long a reply may be kept: people's data never, a file under the hash of its content for ever."""
+    if not scope["path"].startswith("/static/"):
+        return b"no-store"
+    return b"public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else b"no-cache"

@@ -1,0 +1,182 @@
+"""Roster files: one line per learner and cohort, as an office's spreadsheet writes them.
+
+What a file alone can tell is checked here: its encoding, its columns, and that
+its lines agree with each other. What it means for the people who are known
+already is the service's to say.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from assess.errors import InvalidContent
+
+COLUMNS = (
+    "learner", "issuer", "subject", "cohort", "courses", "window_from", "window_to", "time_zone", "locale",
+)  # fmt: skip
+_SEPARATORS = (",", ";", "\t")
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RosterLine:
+    """One line: `number` counts as a spreadsheet does, the header being line 1; empty cells are None."""
+
+    number: int
+    learner: str | None
+    issuer: str | None
+    subject: str | None
+    cohort: str | None
+    courses: tuple[str, ...]
+    window_from: str | None
+    window_to: str | None
+    time_zone: str | None
+    locale: str | None
+
+    @property
+    def who(self) -> tuple[str, ...]:
+        """What tells one learner of the file from another."""
+        return (self.learner,) if self.learner else (self.issuer or "", self.subject or "")
+
+
+@dataclass(frozen=True, slots=True)
+class LineFault:
+    """What is wrong with a line, in which column."""
+
+    number: int
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.number}, {self.column}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The lines of a file, and the faults of those that cannot be meant."""
+
+    lines: tuple[RosterLine, ...]
+    faults: tuple[LineFault, ...]
+
+
+def read_roster(path: Path) -> Roster:
+    """Read a roster from CSV in UTF-8, with or without a byte order mark.
+
+    Columns are separated by commas, semicolons or tabs; several courses in a
+    cell by spaces or bars.
+
+    Parameters
+    ----------
+    path : Path
+        With a header; `learner`, or `issuer` and `subject`, must be among its columns.
+
+    Raises
+    ------
+    InvalidContent
+        The file as a whole cannot be read: not UTF-8, no header, unknown or missing columns.
+    """
+    text = _text(path)
+    first = text.partition("\n")[0]
+    separator = max(_SEPARATORS, key=first.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    lines: list[RosterLine] = []
+    faults: list[LineFault] = []
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        _check_header(header, path)
+        before = rows.line_num
+        for cells in rows:
+            number, before = before + 1, rows.line_num
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(header):
+                words = f"has {len(cells)} cells, the header has {len(header)}"
+                faults.append(LineFault(number, "line", words))
+                continue
+            line = _line(number, dict(zip(header, cells, strict=True)))
+            found = list(_faults(line))
+            faults += found
+            if not found:
+                lines.append(line)
+    except csv.Error as fault:
+        raise InvalidContent(f"line {rows.line_num} cannot be read ({fault})", place=str(path)) from None
+    return Roster(tuple(lines), tuple(faults + list(_disagreements(lines))))
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as fault:
+        raise InvalidContent(f"cannot be read ({fault.strerror})", place=str(path)) from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        number = data[: fault.start].count(b"\n") + 1
+        raise InvalidContent(
+            f"line {number} is not UTF-8; save the file as CSV in UTF-8", place=str(path)
+        ) from None
+    if "\0" in text:
+        number = text[: text.index("\0")].count("\n") + 1
+        raise InvalidContent(f"line {number} holds a character that no text has", place=str(path))
+    return text
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    unknown = [name for name in header if name not in COLUMNS]
+    twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
+    if unknown or twice:
+        wrong = f"unknown columns {unknown}" if unknown else f"columns {twice} come twice"
+        raise InvalidContent(f"{wrong}; known are {', '.join(COLUMNS)}", place=f"{path}, line 1")
+    if "learner" not in header and not {"issuer", "subject"} <= set(header):
+        raise InvalidContent("name the column learner, or issuer and subject", place=f"{path}, line 1")
+
+
+def _line(number: int, cells: dict[str, str]) -> RosterLine:
+    found = {name: cells.get(name, "").strip() or None for name in COLUMNS}
+    courses = tuple(re.split(r"[\s|]+", found.pop("courses") or ""))
+    return RosterLine(number, courses=tuple(filter(None, courses)), **found)
+
+
+def _faults(line: RosterLine) -> Iterator[LineFault]:
+    if line.learner is None and line.issuer is None and line.subject is None:
+        yield LineFault(line.number, "learner", "name the learner, or issuer and subject")
+    elif (line.issuer is None) != (line.subject is None):
+        missing = "issuer" if line.issuer is None else "subject"
+        yield LineFault(line.number, missing, "issuer and subject come together")
+    for name in COLUMNS:
+        value = getattr(line, name)
+        if isinstance(value, str) and len(value) > _LONGEST:
+            yield LineFault(line.number, name, f"longer than {_LONGEST} characters")
+
+
+def _disagreements(lines: list[RosterLine]) -> Iterator[LineFault]:
+    """Lines that would take each other's word back at every import."""
+    said: dict[tuple[object, ...], tuple[int, object]] = {}
+
+    def against(line: RosterLine, key: tuple[object, ...], value: object) -> int | None:
+        number, known = said.setdefault(key, (line.number, value))
+        return None if known == value else number
+
+    for line in lines:
+        before = said.setdefault(("line", *line.who, "in", line.cohort), (line.number, None))[0]
+        if before != line.number:
+            yield LineFault(line.number, "learner", f"line {before} has this learner in this cohort already")
+        if line.issuer and line.learner:
+            other = against(line, ("owner", line.issuer, line.subject), line.learner)
+            if other is not None:
+                yield LineFault(line.number, "subject", f"line {other} gives it to another learner")
+        if line.locale:
+            other = against(line, ("locale", *line.who), line.locale)
+            if other is not None:
+                yield LineFault(line.number, "locale", f"line {other} says another one for this learner")
+        if line.courses and line.cohort:
+            what = (frozenset(line.courses), line.window_from, line.window_to, line.time_zone)
+            other = against(line, ("courses", line.cohort), what)
+            if other is not None:
+                words = f"line {other} gives cohort {line.cohort} other courses or another window"
+                yield LineFault(line.number, "courses", words)

@@ -1,0 +1,254 @@
+"""`assess backup`, `restore`, `doctor`, `work`, and every command that opens the store beside a server."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from assess.cli import app
+from assess.delivery.settings import Settings
+from assess.delivery.store import open_store
+
+
+def live(assess):
+    for name in ("toys", "toy-fixed"):
+        assert assess("activate", name, "--reason", "first release").code == 0
+
+
+def test_a_backup_restored_elsewhere_gives_the_same_decisions(assess, banks, tmp_path, monkeypatch):
+    live(assess)
+    assert assess("simulate", "toy", "--learners", 6, "--form", "toy-fixed").code == 0
+    done = assess("backup", tmp_path / "b.zip")
+    assert done.code == 0, done.err
+    assert "6 learners, 6 sessions" in done.out
+    assert "private signing keys" in done.out
+    done = assess("restore", tmp_path / "b.zip")
+    assert (done.code, "the database is not empty" in done.err) == (2, True)
+    monkeypatch.setenv("ASSESS_DATABASE_URL", f"sqlite:///{tmp_path}/elsewhere/assess.db")
+    done = assess("restore", tmp_path / "b.zip")
+    assert done.code == 0, done.err
+    assert "tenant default: 6 decisions come out the same, byte by byte; 0 differences" in done.out
+    assert "1 chain of hashes followed" in done.out
+    assert assess("replay", "--verify-chain").code == 0
+
+
+def test_a_restored_decision_that_does_not_replay_is_said(assess, banks, tmp_path, monkeypatch):
+    """What was altered before the backup was taken has its hash in the backup, and is found all the same."""
+    import sqlite3
+
+    live(assess)
+    assert assess("simulate", "toy", "--learners", 2, "--form", "toy-fixed").code == 0
+    with sqlite3.connect(tmp_path / "assess.db") as connection:
+        connection.execute("UPDATE responses SET category = 1 - category")
+    connection.close()
+    assert assess("backup", tmp_path / "b.zip").code == 0
+    monkeypatch.setenv("ASSESS_DATABASE_URL", f"sqlite:///{tmp_path}/elsewhere.db")
+    done = assess("restore", tmp_path / "b.zip")
+    assert (done.code, "earns category" in done.out) == (1, True)
+
+
+def test_a_backup_of_nothing_says_where_nothing_is(assess, tmp_path):
+    done = assess("backup", tmp_path / "b.zip")
+    assert (done.code, "there is no database at" in done.err) == (2, True)
+    done = assess("restore", tmp_path / "b.zip")
+    assert (done.code, "cannot be read" in done.err) == (2, True)
+
+
+def test_the_doctor_says_what_is_live_and_what_is_wrong(assess, banks):
+    done = assess("doctor")
+    assert done.code == 1
+    assert "there is no database at" in done.out
+    assert assess("activate", "toy-fixed", "--reason", "x").code == 0
+    done = assess("doctor")
+    assert done.code == 0, done.out
+    assert "toy-fixed" in done.out
+    found = json.loads(assess("doctor", "--json").out)
+    assert found["ok"] is True
+    assert {"name": "synchronous", "verdict": "ok", "said": "FULL", "do": ""} in found["findings"]
+
+
+def test_work_is_done_once_or_until_a_signal(assess, banks, tmp_path):
+    done = assess("work", "--once")
+    assert (done.code, done.out.strip()) == (0, "1 done")
+    command = [sys.executable, "-m", "assess.cli", "work"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "assess works\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+
+
+def test_a_worker_that_never_looks_is_refused(assess, monkeypatch):
+    monkeypatch.setenv("ASSESS_WORK_SECONDS", "0")
+    done = assess("work")
+    assert (done.code, "ASSESS_WORK_SECONDS is 0" in done.err) == (2, True)
+
+
+# --- beside a running server on SQLite ------------------------------------------------
+
+READS = "reads beside the server"
+ASKS = "goes through the server with --server and --key, and says so without them"
+REFUSES = "refuses with a sentence"
+APART = "never opens the store"
+
+BESIDE = {
+    "serve": REFUSES,
+    "demo": REFUSES,
+    "bank check": APART,
+    "bank judge": APART,
+    "bank seal": APART,
+    "bank preview": APART,
+    "keys create": REFUSES,
+    "keys revoke": REFUSES,
+    "keys list": READS,
+    "activate": ASKS,
+    "simulate": ASKS,
+    "calibrate": READS,
+    "publish": APART,
+    "replay": READS,
+    "rescore": ASKS,
+    "roster import": ASKS,
+    "roster codes": ASKS,
+    "roster merge": ASKS,
+    "roster unmerge": ASKS,
+    "incident declare": ASKS,
+    "incident list": ASKS,
+    "incident show": ASKS,
+    "accommodate": ASKS,
+    "invigilator create": ASKS,
+    "invigilator list": ASKS,
+    "invigilator revoke": ASKS,
+    "backup": READS,
+    "restore": REFUSES,
+    "doctor": READS,
+    "work": REFUSES,
+    "version": APART,
+}
+"""Every command, and what it does while a server has the SQLite file."""
+
+
+def commands() -> set[str]:
+    group = typer.main.get_command(app)
+    found = set()
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        found |= {name} if inner is None else {f"{name} {below}" for below in inner}
+    return found
+
+
+def test_every_command_is_known_here():
+    """A new command is added to the table above, with a case below, before it is shipped."""
+    assert commands() == set(BESIDE)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """The lock of a running server, as the commands of this test's environment meet it."""
+    store = open_store(Settings.from_environment())
+    try:
+        yield
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def filled(assess, banks, tmp_path) -> Path:
+    """A database with sessions, its backup, and a calibration."""
+    live(assess)
+    assert assess("simulate", "toy", "--learners", 40, "--form", "toy-fixed").code == 0
+    assert assess("backup", tmp_path / "b.zip").code == 0
+    (tmp_path / "roster.csv").write_text("learner\na\n", encoding="utf-8")
+    return tmp_path
+
+
+_AT = "2026-11-22T10:00:00Z"
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "serve": ("--port", 0),
+    "demo": ("--port", 0),
+    "keys create": ("x", "--scope", "manage"),
+    "keys revoke": ("key_x",),
+    "keys list": (),
+    "activate": ("toy-fixed", "--reason", "again"),
+    "simulate": ("toy", "--learners", 1),
+    "calibrate": ("toy", "--sandbox", "--model", "PCM", "--exclude-constant", "--min-responses", 5),
+    "replay": ("--verify-chain",),
+    "rescore": ("toy-fixed", "--dry-run"),
+    "roster import": ("roster.csv",),
+    "roster codes": ("c1", "--out", "codes.csv", "--address", "http://a.example"),
+    "roster merge": ("a", "--into", "b", "--reason", "x"),
+    "roster unmerge": ("a", "--reason", "x"),
+    "incident declare": ("add_time", "--from", _AT, "--to", _AT, "--reason", "x", "--course", "toy"),
+    "incident list": (),
+    "incident show": ("inc_x",),
+    "accommodate": ("a",),
+    "invigilator create": ("toy", "--from", _AT, "--to", _AT),
+    "invigilator list": (),
+    "invigilator revoke": ("inv_x",),
+    "backup": ("second.zip",),
+    "restore": ("b.zip",),
+    "doctor": (),
+    "work": (),
+}
+_THROUGH = "add --server http://127.0.0.1:8000 --key ask_"
+SENTENCES = {
+    "serve": "stop that process",
+    "demo": "stop that process",
+    "keys create": "stop it, make or end the key, and start it again",
+    "keys revoke": "stop it, make or end the key, and start it again",
+    "activate": _THROUGH,
+    "simulate": "add --server http://127.0.0.1:8000 --key ask_test_",
+    "rescore": _THROUGH,
+    "roster import": _THROUGH,
+    "roster codes": _THROUGH,
+    "roster merge": _THROUGH,
+    "roster unmerge": _THROUGH,
+    "incident declare": _THROUGH,
+    "incident list": _THROUGH,
+    "incident show": _THROUGH,
+    "accommodate": _THROUGH,
+    "invigilator create": _THROUGH,
+    "invigilator list": _THROUGH,
+    "invigilator revoke": _THROUGH,
+    "restore": "stop that process",
+    "work": "does its work by itself",
+}
+
+
+def test_every_command_beside_a_server_reads_asks_or_refuses_in_one_sentence(assess, filled):
+    with held():
+        for command, does in BESIDE.items():
+            if does == APART:
+                continue
+            done = assess(*command.split(), *ARGUMENTS[command])
+            assert "Traceback" not in done.err, command
+            if does == READS:
+                assert done.code == 0, (command, done.err)
+            else:
+                assert done.code == 2, (command, done.out)
+                assert SENTENCES[command] in done.err, (command, done.err)
+                assert done.err.count("\n") == 1, (command, done.err)
+
+
+def test_commands_that_stay_apart_import_no_store():
+    """They could not open it even by mistake."""
+    script = (
+        "import sys\n"
+        "from assess.cli import main\n"
+        "sys.argv = ['assess', 'bank', 'check', sys.argv[1]]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(sorted(name for name in sys.modules if name.startswith('assess.delivery')))\n"
+    )
+    root = Path(__file__).resolve().parents[2] / "item_banks"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(root)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
