@@ -392,8 +392,7 @@ def test_a_correction_and_its_reversal_give_the_first_words_again(
     found = world_settings(tmp_path_factory.mktemp("worlds"))
     assert found.sqlite_path is not None
     shutil.copyfile(seeded[0], found.sqlite_path)
-    (world,) = open_world(found, Clock(), seeded[1])
-    with world.client:
+    for world in open_world(found, Clock(), seeded[1]):
         for number, given_answers in enumerate(answers):
             sit(world, f"lrn_{number}", given_answers)
 
