@@ -83,6 +83,10 @@ class ActivationRefused(AssessError):
     """A form that may not go live, with the reason."""
 
 
+class RescoreRefused(AssessError):
+    """Sessions that cannot be scored again as asked, with the reason."""
+
+
 # --- a session -------------------------------------------------------------
 
 

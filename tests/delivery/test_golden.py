@@ -163,12 +163,12 @@ CODES: dict[int, set[str]] = {
     403: {"scope_missing", "consent_missing", "source_not_authorised", "role_not_allowed", "sandbox_only"},
     404: {
         "learner_unknown", "course_unknown", "badge_unknown", "form_unknown", "session_unknown",
-        "decision_unknown", "webhook_unknown", "cohort_unknown", "not_finished",
+        "decision_unknown", "webhook_unknown", "cohort_unknown", "rescore_unknown", "not_finished",
     },
     409: {
         "idempotency_conflict", "answer_conflict", "position_conflict", "stale_session", "session_finished",
         "session_void", "retake_too_early", "tries_exhausted", "form_not_active", "fact_id_conflict",
-        "window_closed", "break_refused",
+        "window_closed", "break_refused", "rescore_refused",
     },
     410: {"learner_erased", "session_expired", "cursor_expired"},
     412: {"precondition_failed"},

@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from assess.cli import banks, demo, measuring, operating, replaying, rosters, running, simulating, sitting
+from assess.cli import (
+    banks,
+    demo,
+    measuring,
+    operating,
+    replaying,
+    rescoring,
+    rosters,
+    running,
+    simulating,
+    sitting,
+)
 from assess.cli.console import guarded, out
 
 app = typer.Typer(
@@ -25,6 +36,7 @@ app.command()(simulating.simulate)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)
+app.command()(rescoring.rescore)
 app.add_typer(sitting.incidents_app, name="incident")
 app.add_typer(sitting.invigilators_app, name="invigilator")
 app.command()(sitting.accommodate)

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from assess.delivery.security import new_id
-from assess.delivery.service import Services, sessions
+from assess.delivery.service import Services, rescoring, sessions
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import ChangeRow, Claim, Delete, Idempotency, Job, Outgoing, Update
 from assess.errors import StaleSession, StorageUnavailable
@@ -55,6 +55,7 @@ async def tell_log(change: ChangeRow) -> None:
 
 
 RECURRING: Mapping[str, Handler] = {"sweep": _sweep, "forget-keys": _forget_keys}
+ONCE: Mapping[str, Handler] = {rescoring.JOB: rescoring.work}
 
 
 def recurring(services: Services) -> dict[str, timedelta]:
@@ -217,7 +218,7 @@ _FREE: Mapping[str, object] = {"leased_until": None, "lease": None}
 
 def worker(services: Services) -> Worker:
     """The worker of this version."""
-    return Worker(services, RECURRING)
+    return Worker(services, {**RECURRING, **ONCE})
 
 
 def overdue(backlog: reading.Backlog, now: datetime) -> timedelta:

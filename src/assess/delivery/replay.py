@@ -23,7 +23,7 @@ from assess.delivery.store import reading
 from assess.delivery.store.rows import DecisionRow, ResponseRow
 from assess.errors import AssessError
 from assess.progress import Progress, silent
-from assess.session import Release, answer_digest, outcome
+from assess.session import Release, answer_digest, outcome, rescore, rescored
 from assess.standards.records import GENESIS, sha256
 
 
@@ -163,7 +163,12 @@ def _replayed(database: Database, row: DecisionRow) -> tuple[str, str]:
             if fault:
                 return "differs", f"the answer at position {response.position} {fault}{because}"
         state = folded(records, release)
-        found = outcome(state, decided_at=row.decided_at, engine=made_by)
+        if stored.get("release") == release.sha256:
+            found = outcome(state, decided_at=row.decided_at, engine=made_by)
+        else:
+            onto = database.release(stored["release"])
+            found = rescore(state, onto, decided_at=row.decided_at, engine=str(made_by))
+            state = rescored(state, onto)
     except AssessError as refused:
         return "differs", f"{refused}{because}"
     fields = [key for key in found.record if found.record[key] != stored.get(key)]

@@ -312,6 +312,14 @@ class FormAccuracy(Reply, frozen=True):
     kappa: float | None = None
 
 
+class Correction(Reply, frozen=True):
+    """That a result replaces an earlier one, since when and why."""
+
+    at: datetime
+    reason: str
+    cause: str
+
+
 class Result(Reply, frozen=True):
     """`GET /v1/sessions/{id}/result`; `rationales` is null unless the form's policy gives them."""
 
@@ -322,6 +330,8 @@ class Result(Reply, frozen=True):
     next: NextStep
     rationales: list[Rationale] | None = None
     form_accuracy: FormAccuracy | None = None
+    release: str = ""
+    corrected: Correction | None = None
 
 
 # --- pass status ---------------------------------------------------------------
@@ -792,6 +802,87 @@ class Activated(Reply, frozen=True):
     approved_by: str | None
     reason: str
     at: datetime
+
+
+class AskRescoring(Body, frozen=True):
+    """`POST /v1/rescores`: by a release that was live here, or (a dry run only) by a document that never was.
+
+    `sources` are delivered releases; every other release of the form unless given.
+    """
+
+    onto: str | None = None
+    document: dict[str, Any] | None = None
+    sources: list[str] = []
+    reason: str = ""
+    approved_by: str | None = None
+    dry_run: bool = False
+
+
+class Excluded(Reply, frozen=True):
+    """Sessions that were not scored again, and why."""
+
+    reason: str
+    sessions: int
+
+
+class Moved(Reply, frozen=True):
+    """Sessions by their word before and after; equal words stand here too."""
+
+    old: str
+    new: str
+    sessions: int
+
+
+class BadgeMoves(Reply, frozen=True):
+    """How many learners gained and lost a badge."""
+
+    badge: str
+    gained: int
+    lost: int
+
+
+class FlippedSession(Reply, frozen=True):
+    """A session whose word changed."""
+
+    session: str
+    learner: str
+    old: str
+    new: str
+
+
+class Rescoring(Reply, frozen=True):
+    """`GET /v1/rescores/{id}`, and what a dry run says; affected = rescored + excluded + difference."""
+
+    rescore: str | None
+    state: Literal["dry_run", "running", "done"]
+    course: str
+    form: str
+    onto: str
+    sources: list[str]
+    reason: str
+    started_at: datetime
+    finished_at: datetime | None
+    affected: int
+    rescored: int
+    excluded: list[Excluded]
+    difference: int
+    moves: list[Moved]
+    badges: list[BadgeMoves]
+    flipped: list[FlippedSession]
+
+
+class RescoringState(Reply, frozen=True):
+    """An entry of `GET /v1/rescores`."""
+
+    rescore: str
+    state: Literal["running", "done"]
+    course: str
+    onto: str
+    reason: str
+    by: str
+    approved_by: str | None
+    started_at: datetime
+    finished_at: datetime | None
 
 
 SANDBOX_STATES = (

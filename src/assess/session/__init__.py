@@ -17,6 +17,7 @@ from assess.session.engine import (
 )
 from assess.session.outcome import Objective, Outcome, ReportedScore, outcome
 from assess.session.release import Course, Release, Unit, count_items
+from assess.session.rescoring import require_rescorable, rescore, rescored
 from assess.session.state import (
     Ending,
     Offer,
@@ -68,6 +69,9 @@ __all__ = [
     "fold",
     "is_complete",
     "outcome",
+    "require_rescorable",
+    "rescore",
+    "rescored",
     "start",
     "step",
     "with_accommodation",

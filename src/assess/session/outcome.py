@@ -67,7 +67,9 @@ class Outcome:
         return sha256(self.record_bytes)
 
 
-def outcome(state: SessionState, *, decided_at: datetime, engine: str | None = None) -> Outcome:
+def outcome(
+    state: SessionState, *, decided_at: datetime, engine: str | None = None, complete: bool | None = None
+) -> Outcome:
     """Score and decide an ended session.
 
     Parameters
@@ -76,6 +78,8 @@ def outcome(state: SessionState, *, decided_at: datetime, engine: str | None = N
         When the decision is made; part of the record, so a replay passes the stored one.
     engine : str, optional
         Engine version to put into the record; by default the one of the start record.
+    complete : bool, optional
+        Whether enough was administered, where that was settled before; `is_complete` unless given.
 
     Raises
     ------
@@ -94,11 +98,11 @@ def outcome(state: SessionState, *, decided_at: datetime, engine: str | None = N
     release = state.release
     categories = _scored_categories(state)
     raw = sum(categories.values())
-    complete = is_complete(state)
+    enough = is_complete(state) if complete is None else complete
     score: Score | None = None
     if release.form.rule.kind != "raw":
         score = _score(state, categories)
-    decision = _decide(state, raw, score, complete=complete)
+    decision = _decide(state, raw, score, complete=enough)
     reported = _report_raw(raw, state) if score is None else _report_theta(score, state)
     objectives = _objectives(state)
     record = _record(state, categories, raw, decision, objectives, decided_at, engine)

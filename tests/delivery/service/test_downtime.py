@@ -18,7 +18,7 @@ from assess.delivery.service import downtime, incidents, sessions
 from assess.delivery.service.downtime import look_back
 from assess.delivery.settings import Settings
 from assess.delivery.store import reading, sitting
-from assess.delivery.store.rows import Heartbeat
+from assess.delivery.store.rows_sitting import Heartbeat
 from tests.delivery.conftest import open_world
 from tests.delivery.world import NOON, Clock, World
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, cohorts, delivery, manage, people, sitting
+from assess.delivery.api import badges, cohorts, delivery, manage, people, rescores, sitting
 
 ROUTERS = (
     delivery.router,
@@ -10,6 +10,7 @@ ROUTERS = (
     cohorts.router,
     badges.router,
     manage.router,
+    rescores.router,
     sitting.router,
 )
 

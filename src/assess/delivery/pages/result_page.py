@@ -61,6 +61,7 @@ def render_result(
         ],
         looking_back=[looked_back(found, language) for found in result.rationales or ()],
         actions=_actions(told, view, language),
+        corrected=_corrected(result, entry, view, language),
         reference=decision.id,
         session=view.session,
         message=_("This assessment had ended before your last answer came; that answer was not counted.")
@@ -72,6 +73,16 @@ def render_result(
             "form": language.isolated(view.form),
         },
     )
+
+
+def _corrected(result: Result, entry: Pass, view: SessionView, language: Language) -> str:
+    """That this result replaces an earlier one, and why; empty where it is the first."""
+    if result.corrected is None:
+        return ""
+    return language.gettext("This result replaces an earlier one since %(when)s. The reason: %(reason)s") % {
+        "when": language.moment(result.corrected.at, entry.zone(view.course)),
+        "reason": language.isolated(result.corrected.reason),
+    }
 
 
 def _accuracy(result: Result, language: Language) -> str:

@@ -434,5 +434,5 @@ async def result(request: Request, session: str) -> Response:
     except NotFinished:
         return entry.visit.redirect(f"/s/{session}")
     view = await sessions.view(entry.services, entry.scope, session)
-    release = (await sessions.load(entry.services, entry.scope, session)).state.release
+    release = await entry.services.catalogue.release(found.release)
     return render_result(entry, view, found, release, late="late" in request.query_params)

@@ -15,7 +15,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.loading import again, event_row, moved_on
 from assess.delivery.store import Writes, sitting
-from assess.delivery.store.rows import AccommodationRow
+from assess.delivery.store.rows_sitting import AccommodationRow
 from assess.errors import (
     Forbidden,
     InvalidContent,

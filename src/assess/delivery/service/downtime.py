@@ -25,7 +25,8 @@ from assess.delivery.service import incidents
 from assess.delivery.service.context import Services
 from assess.delivery.store import Writes, sitting
 from assess.delivery.store.columns import to_micros
-from assess.delivery.store.rows import Delete, Heartbeat, Incident, Stored, Update
+from assess.delivery.store.rows import Delete, Stored, Update
+from assess.delivery.store.rows_sitting import Heartbeat, Incident
 from assess.errors import AssessError, StaleSession
 
 log = logging.getLogger(__name__)

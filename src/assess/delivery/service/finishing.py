@@ -24,29 +24,38 @@ from assess.delivery.service.standing import with_decision, with_session
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import DecisionRow, Learner, Session, Stored, Update
 from assess.errors import StaleSession, StorageUnavailable
-from assess.session import Closing, Ending, SessionState, outcome, step, with_closing, with_ending, with_offer
+from assess.session import (
+    Closing,
+    Ending,
+    Outcome,
+    SessionState,
+    outcome,
+    step,
+    with_closing,
+    with_ending,
+    with_offer,
+)
 
 log = logging.getLogger(__name__)
 
 
 def decision_row(
-    session: Session, state: SessionState, now: datetime, earlier: DecisionRow | None = None
+    session: Session, state: SessionState, found: Outcome, now: datetime, earlier: DecisionRow | None = None
 ) -> DecisionRow:
-    """The decision of an ended session, ready to be numbered and chained.
+    """An outcome of an ended session as a decision, ready to be numbered and chained.
 
     Parameters
     ----------
     earlier : DecisionRow, optional
         The one that it supersedes, of a session that was opened again.
     """
-    found = outcome(state, decided_at=now)
     return DecisionRow(
         tenant=session.tenant,
         id=new_id("dec"),
         session=session.id,
         learner=session.learner,
         course=session.course,
-        form=session.form,
+        form=state.release.form.reference,
         status=found.decision.status,
         provisional=found.decision.provisional,
         practice=state.release.practice,
@@ -158,7 +167,7 @@ async def commit_end(
         moved(records.learner),
     ]
     earlier = next((d for d in records.decisions if d.session == row.id and d.superseded_at is None), None)
-    decision = decision_row(row, state, now, earlier)
+    decision = decision_row(row, state, outcome(state, decided_at=now), now, earlier)
     before, after = records, records
     if earlier is not None:
         after = with_decision(after, replace(earlier, superseded_at=now, superseded_by=decision.id))

@@ -22,7 +22,8 @@ from assess.delivery.service.idempotency import Key
 from assess.delivery.service.loading import Loaded, event_row, load, moved_on
 from assess.delivery.service.standing import with_session
 from assess.delivery.store import Writes, reading, sitting
-from assess.delivery.store.rows import Incident, IncidentSession, Session, Stored, Update
+from assess.delivery.store.rows import Session, Stored, Update
+from assess.delivery.store.rows_sitting import Incident, IncidentSession
 from assess.errors import AssessError, InvalidRequest, NotFound, StaleSession, StorageUnavailable
 from assess.session import SessionState, TimeGrant, with_grant
 

@@ -17,7 +17,8 @@ from assess.delivery import schemas
 from assess.delivery.security import new_id
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import Writes, sitting
-from assess.delivery.store.rows import InvigilatorCode, Update
+from assess.delivery.store.rows import Update
+from assess.delivery.store.rows_sitting import InvigilatorCode
 from assess.errors import Forbidden, InvalidRequest, NotFound
 
 # No letter or digit that is read for another one; 10 of 30 are 49 bits.

@@ -296,7 +296,9 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
         raise NotFinished(f"session {session} has not ended; its result comes with its end")
     records = await services.store.read(reading.learner_records, row.tenant, row.learner)
     assert records is not None
-    release, report = state.release, decision.report
+    report = decision.report
+    # A rescoring may have decided by another release than the one that was delivered.
+    release = await services.catalogue.release(report["release"])
     score, language = report["score"], state.start.language
     passed = decision.status == "passed"
     return schemas.Result(
@@ -328,7 +330,11 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
         ],
         next=standing.next_step(records, row.course, release.form.retake, services.clock()),
         rationales=showing.rationales(services.renderer, state),
-        form_accuracy=(await services.catalogue.shelf(row.tenant)).form_accuracy(row.release),
+        form_accuracy=(await services.catalogue.shelf(row.tenant)).form_accuracy(release.sha256),
+        release=release.sha256,
+        corrected=None
+        if decision.supersedes is None
+        else schemas.Correction(at=decision.decided_at, reason=decision.reason or "", cause=decision.cause),
     )
 
 

@@ -146,7 +146,7 @@ def _decision(speaking: Spoken, shelf: Shelf) -> schemas.StatusDecision:
             "valid_until": None,
             "try": speaking.session.try_number,
             "form": row.form,
-            "form_accuracy": shelf.form_accuracy(speaking.session.release),
+            "form_accuracy": shelf.form_accuracy(report.get("release", "")),
             "record_sha256": row.record_sha256,
             "supersedes": row.supersedes,
             "change_reason": row.reason,
@@ -201,6 +201,7 @@ def report(state: SessionState, found: Outcome) -> dict[str, Any]:
     """What a status answer shows beside the record; stored with the decision."""
     release, decision, score = state.release, found.decision, found.reported
     return {
+        "release": release.sha256,
         "level": decision.level,
         "assurance": state.start.assurance,
         "score": {

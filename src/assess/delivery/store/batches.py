@@ -11,7 +11,7 @@ called then writes the members one by one, so that the bad one fails alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.types import TypeEngine
 
-from assess.delivery.store import tables
+from assess.delivery.store import tables, tables_people, tables_rescores  # noqa: F401 - they join the metadata
 from assess.delivery.store.rows import Stored, Writes
 from assess.errors import StaleSession
 
@@ -29,12 +29,16 @@ _Processor = Callable[[Any], Any]
 _RANK = {table.name: n for n, table in enumerate(tables.metadata.sorted_tables)}
 
 
+# Whatever a later version adds to the writes is not plain either.
+_NOT_PLAIN = tuple(f.name for f in fields(Writes) if f.name not in ("tenant", "updates", "inserts"))
+
+
 def is_plain(writes: Writes) -> bool:
     """Whether the writes are updates and inserts alone, and no comparison meets a NULL.
 
     What is numbered or chained in the commit is not: there the order of members matters.
     """
-    if writes.deletes or writes.keep or writes.decisions or writes.changes or writes.activations:
+    if any(getattr(writes, name) for name in _NOT_PLAIN):
         return False
     return not any(
         value is None for change in writes.updates for where in (change.key, change.expected)

@@ -20,7 +20,6 @@ from assess.delivery.store.rows import (
     EligibilityState,
     Fact,
     Idempotency,
-    IncidentSession,
     Job,
     Learner,
     LearnerExternalId,
@@ -34,6 +33,7 @@ from assess.delivery.store.rows import (
     StoredRelease,
     Tenant,
 )
+from assess.delivery.store.rows_sitting import IncidentSession
 from assess.delivery.store.tables_people import learner_merges
 
 

@@ -9,13 +9,13 @@ from sqlalchemy import Connection, or_, select
 
 from assess.delivery.store import tables
 from assess.delivery.store.reading import _all, _one
-from assess.delivery.store.rows import (
+from assess.delivery.store.rows import Session
+from assess.delivery.store.rows_sitting import (
     AccommodationRow,
     Heartbeat,
     Incident,
     IncidentSession,
     InvigilatorCode,
-    Session,
 )
 
 

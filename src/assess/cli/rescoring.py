@@ -1,0 +1,145 @@
+"""`assess rescore`: who is reached by a corrected key, new parameters or another cut, and then doing it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from assess.cli.console import DEFAULT_BANKS, Banks, By, CommandError, Key, Server, account, out, table
+from assess.cli.running import call, find_document, with_services
+from assess.errors import StoreLocked
+
+if TYPE_CHECKING:
+    from assess.delivery import schemas
+    from assess.delivery.service import Scope, Services
+
+
+def rescore(
+    form: Annotated[str, typer.Argument(help="The form to score by, such as twt-3-fixed.v2.")],
+    reason: Annotated[str, typer.Option(help="Why; every learner who is reached is told.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
+    ] = False,
+    by: By = "",
+    approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Sandbox learners instead of real ones.")
+    ] = False,
+    save: Annotated[
+        Path | None, typer.Option("--out", help="Write the sessions that flip to this CSV.")
+    ] = None,
+    banks: Banks = DEFAULT_BANKS,
+    server: Server = "",
+    key: Key = "",
+) -> None:
+    """Score every ended session of a form again by another version of it.
+
+    A dry run takes any version that is on disk; a real run one that is live.
+    It can be killed and typed again: what is done stays done.
+    """
+    document = find_document(banks, form)
+    if not dry_run and not reason.strip():
+        raise CommandError("a rescoring needs --reason; every learner it reaches is told")
+    if not server:
+        try:
+            found = with_services(
+                _settings(),
+                by or account(),
+                lambda services, who: _here(services, who, document, reason, approved_by or None, dry_run),
+                sandbox=sandbox,
+            )
+        except StoreLocked:
+            if not key:
+                raise CommandError(
+                    "a running server has the database; rescore through it: "
+                    "add --server http://127.0.0.1:8000 --key ask_..."
+                ) from None
+            server = "http://127.0.0.1:8000"
+        else:
+            _show(found, save)
+            return
+    if not key:
+        raise CommandError("add --key, an API key with the scope manage of that server")
+    _show(_there(server, key, document, reason, approved_by or None, dry_run), save)
+
+
+def _settings() -> Any:
+    from assess.delivery.settings import Settings
+
+    return Settings.from_environment()
+
+
+async def _here(
+    services: Services,
+    who: Scope,
+    document: dict[str, Any],
+    reason: str,
+    approved_by: str | None,
+    dry_run: bool,
+) -> schemas.Rescoring:
+    from assess.delivery.service import rescoring
+    from assess.delivery.store import reading_rescores
+
+    if dry_run:
+        return await rescoring.preview(services, who, document=document)
+    onto = _hash(document)
+    running = await services.store.read(reading_rescores.running_rescores)
+    mine = [r for r in running if (r.tenant, r.onto, r.sandbox) == (who.tenant, onto, who.sandbox)]
+    if mine:
+        out.print(f"going on with {mine[0].id}, which was interrupted", markup=False)
+    begun = (
+        mine[0]
+        if mine
+        else await rescoring.begin(services, who, onto=onto, reason=reason, approved_by=approved_by)
+    )
+    await rescoring.advance(services, begun)
+    return await rescoring.report(services, who, begun.id)
+
+
+def _there(
+    server: str, key: str, document: dict[str, Any], reason: str, approved_by: str | None, dry_run: bool
+) -> schemas.Rescoring:
+    import msgspec
+
+    from assess.delivery import schemas
+
+    body: dict[str, Any] = {"dry_run": dry_run, "reason": reason, "approved_by": approved_by}
+    body |= {"document": document} if dry_run else {"onto": _hash(document)}
+    found = call(server, key, "POST", "/v1/rescores", body)
+    while found["state"] == "running":
+        time.sleep(1.0)
+        found = call(server, key, "GET", f"/v1/rescores/{found['rescore']}")
+    return msgspec.convert(found, schemas.Rescoring)
+
+
+def _hash(document: dict[str, Any]) -> str:
+    from assess.standards.records import canonical_json, sha256
+
+    return sha256(canonical_json(document, floats=True))
+
+
+def _show(found: schemas.Rescoring, save: Path | None) -> None:
+    tense = "would be" if found.state == "dry_run" else "were"
+    out.print(
+        f"{found.affected} sessions {tense} reached: {found.rescored} scored again, "
+        f"{sum(e.sessions for e in found.excluded)} excluded, {found.difference} left over",
+        markup=False,
+    )
+    table("outcomes", ["before", "after", "sessions"], [(m.old, m.new, m.sessions) for m in found.moves])
+    if found.excluded:
+        table("excluded", ["reason", "sessions"], [(e.reason, e.sessions) for e in found.excluded])
+    if found.badges:
+        table("badges", ["badge", "gained", "lost"], [(b.badge, b.gained, b.lost) for b in found.badges])
+    if save is not None:
+        import csv
+
+        with save.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["session", "learner", "before", "after"])
+            writer.writerows([f.session, f.learner, f.old, f.new] for f in found.flipped)
+        out.print(f"wrote {len(found.flipped)} sessions that flip to {save}", markup=False)
+    if found.rescore is not None:
+        out.print(f"{found.rescore} is {found.state}", markup=False)

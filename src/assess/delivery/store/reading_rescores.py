@@ -1,0 +1,157 @@
+"""What a rescoring reads: whom it reaches, how far it has come, and whether that adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, func, select
+
+from assess.delivery.store import tables
+from assess.delivery.store.reading import _all, _one
+from assess.delivery.store.rows import ChangeRow
+from assess.delivery.store.rows_rescores import Rescore, RescoredSession
+from assess.delivery.store.tables_rescores import rescored_sessions
+from assess.delivery.store.tables_rescores import rescores as rescores_table
+
+
+def rescore(connection: Connection, tenant: str, id: str) -> Rescore | None:
+    """One rescoring."""
+    c = rescores_table.c
+    return _one(connection, Rescore, c.tenant == tenant, c.id == id)
+
+
+def rescores(connection: Connection, tenant: str, *, sandbox: bool) -> list[Rescore]:
+    """All rescorings of a tenant, the newest first."""
+    c = rescores_table.c
+    return _all(
+        connection, Rescore, c.tenant == tenant, c.sandbox == sandbox, order=(c.started_at.desc(), c.id)
+    )
+
+
+def running_rescores(connection: Connection) -> list[Rescore]:
+    """Those that are not reconciled yet, of all tenants."""
+    c = rescores_table.c
+    return _all(connection, Rescore, c.state == "running", order=(c.started_at, c.id))
+
+
+def releases_of_form(connection: Connection, form: str) -> list[str]:
+    """Every release of a form there ever was."""
+    c = tables.releases.c
+    return list(
+        connection.scalars(select(c.sha256).where(c.kind == "form", c.name == form).order_by(c.sha256))
+    )
+
+
+def _reached(rescore: Rescore) -> list[object]:
+    """Sessions that a rescoring must account for: those that had ended under its sources when it began."""
+    s = tables.sessions.c
+    return [
+        s.tenant == rescore.tenant,
+        s.course == rescore.course,
+        s.release.in_(rescore.sources),
+        s.sandbox == rescore.sandbox,
+        s.state == "ended",
+        s.practice.in_((False,)),
+        s.ended_at <= rescore.started_at,
+    ]
+
+
+def learners_to_rescore(connection: Connection, rescore: Rescore, *, after: str, limit: int) -> list[str]:
+    """Learners with sessions to account for that are not yet, in the order of their ids."""
+    s, d = tables.sessions.c, rescored_sessions.c
+    done = select(d.session).where(d.tenant == rescore.tenant, d.rescore == rescore.id)
+    statement = (
+        select(s.learner)
+        .where(*_reached(rescore), s.learner > after, s.id.not_in(done))  # type: ignore[arg-type]
+        .distinct()
+        .order_by(s.learner)
+        .limit(limit)
+    )
+    return list(connection.scalars(statement))
+
+
+def sessions_to_rescore(connection: Connection, rescore: Rescore, learner: str) -> list[str]:
+    """A learner's sessions to account for, in the order in which they were begun."""
+    s, d = tables.sessions.c, rescored_sessions.c
+    done = select(d.session).where(d.tenant == rescore.tenant, d.rescore == rescore.id)
+    statement = (
+        select(s.id)
+        .where(*_reached(rescore), s.learner == learner, s.id.not_in(done))  # type: ignore[arg-type]
+        .order_by(s.started_at, s.id)
+    )
+    return list(connection.scalars(statement))
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Sessions reached, and what became of them; nothing is left over when the numbers agree.
+
+    `moves` counts the sessions by old and new word, `excluded` by reason.
+    """
+
+    affected: int
+    moves: dict[tuple[str, str], int]
+    excluded: dict[str, int]
+
+    @property
+    def difference(self) -> int:
+        """Sessions that nobody has accounted for."""
+        return self.affected - sum(self.moves.values()) - sum(self.excluded.values())
+
+
+def reconciliation(connection: Connection, rescore: Rescore) -> Reconciliation:
+    """Count what a rescoring reached against what it wrote, each from its own table."""
+    affected = connection.scalar(
+        select(func.count()).select_from(tables.sessions).where(*_reached(rescore))  # type: ignore[arg-type]
+    )
+    done = rescored_sessions
+    old, new = tables.decisions.alias(), tables.decisions.alias()
+    here = and_(done.c.tenant == rescore.tenant, done.c.rescore == rescore.id)
+    moves = connection.execute(
+        select(old.c.status, new.c.status, func.count())
+        .select_from(done)
+        .join(old, and_(old.c.tenant == done.c.tenant, old.c.id == done.c.old))
+        .join(new, and_(new.c.tenant == done.c.tenant, new.c.id == done.c.new))
+        .where(here)
+        .group_by(old.c.status, new.c.status)
+    )
+    excluded = connection.execute(
+        select(done.c.excluded, func.count())
+        .where(here, done.c.excluded.is_not(None))
+        .group_by(done.c.excluded)
+    )
+    return Reconciliation(
+        affected=int(affected or 0),
+        moves={(row[0], row[1]): int(row[2]) for row in moves},
+        excluded={row[0]: int(row[1]) for row in excluded},
+    )
+
+
+def rescored(
+    connection: Connection, tenant: str, rescore: str, *, after: str, limit: int
+) -> list[RescoredSession]:
+    """What a rescoring did with each session, by id."""
+    c = rescored_sessions.c
+    return _all(
+        connection,
+        RescoredSession,
+        c.tenant == tenant,
+        c.rescore == rescore,
+        c.session > after,
+        order=(c.session,),
+        limit=limit,
+    )
+
+
+def changes_caused(connection: Connection, tenant: str, reason_id: str) -> list[ChangeRow]:
+    """The entries of the feed that one cause wrote."""
+    c = tables.changes.c
+    return _all(connection, ChangeRow, c.tenant == tenant, c.reason_id == reason_id, order=(c.sequence,))
+
+
+def decision_words(connection: Connection, tenant: str, ids: Collection[str]) -> dict[str, str]:
+    """The word of each of some decisions."""
+    c = tables.decisions.c
+    found = connection.execute(select(c.id, c.status).where(c.tenant == tenant, c.id.in_(list(ids))))
+    return {row.id: row.status for row in found}

@@ -1,0 +1,130 @@
+"""An ended session scored again: under a corrected key, new parameters, or another cut.
+
+What was offered, answered and timed stays as it was. The raw answers are
+graded again by the items of another release of the same course, and the
+outcome is computed as if that release had been delivered. The old outcome is
+not touched; who stores the new one lets it supersede the old.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from assess.errors import AnswerMalformed, NotFinished, RescoreRefused
+from assess.items import Item
+from assess.session.engine import is_complete
+from assess.session.outcome import Outcome, outcome
+from assess.session.release import Release
+from assess.session.state import Response, SessionState
+
+
+def require_rescorable(delivered: Release, onto: Release) -> None:
+    """Refuse a release that cannot stand in for the one that was delivered.
+
+    Items may have new versions, and items may be dropped. A fixed form counts
+    all its items, so it must not count one that nobody was offered.
+
+    Raises
+    ------
+    RescoreRefused
+        Another course, another kind of form, or items that were not delivered; named.
+
+    Examples
+    --------
+    >>> require_rescorable(release, release)
+    """
+    if delivered.course.id != onto.course.id:
+        raise RescoreRefused(
+            f"{onto.form.reference} is a form of {onto.course.id}, {delivered.form.reference} one of "
+            f"{delivered.course.id}; a session is scored again within its course"
+        )
+    if delivered.form.kind != onto.form.kind:
+        raise RescoreRefused(
+            f"{onto.form.reference} is {onto.form.kind} and {delivered.form.reference} "
+            f"{delivered.form.kind}; they do not count the same items"
+        )
+    offered = {item.id for unit in delivered.units for item in unit.items}
+    strange = [item.id for unit in onto.units for item in unit.items if item.id not in offered]
+    if strange and onto.form.kind == "fixed":
+        raise RescoreRefused(
+            f"{onto.form.reference} counts {strange[0]}, which {delivered.form.reference} did not; "
+            "score again by a form of the same items, or of some of them"
+        )
+
+
+def rescored(state: SessionState, onto: Release) -> SessionState:
+    """The state of an ended session as if `onto` had been delivered.
+
+    Items that were unscored when they were offered, or that `onto` does not
+    count, are left out. A blank stays blank.
+
+    Raises
+    ------
+    NotFinished
+        The session has not ended.
+    RescoreRefused
+        The release cannot stand in, or an answer does not fit the new version of its item.
+
+    Examples
+    --------
+    >>> state = with_ending(fold(release, record, (), ()), Ending("timed_out", noon))
+    >>> rescored(state, release).ending.how
+    'timed_out'
+    """
+    if state.ending is None:
+        raise NotFinished(f"session {state.start.session} has not ended")
+    require_rescorable(state.release, onto)
+    counted = {item.id: item for unit in onto.units for item in unit.items}
+    references = {
+        reference: counted[state.release.items[reference].id].reference
+        for reference in state.release.unit_of
+        if state.release.items[reference].id in counted
+    }
+    return replace(
+        state,
+        release=onto,
+        start=replace(state.start, release=onto.sha256, prior_mean=onto.prior.mean, prior_sd=onto.prior.sd),
+        offers=tuple(replace(o, item=references[o.item]) for o in state.offers if o.item in references),
+        responses=tuple(
+            _graded(response, onto.items[references[response.item]])
+            for response in state.responses
+            if response.item in references
+        ),
+    )
+
+
+def rescore(state: SessionState, onto: Release, *, decided_at: datetime, engine: str) -> Outcome:
+    """The outcome of an ended session under another release; its record names the one delivered too.
+
+    Whether enough was administered is what the delivered form said: an item
+    that was dropped later does not make a session incomplete.
+
+    Parameters
+    ----------
+    decided_at : datetime
+        When the new decision is made.
+    engine : str
+        The version that computes it.
+
+    Examples
+    --------
+    >>> state = with_ending(fold(release, record, (), ()), Ending("timed_out", noon))
+    >>> rescore(state, release, decided_at=noon, engine="1.0.0").record["delivered"]["form"]
+    'x-fixed.v1'
+    """
+    found = outcome(rescored(state, onto), decided_at=decided_at, engine=engine, complete=is_complete(state))
+    delivered = {"release": state.release.sha256, "form": state.release.form.reference}
+    return replace(found, record={**found.record, "delivered": delivered})
+
+
+def _graded(response: Response, item: Item) -> Response:
+    if response.answer is None:
+        return replace(response, item=item.reference, category=0)
+    try:
+        category = item.grade(item.check(response.answer))
+    except AnswerMalformed as fault:
+        raise RescoreRefused(
+            f"the answer to {response.item} does not fit {item.reference}: {fault}"
+        ) from None
+    return replace(response, item=item.reference, category=category)

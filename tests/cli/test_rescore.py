@@ -1,0 +1,170 @@
+"""`assess rescore`: a dry run of what is on disk, a real run of what is live, and a run that is killed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from assess.cli.running import find_document, with_services
+from assess.cli.simulating import build_cohort
+from assess.delivery.service import Services, finishing
+from assess.delivery.settings import Settings
+from assess.delivery.store import Writes
+from assess.delivery.store.rows import Learner, OfferRow, ResponseRow, Session, Stored
+from assess.publishing import load_bank
+from assess.session import Release, outcome
+from assess.simulation import administer
+from tests import verification
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _activate(assess: Callable[..., object], *names: str) -> None:
+    for name in names:
+        done = assess("activate", name, "--reason", "for a test")
+        assert done.code == 0, done.err  # type: ignore[attr-defined]
+
+
+def _harder(banks: Path, bank: str, form: str, *, shift: float) -> str:
+    """A second version of a fixed form whose ratings, and so the raw cut, are raised; its reference."""
+    folder = banks / bank
+    cut = yaml.safe_load(next((folder / "cuts").glob("*.v1.yaml")).read_text())
+    old = f"{cut['id']}.v1"
+    ratings = {item: min(float(rating) + shift, 1.0) for item, rating in cut["ratings"].items()}
+    cut |= {"version": 2, "ratings": ratings}
+    (folder / "cuts" / f"{cut['id']}.v2.yaml").write_text(yaml.safe_dump(cut, sort_keys=False))
+    written = yaml.safe_load((folder / "forms" / f"{form}.v1.yaml").read_text())
+    assert written["cut"] == old
+    written |= {"version": 2, "cut": f"{cut['id']}.v2"}
+    (folder / "forms" / f"{form}.v2.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
+    return f"{form}.v2"
+
+
+def test_a_dry_run_then_the_real_run(assess, banks, tmp_path):
+    _activate(assess, "toys", "toy-fixed")
+    assert assess("simulate", "toy", "--learners", 30, "--seed", 4, "--form", "toy-fixed").code == 0
+    form = _harder(banks, "toys/toy", "toy-fixed", shift=0.25)
+
+    said = assess("rescore", form, "--dry-run", "--sandbox")
+    assert said.code == 0, said.err
+    assert "30 sessions would be reached: 30 scored again, 0 excluded, 0 left over" in said.out
+    moves = _moves(said.out)
+    assert ("passed", "not_passed") in {(old, new) for old, new, _ in moves}
+    assert not any((old, new) == ("not_passed", "passed") for old, new, _ in moves)
+
+    done = assess("rescore", form, "--sandbox")
+    assert (done.code, "needs --reason" in done.err) == (2, True)
+    done = assess("rescore", form, "--sandbox", "--reason", "A panel raised the cut.")
+    assert (done.code, "no release" in done.err or "release" in done.err) == (2, True)
+    _activate(assess, form)
+    csv = tmp_path / "flipped.csv"
+    done = assess("rescore", form, "--sandbox", "--reason", "A panel raised the cut.", "--out", csv)
+    assert done.code == 0, done.err
+    assert "is done" in done.out
+    assert _moves(done.out) == moves
+    flips = sum(int(n) for old, new, n in moves if old != new)
+    assert len(csv.read_text().splitlines()) == 1 + flips
+    replayed = assess("replay", "--verify-chain")
+    assert "60 decisions come out the same, byte by byte; 0 differences" in replayed.out
+
+
+def _moves(text: str) -> list[tuple[str, str, str]]:
+    word = "(passed|not_passed|incomplete)"
+    return re.findall(rf"{word}\W+{word}\W+([\d,]+)", text)
+
+
+async def _fill(services: Services, release: Release, n_learners: int, seed: int) -> int:
+    """Sessions as the service stores them, made in memory and written many at a time; how many responses."""
+    bank = load_bank(ROOT / "item_banks" / "teaching-with-technology" / "twt-3")
+    cohort = build_cohort(bank, seed=seed)
+    now, n_responses = services.clock(), 0
+    for first in range(0, n_learners, 100):
+        people: list[Stored] = []
+        rows: list[Stored] = []
+        decisions = []
+        for number in range(first, min(first + 100, n_learners)):
+            name, session = f"simulated-{number}", f"ses_{number:06d}"
+            digest = hashlib.sha256(name.encode()).hexdigest()
+            state = administer(release, cohort, number, session=session, seed=digest[:32], now=now)
+            assert state.ending is not None
+            people.append(Learner("default", name, None, True, 1, now))
+            row = Session(
+                "default", session, name, release.course.id, release.form.id, release.form.reference,
+                release.sha256, state.start.to_mapping(), digest, 1, "ended", now, state.closes_at,
+                state.ending.at, state.ending.how, None, None, False, True, 1,
+            )  # fmt: skip
+            rows.append(row)
+            rows += [OfferRow("default", session, o.position, o.item, o.at) for o in state.offers]
+            rows += [
+                ResponseRow(
+                    "default", session, r.position, r.revision, r.item, r.answer, r.category, r.at, r.salt,
+                    r.answer_sha256, "none", "none",
+                )
+                for r in state.responses
+            ]  # fmt: skip
+            n_responses += len(state.responses)
+            at = state.ending.at
+            decisions.append(finishing.decision_row(row, state, outcome(state, decided_at=at), at))
+        ordered = [*people, *sorted(rows, key=lambda r: r.table.name != "sessions")]
+        await services.store.commit(Writes("default", inserts=tuple(ordered), decisions=tuple(decisions)))
+    return n_responses
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(7200)
+def test_half_a_million_responses_and_twenty_kills(assess, tmp_path, monkeypatch):
+    banks = tmp_path / "item_banks"
+    shutil.copytree(ROOT / "item_banks", banks)
+    monkeypatch.setenv("ASSESS_ITEM_BANKS", str(banks))
+    n_learners, kills = int(os.environ.get("ASSESS_RESCORE_LEARNERS", "19500")), 20
+    _activate(assess, "teaching-with-technology", "twt-3-fixed")
+    document = find_document(banks, "twt-3-fixed.v1")
+    release = Release.from_document(document)
+    n_responses = with_services(
+        Settings.from_environment(), "verify", lambda services, _: _fill(services, release, n_learners, 1)
+    )
+    form = _harder(banks, "teaching-with-technology/twt-3", "twt-3-fixed", shift=0.05)
+    said = assess("rescore", form, "--dry-run", "--sandbox")
+    assert said.code == 0, said.err
+    _activate(assess, form)
+    words = ["rescore", form, "--sandbox", "--reason", "The cut was raised."]
+    chance, died, began = random.Random(1), 0, time.monotonic()
+    while died < kills:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "assess.cli", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            running.wait(timeout=chance.uniform(3.0, 10.0))
+        except subprocess.TimeoutExpired:
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+            died += 1
+            continue
+        break
+    done = assess(*words)
+    lasted = time.monotonic() - began
+    assert done.code == 0, done.err
+    assert _moves(done.out) == _moves(said.out)
+    assert "0 left over" in done.out
+    replayed = assess("replay", "--verify-chain")
+    assert "0 differences" in replayed.out
+    told = "; ".join(f"{old} to {new} {n}" for old, new, n in _moves(done.out))
+    verification.record(
+        "rescoring under kill -9",
+        f"{n_learners:,} sessions, {n_responses:,} responses, {died} kills, {lasted:.0f} s: 0 left over, "
+        f"the dry run equals the real run ({told}), every decision replays",
+        seed=1,
+    )
+    assert died == kills
