@@ -380,6 +380,13 @@ def test_it_is_the_same_on_both_databases(both: World) -> None:
     assert (done["affected"], len(done["flipped"])) == (2, 2)
 
 
+def words_of(world: World, n: int) -> list[str]:
+    return [
+        world.call("GET", f"/v1/learners/lrn_{k}/courses/twt-3/status").json()["decision"]["status"]
+        for k in range(n)
+    ]
+
+
 @given(st.lists(st.text("abc-", min_size=ITEMS, max_size=ITEMS), min_size=1, max_size=4))
 @settings(max_examples=8)
 def test_a_correction_and_its_reversal_give_the_first_words_again(
@@ -396,20 +403,13 @@ def test_a_correction_and_its_reversal_give_the_first_words_again(
         for number, given_answers in enumerate(answers):
             sit(world, f"lrn_{number}", given_answers)
 
-        def told() -> list[tuple[str, Any]]:
-            bodies = [
-                world.call("GET", f"/v1/learners/lrn_{n}/courses/twt-3/status").json()["decision"]
-                for n in range(len(answers))
-            ]
-            return [(body["status"], body["score"]) for body in bodies]
-
-        before = told()
+        before = words_of(world, len(answers))
         carried_out(world, world.activate(corrected()))
         world.clock.advance(minutes=1)
         back = synthetic.document(with_case_set=True)
         back["form"]["version"] = 3
         carried_out(world, world.activate(back))
-        assert [word for word, _ in told()] == [word for word, _ in before]
+        assert words_of(world, len(answers)) == before
 
 
 def test_an_unfinished_session_ends_under_its_own_release(world: World) -> None:
