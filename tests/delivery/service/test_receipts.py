@@ -25,6 +25,10 @@ async def _change_keys(services: Services) -> ReceiptSigner:
     return ReceiptSigner(await services.store.read(reading.signing_keys, "receipt"))
 
 
+async def _sign(_: Services, signer: ReceiptSigner, body: dict[str, Any]) -> str:
+    return await signer.sign(**body, at=NOON)
+
+
 def test_receipts_outlive_the_key_they_were_signed_with(both_worlds: World) -> None:
     world = both_worlds
     world.learner()
@@ -38,7 +42,7 @@ def test_receipts_outlive_the_key_they_were_signed_with(both_worlds: World) -> N
     # What the new key signs, a process that started before can verify: it reads the keys again.
     assert not world.services.receipts.knows("sk_new")
     body = {"session": "ses_x", "position": 1, "revision": 1, "answer_sha256": "0" * 64}
-    signature = signer.sign(**body, at=NOON)  # type: ignore[arg-type]
+    signature = world.run(_sign, signer, body)
     fresh = {**body, "stored_at": "2026-11-22T12:00:00Z", "key_id": "sk_new", "signature": signature}
     assert _verified(world, fresh)
     assert not _verified(world, {**fresh, "position": 2})
