@@ -166,6 +166,9 @@ def chance(seed: str, *labels: str | int) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
 
 
+_NOTHING = timedelta()
+
+
 def _any_position(_: int | None) -> bool:
     """What the session's own clock is given: everything."""
     return True
@@ -212,7 +215,7 @@ class SessionState:
         """The position offered last; 0 before the first offer."""
         return len(self.offers)
 
-    @property
+    @cached_property
     def awaiting(self) -> Offer | None:
         """The last offer if it has no response yet, and its section's time did not end on it."""
         if not self.offers or self.ending is not None:
@@ -230,6 +233,8 @@ class SessionState:
 
     def _added(self, positions: Callable[[int | None], bool]) -> timedelta:
         """Granted time and breaks that began while one of these positions was on the page."""
+        if not self.grants and not self.breaks:
+            return _NOTHING
         added = timedelta(seconds=sum(g.seconds for g in self.grants if positions(g.position)))
         return added + sum((b.length for b in self.breaks if positions(b.position)), timedelta())
 
@@ -241,7 +246,7 @@ class SessionState:
         seconds = self.accommodation.scaled(limit)
         return Clock(name, seconds, begun + timedelta(seconds=seconds) + self._added(positions))
 
-    @property
+    @cached_property
     def session_clock(self) -> Clock | None:
         """The clock of the whole session; None without a limit."""
         limit = self.start.time_limit_seconds
@@ -258,12 +263,12 @@ class SessionState:
                 found = self.release.section_of_unit[unit]
         return found
 
-    @property
+    @cached_property
     def section(self) -> int | None:
         """Index of the section that the session has reached; None without sections."""
         return self.section_of(self.position)
 
-    @property
+    @cached_property
     def section_clock(self) -> Clock | None:
         """The clock of the section that the session has reached, from the offer of its first item on."""
         section = self.section
@@ -277,7 +282,7 @@ class SessionState:
 
         return self._clock("section", limit, begun, inside)
 
-    @property
+    @cached_property
     def item_clock(self) -> Clock | None:
         """The clock of the item that waits for an answer, from its offer on."""
         awaiting = self.awaiting
@@ -286,7 +291,7 @@ class SessionState:
         limit = self.release.form.item_time_limit_seconds
         return self._clock("item", limit, awaiting.at, lambda position: position == awaiting.position)
 
-    @property
+    @cached_property
     def clocks(self) -> tuple[Clock, ...]:
         """The clocks that run, the one that is over first coming first."""
         section = None if self.awaiting is None else self.section_clock
