@@ -49,6 +49,13 @@ class Programme:
         """Its name by language."""
         return dict(self.document["title"])
 
+    @property
+    def forms(self) -> frozenset[str]:
+        """Ids of the forms that its courses offer."""
+        courses = self.document["courses"]
+        entries = courses.values() if isinstance(courses, Mapping) else courses
+        return frozenset(form for entry in entries if entry for form in entry.get("forms", ()))
+
 
 @dataclass(frozen=True, eq=False)
 class StoredCut:

@@ -1,4 +1,4 @@
-"""Bring a database to the tables of this version, by Alembic."""
+"""Bring a database to the tables of this version, by Alembic; `revision` says whether that is needed."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from assess.delivery.store.batches import apply_batch, is_plain
 from assess.delivery.store.groups import GroupCommit, Outcome, refused
-from assess.delivery.store.migrating import upgrade
+from assess.delivery.store.revision import bring_up
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads
 from assess.delivery.store.writing import apply
@@ -55,7 +55,7 @@ class PostgresStore(GroupCommit, SnapshotReads):
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             connection.commit()
             try:
-                upgrade(connection)
+                bring_up(connection)
             finally:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
                 connection.commit()

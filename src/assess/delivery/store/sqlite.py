@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from assess.delivery.store.batches import apply_batch, is_plain
 from assess.delivery.store.groups import GroupCommit, Outcome, refused, said
-from assess.delivery.store.migrating import upgrade
+from assess.delivery.store.revision import bring_up
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads
 from assess.delivery.store.writing import apply
@@ -49,7 +49,7 @@ class SqliteStore(GroupCommit, SnapshotReads):
         self._connection: Connection | None = None
         try:
             with self._writer_engine.connect() as connection:
-                upgrade(connection)
+                bring_up(connection)
         except BaseException as fault:
             self._release()
             if isinstance(fault, SQLAlchemyError):
