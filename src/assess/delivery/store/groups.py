@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,7 @@ class Job:
     loop: asyncio.AbstractEventLoop
 
 
-class GroupCommit:
+class GroupCommit(ABC):
     """The writing half of a store: one thread takes all that waits and makes it durable at once.
 
     A group is handed over when the event loop has nothing more to add to it,
@@ -81,13 +82,13 @@ class GroupCommit:
         """Tell somebody of all writes, stored or refused, before those who wait for them hear of it."""
         self._watchers.append(watcher)
 
+    @abstractmethod
     def _write_group(self, group: list[Writes]) -> list[Outcome]:
         """Make the members durable; what became of each."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _forget_connection(self) -> None:
         """The writing failed as a whole: begin the next group on a new connection."""
-        raise NotImplementedError
 
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then.
