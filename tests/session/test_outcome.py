@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assess.errors import NotFinished
-from assess.session import Ending, SessionState, outcome, with_ending
+from assess.session import Ending, SessionState, held, outcome, with_ending
 from tests import synthetic
 from tests.session.driving import NOON, always_blank, always_right, always_wrong, begin, respond, run, submit
 
@@ -194,3 +194,25 @@ def test_equal_responses_give_equal_decisions_whoever_gave_them() -> None:
     one = run(CALIBRATED, always_right)
     other = replace(one, start=replace(one.start, learner="lrn_2", session="ses_2"))
     assert outcome(one, decided_at=LATER).decision == outcome(other, decided_at=LATER).decision
+
+
+# --- held results ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_held_record_names_every_answer_and_no_category(name: str) -> None:
+    right, wrong = (run(EVERY[name], way) for way in (always_right, always_wrong))
+    for state in (right, wrong):
+        record = held(state, decided_at=LATER).record
+        assert record["decision"] == {"status": "pending", "reason": "awaiting_standard"}
+        told = json.dumps(record)
+        assert not any(f'"{word}"' in told for word in ("category", "raw", "objectives", "prior"))
+        hashes = {i["answer_sha256"] for unit in record["units"] for i in unit["items"]} - {None}
+        counted = {r.answer_sha256 for r in state.responses if r.item in state.release.unit_of}
+        assert hashes == counted
+    assert held(right, decided_at=LATER).record_bytes == held(right, decided_at=LATER).record_bytes
+
+
+def test_a_session_that_goes_on_holds_nothing() -> None:
+    with pytest.raises(NotFinished):
+        held(begin(RAW), decided_at=LATER)

@@ -23,7 +23,7 @@ from assess.delivery.store import reading
 from assess.delivery.store.rows import DecisionRow, ResponseRow
 from assess.errors import AssessError
 from assess.progress import Progress, silent
-from assess.session import Release, answer_digest, outcome, rescore, rescored
+from assess.session import PENDING, Held, Outcome, Release, answer_digest, held, outcome, rescore, rescored
 from assess.standards.records import GENESIS, sha256
 
 
@@ -163,7 +163,10 @@ def _replayed(database: Database, row: DecisionRow) -> tuple[str, str]:
             if fault:
                 return "differs", f"the answer at position {response.position} {fault}{because}"
         state = folded(records, release)
-        if stored.get("release") == release.sha256:
+        found: Outcome | Held
+        if row.status == PENDING:
+            found = held(state, decided_at=row.decided_at, engine=made_by)
+        elif "delivered" not in stored:
             found = outcome(state, decided_at=row.decided_at, engine=made_by)
         else:
             onto = database.release(stored["release"])

@@ -128,6 +128,9 @@ class Form:
         Allowance of every single item, from its offer on.
     waiting_cap_seconds : int
         At most so much of the time that a learner waited for the server is given back per item.
+    release : str
+        "immediate": a session is decided when it ends. "after_standard": its result is held until the
+        results of the form are released, by the cut that a panel has adopted by then.
     """
 
     id: str
@@ -157,6 +160,7 @@ class Form:
     sections: tuple[Section, ...] = ()
     item_time_limit_seconds: int | None = None
     waiting_cap_seconds: int = _WAITING_CAP_SECONDS
+    release: str = "immediate"
 
     @property
     def reference(self) -> str:
@@ -200,6 +204,7 @@ class Form:
             sections=tuple(_read_section(below) for below in fields.each("sections", ())),
             item_time_limit_seconds=fields.integer("item_time_limit_seconds", None, minimum=5),
             waiting_cap_seconds=fields.integer("waiting_cap_seconds", _WAITING_CAP_SECONDS, minimum=0),
+            release=fields.choice("release", ("immediate", "after_standard"), "immediate"),
         )
         fields.finish()
         form._check(fields)
@@ -225,6 +230,11 @@ class Form:
             self.adaptive.max_units, len(self.units)
         ):
             raise fields.fault("adaptive", "min_units exceeds max_units or the number of units")
+
+        if self.release == "after_standard" and self.feedback == "rationales":
+            raise fields.fault(
+                "feedback", "rationales tell what is right, and results that are held tell nothing yet"
+            )
 
     def _check_clocks(self, fields: Fields) -> None:
         if self.sections:
@@ -296,6 +306,8 @@ class Form:
         out["item_time_limit_seconds"] = self.item_time_limit_seconds
         if self.waiting_cap_seconds != _WAITING_CAP_SECONDS:
             out["waiting_cap_seconds"] = self.waiting_cap_seconds
+        if self.release != "immediate":
+            out["release"] = self.release
         return _without_none(out)
 
 

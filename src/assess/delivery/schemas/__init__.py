@@ -47,6 +47,7 @@ from assess.delivery.schemas.management import (
     FlippedSession,
     ForceState,
     Moved,
+    ReleaseResults,
     Rescoring,
     RescoringState,
 )
@@ -193,6 +194,7 @@ __all__ = [
     "Reason",
     "Receipt",
     "ReceiptToVerify",
+    "ReleaseResults",
     "Reply",
     "Rescoring",
     "RescoringState",

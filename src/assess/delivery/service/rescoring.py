@@ -22,6 +22,7 @@ from assess import __version__
 from assess.delivery import schemas
 from assess.delivery.security import new_id
 from assess.delivery.service import changes, finishing
+from assess.delivery.service.activations import require_second_person
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.loading import as_decided, folded
@@ -32,14 +33,13 @@ from assess.delivery.store.reading_rescores import Reconciliation
 from assess.delivery.store.rows import ChangeRow, DecisionRow, Job, Update
 from assess.delivery.store.rows_rescores import Rescore, RescoredSession
 from assess.errors import (
-    Forbidden,
     InvalidContent,
     InvalidRequest,
     NotFound,
     RescoreRefused,
     StaleSession,
 )
-from assess.session import Release, require_rescorable, rescore, rescored
+from assess.session import PENDING, Release, require_rescorable, rescore, rescored
 from assess.standards.records import canonical_json, sha256
 
 _PAGE = 200
@@ -85,7 +85,11 @@ async def preview(
         release = Release.from_document(document, digest)
     else:
         release = await _known(services, scope, onto or "")
-    asked = await _asked(services, scope, release, sources, reason="", approved_by=None)
+    return await foreseen(services, await drafted(services, scope, release, sources), release)
+
+
+async def foreseen(services: Services, asked: Rescore, release: Release) -> schemas.Rescoring:
+    """What would come of a rescoring or a release of results that was not entered."""
     tally = _Tally()
     async for learner in _learners(services, asked):
         plan = await _plan(services, asked, release, learner)
@@ -120,10 +124,15 @@ async def begin(
     if not reason.strip():
         raise InvalidRequest("a rescoring needs a reason; every learner it reaches is told", path="reason")
     release = await _known(services, scope, onto)
+    return await entered(
+        services, scope, await drafted(services, scope, release, sources, reason=reason, approved_by=approved_by)
+    )
+
+
+async def entered(services: Services, scope: Scope, asked: Rescore) -> Rescore:
+    """Store what is to be carried out, with the job that does it; refused while another one of the course runs."""
     tenant = (await services.catalogue.shelf(scope.tenant)).tenant
-    if tenant.two_person and (not approved_by or approved_by == scope.actor):
-        raise Forbidden(f"another person than {scope.actor} must approve it", code="role_not_allowed")
-    asked = await _asked(services, scope, release, sources, reason=reason, approved_by=approved_by)
+    require_second_person(tenant, scope, asked.approved_by, asked.course)
     running = await services.store.read(reading_rescores.running_rescores)
     other = next((r for r in running if (r.tenant, r.course) == (asked.tenant, asked.course)), None)
     if other is None:
@@ -207,15 +216,25 @@ async def _known(services: Services, scope: Scope, sha: str) -> Release:
     return await services.catalogue.release(sha)
 
 
-async def _asked(
+async def drafted(
     services: Services,
     scope: Scope,
     release: Release,
     sources: Sequence[str],
     *,
-    reason: str,
-    approved_by: str | None,
+    kind: str = "rescore",
+    reason: str = "",
+    approved_by: str | None = None,
 ) -> Rescore:
+    """A rescoring, or a release of results, whose releases fit together; without a reason a preview.
+
+    Raises
+    ------
+    NotFound
+        A release that the tenant never had.
+    RescoreRefused
+        Practice, or a release that cannot stand in for one that was delivered.
+    """
     if release.practice:
         raise RescoreRefused(f"{release.form.reference} is practice, which decides nothing")
     if sources:
@@ -225,13 +244,17 @@ async def _asked(
         chosen = [
             await services.catalogue.release(sha)
             for sha in known
-            if sha != release.sha256 and await services.store.read(reading.was_activated, scope.tenant, sha)
+            if await services.store.read(reading.was_activated, scope.tenant, sha)
         ]
+        if kind == "rescore":
+            chosen = [delivered for delivered in chosen if delivered.sha256 != release.sha256]
+    if kind == "release":
+        chosen = [delivered for delivered in chosen if delivered.holds_results]
     for delivered in chosen:
         require_rescorable(delivered, release)
     return Rescore(
         tenant=scope.tenant,
-        id=_PREVIEW if not reason else new_id("rsc"),
+        id=_PREVIEW if not reason else new_id("rsc" if kind == "rescore" else "rel"),
         course=release.course.id,
         onto=release.sha256,
         sources=sorted(delivered.sha256 for delivered in chosen),
@@ -241,6 +264,7 @@ async def _asked(
         sandbox=scope.sandbox,
         state="running",
         started_at=services.clock(),
+        kind=kind,
     )
 
 
@@ -314,7 +338,10 @@ def _scored(
     if session.void_at is not None:
         return row(None, "void"), None
     if old is None or old.source != "course_form":
-        return row(None, "no outcome of its own"), None
+        decided = old is not None and old.source == "appeal"
+        return row(None, "decided on an appeal" if decided else "no outcome of its own"), None
+    if (old.status == PENDING) != (running.kind == "release"):
+        return row(None, "held until its results are released" if old.status == PENDING else "decided"), None
     if any(response.salt is None for response in found.responses):
         return row(None, "erased"), None
     state = folded(as_decided(found, old.decided_at), delivered)
@@ -323,7 +350,7 @@ def _scored(
     except (RescoreRefused, InvalidContent) as fault:
         return row(None, f"cannot be scored: {fault}"), None
     new = finishing.decision_row(session, rescored(state, onto), outcome, now)
-    new = replace(new, supersedes=old.id, cause="rescore", reason=running.reason)
+    new = replace(new, supersedes=old.id, cause=running.kind, reason=running.reason)
     return row(new.id, None), new
 
 
@@ -331,7 +358,7 @@ def _told(
     running: Rescore, before: LearnerRecords, after: LearnerRecords, shelf: Shelf, now: datetime
 ) -> tuple[ChangeRow, ...]:
     return changes.events(
-        before, after, shelf, now=now, cause="rescore", reason_id=running.id, course=running.course
+        before, after, shelf, now=now, cause=running.kind, reason_id=running.id, course=running.course
     )
 
 
@@ -445,6 +472,7 @@ def _report(
             if badge is not None
         ],
         flipped=sorted(flipped, key=lambda entry: entry.session),
+        kind=running.kind,  # type: ignore[arg-type]
     )
 
 
@@ -459,7 +487,19 @@ def _state(row: Rescore) -> schemas.RescoringState:
         approved_by=row.approved_by,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        kind=row.kind,  # type: ignore[arg-type]
     )
 
 
-__all__ = ["JOB", "advance", "all_of", "begin", "preview", "report", "work"]
+__all__ = [
+    "JOB",
+    "advance",
+    "all_of",
+    "begin",
+    "drafted",
+    "entered",
+    "foreseen",
+    "preview",
+    "report",
+    "work",
+]

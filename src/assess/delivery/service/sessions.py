@@ -8,7 +8,7 @@ import msgspec
 
 from assess.delivery import schemas
 from assess.delivery.security import new_salt
-from assess.delivery.service import fencing, idempotency, notices, receipts, showing, standing, waiting
+from assess.delivery.service import fencing, idempotency, notices, receipts, showing, standing, status, waiting
 from assess.delivery.service.beginning import begin, take_over
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
@@ -39,6 +39,7 @@ from assess.errors import (
     StaleSession,
 )
 from assess.session import (
+    PENDING,
     Ending,
     SessionState,
     answer,
@@ -297,6 +298,7 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
     records = await services.store.read(reading.learner_records, row.tenant, row.learner)
     assert records is not None
     report = decision.report
+    untold = decision.status == PENDING
     # A rescoring may have decided by another release than the one that was delivered.
     release = await services.catalogue.release(report["release"])
     score, language = report["score"], state.start.language
@@ -311,7 +313,9 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
             practice=decision.practice,
             p_at_or_above_cut=report["p_at_or_above_cut"] if passed else None,
         ),
-        score=schemas.ResultScore(
+        score=None
+        if untold
+        else schemas.ResultScore(
             value=score["value"],
             low=score["interval_90"][0],
             high=score["interval_90"][1],
@@ -329,12 +333,14 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
             for o in report["objectives"]
         ],
         next=standing.next_step(records, row.course, release.form.retake, services.clock()),
-        rationales=showing.rationales(services.renderer, state),
+        rationales=None if untold else showing.rationales(services.renderer, state),
         form_accuracy=(await services.catalogue.shelf(row.tenant)).form_accuracy(release.sha256),
         release=release.sha256,
         corrected=None
-        if decision.supersedes is None
+        # What was held was no result yet, so that its release corrects none.
+        if decision.supersedes is None or decision.cause == "release"
         else schemas.Correction(at=decision.decided_at, reason=decision.reason or "", cause=decision.cause),
+        pending=status.pending_for(decision) if untold else None,
     )
 
 
