@@ -128,6 +128,7 @@ BESIDE = {
     "invigilator create": ASKS,
     "invigilator list": ASKS,
     "invigilator revoke": ASKS,
+    "erase": ASKS,
     "backup": READS,
     "restore": REFUSES,
     "doctor": READS,
@@ -195,6 +196,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "invigilator create": ("toy", "--from", _AT, "--to", _AT),
     "invigilator list": (),
     "invigilator revoke": ("inv_x",),
+    "erase": ("a", "--reason", "x"),
     "backup": ("second.zip",),
     "restore": ("b.zip",),
     "doctor": (),
@@ -221,6 +223,7 @@ SENTENCES = {
     "invigilator create": _THROUGH,
     "invigilator list": _THROUGH,
     "invigilator revoke": _THROUGH,
+    "erase": _THROUGH,
     "restore": "stop that process",
     "work": "does its work by itself",
 }

@@ -9,6 +9,7 @@ import typer
 from assess.cli import (
     banks,
     demo,
+    erasing,
     measuring,
     operating,
     replaying,
@@ -41,6 +42,7 @@ app.command()(rescoring.release)
 app.add_typer(sitting.incidents_app, name="incident")
 app.add_typer(sitting.invigilators_app, name="invigilator")
 app.command()(sitting.accommodate)
+app.command()(erasing.erase)
 app.command()(operating.backup)
 app.command()(operating.restore)
 app.command()(operating.doctor)

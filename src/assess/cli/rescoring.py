@@ -1,4 +1,4 @@
-"""`assess rescore` and `assess release`: who is reached by a corrected key, new parameters or another cut, or a release, and then doing it."""
+"""`assess rescore` and `assess release`: who is reached by a correction or a release, and then doing it."""
 
 from __future__ import annotations
 
@@ -135,8 +135,6 @@ def release(
 
     It can be killed and typed again: what is done stays done.
     """
-    from assess.delivery import schemas
-
     body = {"reason": reason, "approved_by": approved_by or None, "dry_run": dry_run}
 
     async def here(services: Services, who: Scope) -> schemas.Rescoring:
@@ -149,9 +147,7 @@ def release(
             services,
             who,
             lambda run: run.kind == "release" and live is not None and run.onto == live.sha256,
-            lambda: releasing.begin(
-                services, who, form=form, reason=reason, approved_by=approved_by or None
-            ),
+            lambda: releasing.begin(services, who, form=form, reason=reason, approved_by=approved_by or None),
         )
 
     path = f"/v1/forms/{quote(form, safe='')}/results"

@@ -15,7 +15,16 @@ from assess.session.engine import (
     with_offer,
     with_response,
 )
-from assess.session.outcome import AWAITING_STANDARD, PENDING, Held, Objective, Outcome, ReportedScore, held, outcome
+from assess.session.outcome import (
+    AWAITING_STANDARD,
+    PENDING,
+    Held,
+    Objective,
+    Outcome,
+    ReportedScore,
+    held,
+    outcome,
+)
 from assess.session.release import Course, Release, Unit, count_items
 from assess.session.rescoring import require_rescorable, require_standard, rescore, rescored
 from assess.session.state import (
@@ -45,6 +54,7 @@ __all__ = [
     "AWAITING_STANDARD",
     "LARGEST_MULTIPLIER",
     "NO_ACCOMMODATION",
+    "PENDING",
     "Accommodation",
     "Break",
     "Clock",
@@ -55,7 +65,6 @@ __all__ = [
     "Objective",
     "Offer",
     "Outcome",
-    "PENDING",
     "Release",
     "ReportedScore",
     "Response",

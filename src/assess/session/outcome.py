@@ -76,7 +76,7 @@ class Outcome(Recorded):
 
 @dataclass(frozen=True, eq=False)
 class Held(Recorded):
-    """An ended session whose result waits for the standard: its record tells what was given, not what it is worth."""
+    """An ended session whose result waits: its record tells what was answered, not what that is worth."""
 
 
 def held(state: SessionState, *, decided_at: datetime, engine: str | None = None) -> Held:

@@ -66,7 +66,7 @@ def require_standard(onto: Release) -> None:
     >>> require_standard(release)
     Traceback (most recent call last):
         ...
-    assess.errors.RescoreRefused: x-fixed.v1 pins x-cut.v1, which is provisional; results are released by a cut that a panel adopted
+    assess.errors.RescoreRefused: x-fixed.v1 pins x-cut.v1, which is provisional; ...
     """
     if onto.cut.status != "adopted":
         raise RescoreRefused(

@@ -15,7 +15,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.standing import Moment, evaluation_facts, next_step, sequence, voided
 from assess.delivery.store import reading
 from assess.delivery.store.reading import LearnerRecords
-from assess.errors import AssessError, InvalidRequest, NotFound
+from assess.errors import AssessError, InvalidRequest, LearnerErased, NotFound
 from assess.standards.eligibility import Eligibility, evaluate, rule_sentence
 from assess.standards.facts import instant
 from assess.standards.grammar import Pass, predicates
@@ -105,6 +105,9 @@ async def query(
             )
         except NotFound as fault:
             error = {"status": 404, "code": "learner_unknown", "detail": str(fault)}
+            answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
+        except LearnerErased as fault:
+            error = {"status": 410, "code": "learner_erased", "detail": str(fault)}
             answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
         except AssessError as fault:
             error = {"status": 500, "code": "internal_error", "detail": str(fault)}

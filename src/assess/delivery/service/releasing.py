@@ -73,8 +73,8 @@ async def _draft(
     approved_by: str | None,
 ) -> tuple[Release, Rescore]:
     shelf = await services.catalogue.shelf(scope.tenant)
-    id, _, version = form.partition(".v")
-    release = shelf.form(id)
+    name, _, version = form.partition(".v")
+    release = shelf.form(name)
     if version and release.form.reference != form:
         raise RescoreRefused(f"{release.form.reference} is live, not {form}; activate {form} first")
     require_standard(release)
@@ -83,6 +83,6 @@ async def _draft(
     )
     if not draft.sources:
         raise RescoreRefused(
-            f"no version of {id} held results here; a form that does says release: after_standard"
+            f"no version of {name} held results here; a form that does says release: after_standard"
         )
     return release, draft

@@ -12,9 +12,8 @@ tables, agree.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +25,7 @@ from assess.delivery.service.activations import require_second_person
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.loading import as_decided, folded
+from assess.delivery.service.reconciling import Tally, body, entry, flipped_by
 from assess.delivery.service.standing import with_decision
 from assess.delivery.store import Writes, reading, reading_rescores
 from assess.delivery.store.reading import LearnerRecords, SessionRecords
@@ -90,14 +90,14 @@ async def preview(
 
 async def foreseen(services: Services, asked: Rescore, release: Release) -> schemas.Rescoring:
     """What would come of a rescoring or a release of results that was not entered."""
-    tally = _Tally()
+    tally = Tally()
     async for learner in _learners(services, asked):
         plan = await _plan(services, asked, release, learner)
         if plan is not None:
-            tally.add(plan)
+            tally.add(plan.rows, plan.pairs, plan.changes)
     found = await services.store.read(reading_rescores.reconciliation, asked)
     counted = Reconciliation(found.affected, dict(tally.moves), dict(tally.excluded))
-    return _report(asked, release, counted, tally.changes, flipped=tally.flipped, dry_run=True)
+    return body(asked, release, counted, tally.changes, flipped=tally.flipped, dry_run=True)
 
 
 async def begin(
@@ -125,12 +125,14 @@ async def begin(
         raise InvalidRequest("a rescoring needs a reason; every learner it reaches is told", path="reason")
     release = await _known(services, scope, onto)
     return await entered(
-        services, scope, await drafted(services, scope, release, sources, reason=reason, approved_by=approved_by)
+        services,
+        scope,
+        await drafted(services, scope, release, sources, reason=reason, approved_by=approved_by),
     )
 
 
 async def entered(services: Services, scope: Scope, asked: Rescore) -> Rescore:
-    """Store what is to be carried out, with the job that does it; refused while another one of the course runs."""
+    """Store what is to be carried out, with its job; refused while another one of the course runs."""
     tenant = (await services.catalogue.shelf(scope.tenant)).tenant
     require_second_person(tenant, scope, asked.approved_by, asked.course)
     running = await services.store.read(reading_rescores.running_rescores)
@@ -196,15 +198,15 @@ async def report(services: Services, scope: Scope, id: str) -> schemas.Rescoring
     release = await services.catalogue.release(found.onto)
     counted = await services.store.read(reading_rescores.reconciliation, found)
     told = await services.store.read(reading_rescores.changes_caused, scope.tenant, id)
-    flipped = await _flipped(services, found)
-    return _report(found, release, counted, told, flipped=flipped, dry_run=False)
+    flipped = await flipped_by(services, found)
+    return body(found, release, counted, told, flipped=flipped, dry_run=False)
 
 
 async def all_of(services: Services, scope: Scope) -> schemas.Page[schemas.RescoringState]:
     """`GET /v1/rescores`: the newest first."""
     scope.require("manage")
     rows = await services.store.read(reading_rescores.rescores, scope.tenant, sandbox=scope.sandbox)
-    return schemas.Page(items=[_state(row) for row in rows], next=None)
+    return schemas.Page(items=[entry(row) for row in rows], next=None)
 
 
 # --- whom it reaches -----------------------------------------------------------
@@ -308,7 +310,8 @@ async def _plan(services: Services, running: Rescore, onto: Release, learner: st
         assert found is not None
         old = await services.store.read(reading.session_decision, running.tenant, session)
         delivered = await services.catalogue.release(found.session.release)
-        row, new = _scored(running, found, old, delivered, onto, now)
+        erased = records.learner.erased_at is not None
+        row, new = _scored(running, found, old, delivered, onto, now, erased=erased)
         rows.append(row)
         if old is not None and new is not None:
             pairs.append((old, new))
@@ -325,6 +328,8 @@ def _scored(
     delivered: Release,
     onto: Release,
     now: datetime,
+    *,
+    erased: bool,
 ) -> tuple[RescoredSession, DecisionRow | None]:
     """The new outcome of one session, or why there is none."""
     session = found.session
@@ -342,7 +347,7 @@ def _scored(
         return row(None, "decided on an appeal" if decided else "no outcome of its own"), None
     if (old.status == PENDING) != (running.kind == "release"):
         return row(None, "held until its results are released" if old.status == PENDING else "decided"), None
-    if any(response.salt is None for response in found.responses):
+    if erased or any(response.salt is None for response in found.responses):
         return row(None, "erased"), None
     state = folded(as_decided(found, old.decided_at), delivered)
     try:
@@ -391,104 +396,6 @@ async def _carry_out(services: Services, running: Rescore, onto: Release, learne
                 raise
             continue
         return
-
-
-# --- what is said --------------------------------------------------------------
-
-
-@dataclass
-class _Tally:
-    """What a preview adds up, as the tables add up a real run."""
-
-    moves: Counter[tuple[str, str]] = field(default_factory=Counter)
-    excluded: Counter[str] = field(default_factory=Counter)
-    changes: list[ChangeRow] = field(default_factory=list)
-    flipped: list[schemas.FlippedSession] = field(default_factory=list)
-
-    def add(self, plan: _Plan) -> None:
-        self.excluded.update(row.excluded for row in plan.rows if row.excluded is not None)
-        self.moves.update((old.status, new.status) for old, new in plan.pairs)
-        self.changes += plan.changes
-        self.flipped += [
-            schemas.FlippedSession(session=old.session, learner=old.learner, old=old.status, new=new.status)
-            for old, new in plan.pairs
-            if old.status != new.status
-        ]
-
-
-async def _flipped(services: Services, running: Rescore) -> list[schemas.FlippedSession]:
-    flipped: list[schemas.FlippedSession] = []
-    after = ""
-    while True:
-        rows = await services.store.read(
-            reading_rescores.rescored, running.tenant, running.id, after=after, limit=_PAGE
-        )
-        ids = [decision for row in rows for decision in (row.old, row.new) if decision is not None]
-        words = await services.store.read(reading_rescores.decision_words, running.tenant, ids)
-        for row in rows:
-            if row.old is None or row.new is None or words[row.old] == words[row.new]:
-                continue
-            flipped.append(
-                schemas.FlippedSession(
-                    session=row.session, learner=row.learner, old=words[row.old], new=words[row.new]
-                )
-            )
-        if len(rows) < _PAGE:
-            return flipped
-        after = rows[-1].session
-
-
-def _report(
-    running: Rescore,
-    release: Release,
-    counted: Reconciliation,
-    told: Sequence[ChangeRow],
-    *,
-    flipped: Sequence[schemas.FlippedSession],
-    dry_run: bool,
-) -> schemas.Rescoring:
-    gained = Counter(row.badge for row in told if row.type == "eligibility.gained")
-    lost = Counter(row.badge for row in told if row.type == "eligibility.lost")
-    return schemas.Rescoring(
-        rescore=None if dry_run else running.id,
-        state="dry_run" if dry_run else running.state,  # type: ignore[arg-type]
-        course=running.course,
-        form=release.form.reference,
-        onto=running.onto,
-        sources=running.sources,
-        reason=running.reason,
-        started_at=running.started_at,
-        finished_at=running.finished_at,
-        affected=counted.affected,
-        rescored=sum(counted.moves.values()),
-        excluded=[schemas.Excluded(reason=r, sessions=n) for r, n in sorted(counted.excluded.items())],
-        difference=counted.difference,
-        moves=[
-            schemas.Moved(old=old, new=new, sessions=n) for (old, new), n in sorted(counted.moves.items())
-        ],
-        badges=[
-            schemas.BadgeMoves(badge=badge, gained=gained[badge], lost=lost[badge])
-            for badge in sorted({*gained, *lost} - {None})  # type: ignore[type-var]
-            if badge is not None
-        ],
-        flipped=sorted(flipped, key=lambda entry: entry.session),
-        kind=running.kind,  # type: ignore[arg-type]
-    )
-
-
-def _state(row: Rescore) -> schemas.RescoringState:
-    return schemas.RescoringState(
-        rescore=row.id,
-        state=row.state,  # type: ignore[arg-type]
-        course=row.course,
-        onto=row.onto,
-        reason=row.reason,
-        by=row.by,
-        approved_by=row.approved_by,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        kind=row.kind,  # type: ignore[arg-type]
-    )
 
 
 __all__ = [

@@ -8,7 +8,16 @@ import msgspec
 
 from assess.delivery import schemas
 from assess.delivery.security import new_salt
-from assess.delivery.service import fencing, idempotency, notices, receipts, showing, standing, status, waiting
+from assess.delivery.service import (
+    fencing,
+    idempotency,
+    notices,
+    receipts,
+    showing,
+    standing,
+    status,
+    waiting,
+)
 from assess.delivery.service.beginning import begin, take_over
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
@@ -23,6 +32,7 @@ from assess.delivery.service.loading import (
     load,
     moved_on,
     offer_row,
+    require_not_erased,
     response_row,
 )
 from assess.delivery.store import Writes, reading
@@ -55,6 +65,7 @@ from assess.session import (
 async def view(services: Services, scope: Scope, session: str) -> schemas.SessionView:
     """`GET /v1/sessions/{id}`: where the session is; resuming is reading this."""
     loaded = await touched(services, scope, session)
+    require_not_erased(loaded.row)
     row, state, now = loaded.row, loaded.state, services.clock()
     word = "void" if state.void else "finished" if state.ending is not None else "in_progress"
     return schemas.SessionView(
@@ -289,6 +300,7 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
     SessionVoid
     """
     loaded = await touched(services, scope, session)
+    require_not_erased(loaded.row)
     state, row = loaded.state, loaded.row
     if state.void:
         raise SessionVoid("this session was declared void")

@@ -11,7 +11,7 @@ from assess.delivery.store.rows import Stored
 
 @dataclass(frozen=True, slots=True)
 class Rescore(Stored):
-    """A rescoring of the sessions of some releases by another one, or the release of results that were held."""
+    """A rescoring of the sessions of some releases by another one, or a release of held results."""
 
     table = tables.rescores
     tenant: str

@@ -67,7 +67,9 @@ def upgrade() -> None:
         sa.Column("at", columns.Instant(), nullable=False),
         sa.Column("data", columns.JsonText(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["tenant", "appeal"], ["appeals.tenant", "appeals.id"], name=op.f("fk_appeal_entries_tenant_appeal")
+            ["tenant", "appeal"],
+            ["appeals.tenant", "appeals.id"],
+            name=op.f("fk_appeal_entries_tenant_appeal"),
         ),
         sa.PrimaryKeyConstraint("tenant", "appeal", "seq", name=op.f("pk_appeal_entries")),
         sqlite_strict=True,
