@@ -7,6 +7,7 @@ import sys
 import typer
 
 from assess.cli import (
+    appeals,
     banks,
     demo,
     erasing,
@@ -37,6 +38,7 @@ app.command()(simulating.simulate)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)
+app.add_typer(appeals.app, name="appeal")
 app.command()(rescoring.rescore)
 app.command()(rescoring.release)
 app.add_typer(sitting.incidents_app, name="incident")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, cohorts, delivery, manage, people, rescores, sitting
+from assess.delivery.api import appeals, badges, cohorts, delivery, manage, people, rescores, sitting
 
 ROUTERS = (
     delivery.router,
@@ -12,6 +12,7 @@ ROUTERS = (
     manage.router,
     rescores.router,
     sitting.router,
+    appeals.router,
 )
 
 __all__ = ["ROUTERS"]

@@ -6,6 +6,15 @@ refuse unknown fields. Fields are only ever added. A module for each part of
 the contract; users import from here.
 """
 
+from assess.delivery.schemas.appeals import (
+    Appeal,
+    AppealEntry,
+    DecideAppeal,
+    FileAppeal,
+    LookAtAppeal,
+    OwnAppeal,
+    ProblemNote,
+)
 from assess.delivery.schemas.around import (
     AccommodationEntry,
     DeclareIncident,
@@ -124,6 +133,8 @@ __all__ = [
     "Activate",
     "Activated",
     "AlignedTo",
+    "Appeal",
+    "AppealEntry",
     "AskRescoring",
     "AssignCourse",
     "AssignCourses",
@@ -149,6 +160,7 @@ __all__ = [
     "CourseStatus",
     "Criterion",
     "Current",
+    "DecideAppeal",
     "DecisionCut",
     "DecisionScore",
     "DeclareIncident",
@@ -159,6 +171,7 @@ __all__ = [
     "ExternalId",
     "FactReply",
     "FieldProblem",
+    "FileAppeal",
     "Finished",
     "FlippedSession",
     "ForceState",
@@ -173,6 +186,7 @@ __all__ = [
     "LearnerAccommodations",
     "LearnerReply",
     "Leaving",
+    "LookAtAppeal",
     "MakeCodes",
     "MakeInvigilatorCode",
     "MergeLearner",
@@ -185,11 +199,13 @@ __all__ = [
     "Number",
     "ObjectiveResult",
     "OnBreak",
+    "OwnAppeal",
     "Page",
     "Pending",
     "PositionView",
     "PostResponse",
     "Problem",
+    "ProblemNote",
     "Progress",
     "PutCohort",
     "PutLearner",
