@@ -92,6 +92,11 @@ def _session(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, by
     return apply
 
 
+def _row_of(files: dict[str, bytes], number: int) -> str:
+    """The file of the decision with this number, beside its record."""
+    return next(n for n in files if n.startswith(f"decisions/{number}-") and not n.endswith(".record.json"))
+
+
 def _an_answer(session: dict[str, Any]) -> None:
     session["responses"][8]["answer"] = "b"
 
@@ -110,19 +115,25 @@ def _a_record(files: dict[str, bytes]) -> None:
 
 
 def _a_column(files: dict[str, bytes]) -> None:
-    name = next(name for name in files if name.startswith("decisions/1-") and not name.endswith("record.json"))
+    name = next(
+        name for name in files if name.startswith("decisions/1-") and not name.endswith("record.json")
+    )
     files[name] = files[name].replace(b'"status": "not_passed"', b'"status": "passed"')
 
 
 def _a_report(files: dict[str, bytes]) -> None:
-    name = next(name for name in files if name.startswith("decisions/1-") and not name.endswith("record.json"))
+    name = next(
+        name for name in files if name.startswith("decisions/1-") and not name.endswith("record.json")
+    )
     entry = json.loads(files[name])
     entry["row"]["report"]["score"]["value"] = 12
     files[name] = json.dumps(entry).encode()
 
 
 def _a_link(files: dict[str, bytes]) -> None:
-    name = next(name for name in files if name.startswith("decisions/2-") and not name.endswith("record.json"))
+    name = next(
+        name for name in files if name.startswith("decisions/2-") and not name.endswith("record.json")
+    )
     entry = json.loads(files[name])
     entry["previous"] = "0" * 64
     files[name] = json.dumps(entry).encode()
@@ -182,11 +193,12 @@ def test_what_is_no_packet_is_refused_in_a_sentence(packet: bytes, tmp_path: Pat
         packets.check(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(packets.MANIFEST, json.dumps({"schema": "other/1", "files": {}}))
-    with pytest.raises(InvalidContent, match="expected assess.appeal-packet/1"):
+    with pytest.raises(InvalidContent, match=r"expected assess\.appeal-packet/1"):
         packets.check(path)
-    with pytest.warns(UserWarning), zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a", "1")
-        archive.writestr("a", "2")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("a", "2")
     with pytest.raises(InvalidContent, match="holds a twice"):
         packets.check(path)
 

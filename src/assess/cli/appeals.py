@@ -111,9 +111,7 @@ def decide(
     evidence: _Evidence = None,
     status: Annotated[str, typer.Option(help="Upheld: the new status, passed or not_passed.")] = "",
     decision: Annotated[str, typer.Option(help="Of a badge's appeal: the decision that changes.")] = "",
-    fact: Annotated[
-        list[str] | None, typer.Option(help="Of a badge's appeal: a fact attested since.")
-    ] = None,
+    fact: Annotated[list[str] | None, typer.Option(help="Of a badge's appeal: a new fact.")] = None,
     who: _Who = "",
     approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
     by: By = "",

@@ -85,9 +85,7 @@ def test_another_learners_token_learns_nothing(world: World, failed: str) -> Non
     other = sit(world, "lrn_2", "b" * 12)
     refused(file(world, session=failed, key=TOKENS[other]), 404, "learner_unknown")
     refused(file(world, "lrn_2", session=failed, key=TOKENS[other]), 404, "session_unknown")
-    refused(
-        world.call("GET", "/v1/learners/lrn_1/appeals", key=TOKENS[other]), 404, "learner_unknown"
-    )
+    refused(world.call("GET", "/v1/learners/lrn_1/appeals", key=TOKENS[other]), 404, "learner_unknown")
 
 
 def test_an_appeal_names_one_thing_with_a_reason(world: World, failed: str) -> None:
@@ -105,9 +103,7 @@ def test_practice_and_what_is_not_decided_cannot_be_appealed(world: World) -> No
     world.learner()
     practice = world.sit(form="x-adaptive")
     refused(file(world, session=practice), 409, "appeal_refused")
-    world.activate(
-        synthetic.document(with_case_set=True, form={"release": "after_standard", "version": 2})
-    )
+    world.activate(synthetic.document(with_case_set=True, form={"release": "after_standard", "version": 2}))
     held = sit(world, "lrn_2", "b" * 12)
     problem = refused(file(world, "lrn_2", session=held), 409, "appeal_refused")
     assert "still to come" in problem["detail"]

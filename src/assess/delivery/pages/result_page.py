@@ -14,7 +14,7 @@ from assess.delivery.pages.start_page import points_needed
 from assess.delivery.pages.views import option_view
 from assess.delivery.pages.wording import Next, Reported, Told, score_words, standing, tell
 from assess.delivery.schemas import ObjectiveResult, Rationale, Result, ResultScore, SessionView
-from assess.session import Release
+from assess.session import PENDING, Release
 
 
 def render_result(
@@ -55,6 +55,7 @@ def render_result(
         actions=_actions(told, view, language),
         corrected=_corrected(result, entry, view, language),
         reference=decision.id,
+        may_appeal=decision.status != PENDING and not decision.practice,
         session=view.session,
         message=_("This assessment had ended before your last answer came; that answer was not counted.")
         if late
