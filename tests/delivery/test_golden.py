@@ -98,8 +98,8 @@ _APPEAL = {
     "entries": [{"what": 0, "by": 0, "who": 0, "approved_by": 0, "at": 0, "note": 0, "evidence": 0}],
 }  # fmt: skip
 _ERASURE = {
-    "erasure": 0, "learner": 0, "ids": 0, "erased_at": 0, "by": 0, "approved_by": 0, "reason": 0, "removed": 0,
-    "dry_run": 0,
+    "erasure": 0, "learner": 0, "ids": 0, "erased_at": 0, "by": 0, "approved_by": 0, "reason": 0,
+    "removed": 0, "dry_run": 0,
 }  # fmt: skip
 CONTRACT: dict[str, Any] = {
     "session-begun": {
@@ -169,7 +169,7 @@ CONTRACT: dict[str, Any] = {
     "changes-merged": {"items": [_CHANGE], "next": 0},
     "unmerged": _MERGE,
     # Added since: results that are held, appeals, erasure.
-    "status-held": {**_STATUS, "decision": {"status": 0, "score": 0}, "pending": {"reason": 0, "sentence": 0}},
+    "status-held": {**_STATUS, "decision": {"score": 0}, "pending": {"reason": 0, "sentence": 0}},
     "result-held": {"decision": {"status": 0}, "score": 0, "pending": {"reason": 0, "since": 0}},
     "results-dry-run": {"kind": 0, "affected": 0, "rescored": 0, "excluded": 0, "difference": 0, "moves": 0},
     "appeal-filed": _OWN_APPEAL,

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import assess
 from assess.delivery.analysis import Database
-from assess.delivery.service import appealing, status
+from assess.delivery.service import appealing, sandbox, status
 from assess.delivery.service.loading import as_decided, folded
 from assess.delivery.store import reading, reading_appeals
 from assess.delivery.store.reading import SessionRecords
@@ -26,6 +27,7 @@ from assess.delivery.store.rows import DecisionRow, ResponseRow
 from assess.errors import AssessError
 from assess.progress import Progress, silent
 from assess.session import PENDING, Held, Outcome, Release, answer_digest, held, outcome, rescore, rescored
+from assess.session.outcome import SCHEMA as DECISION_SCHEMA
 from assess.standards.records import GENESIS, sha256
 
 
@@ -65,6 +67,12 @@ class Replayed:
         return f"{told}; {self.chains} {'chain' if self.chains == 1 else 'chains'} of hashes followed"
 
 
+# Which kind of record a decision from each source has.
+_SCHEMAS = {
+    "course_form": DECISION_SCHEMA,
+    "sandbox": sandbox.SCHEMA,
+    appealing.SOURCE: appealing.SCHEMA,
+}
 # What a decision's row repeats of its record, for queries; a forced one records less.
 _REPEATED = ("session", "learner", "course", "form", "status", "passed", "provisional", "practice")
 
@@ -78,6 +86,7 @@ def replay_all(database: Database, *, verify_chain: bool = False, progress: Prog
         Also check that each chain of hashes holds without a gap.
     """
     differences: list[Difference] = []
+    lineage = _Lineage()
     counts = {"same": 0, "erased": 0, "forced": 0, "confirmed": 0}
     heads: dict[str, tuple[int, str]] = {}
     for done, row in enumerate(database.all_decisions()):
@@ -85,13 +94,14 @@ def replay_all(database: Database, *, verify_chain: bool = False, progress: Prog
         fault = stored_fault(row)
         if fault is None and verify_chain:
             fault = _chain_fault(row, heads)
+            lineage.add(row)
         word, what = ("differs", fault) if fault is not None else _replayed(database, row)
         if word == "differs":
             differences.append(Difference(row.id, row.session, what))
         else:
             counts[word] += 1
     if verify_chain:
-        differences += _lost_tails(database, heads)
+        differences += [*_lost_tails(database, heads), *lineage.broken()]
     return Replayed(
         counts["same"],
         counts["erased"],
@@ -105,13 +115,38 @@ def replay_all(database: Database, *, verify_chain: bool = False, progress: Prog
 def verify_chains(database: Database) -> tuple[int, tuple[Difference, ...]]:
     """Follow every chain of hashes without computing a decision again; how many links, and what broke."""
     heads: dict[str, tuple[int, str]] = {}
+    lineage = _Lineage()
     broken, n_links = [], 0
     for row in database.all_decisions():
         n_links += 1
+        lineage.add(row)
         # Both are asked: the second moves along the chain.
         faults = (stored_fault(row), _chain_fault(row, heads))
         broken += [Difference(row.id, row.session, fault) for fault in faults if fault is not None]
-    return n_links, (*broken, *_lost_tails(database, heads))
+    return n_links, (*broken, *_lost_tails(database, heads), *lineage.broken())
+
+
+@dataclass
+class _Lineage:
+    """Which decision stands in for which: no hash covers that, so both sides must say the same."""
+
+    newer: dict[str, tuple[str, datetime, str]] = field(default_factory=dict)
+    older: dict[str, tuple[str | None, datetime | None, str]] = field(default_factory=dict)
+
+    def add(self, row: DecisionRow) -> None:
+        if row.supersedes is not None:
+            self.newer[row.supersedes] = (row.id, row.decided_at, row.session)
+        if row.superseded_by is not None or row.superseded_at is not None:
+            self.older[row.id] = (row.superseded_by, row.superseded_at, row.session)
+
+    def broken(self) -> Iterator[Difference]:
+        """Decisions whose place is told by one side only."""
+        for decision in sorted({*self.newer, *self.older}):
+            new, old = self.newer.get(decision), self.older.get(decision)
+            if new != old:
+                session = (new or old or ("", None, ""))[2]
+                what = "what supersedes it does not say so, or not since then"
+                yield Difference(decision, session, what)
 
 
 def stored_fault(row: DecisionRow) -> str | None:
@@ -119,6 +154,8 @@ def stored_fault(row: DecisionRow) -> str | None:
     if sha256(row.record.encode()) != row.record_sha256:
         return "the stored record does not have its hash: it was altered"
     record: dict[str, Any] = json.loads(row.record)
+    if record.get("schema") != _SCHEMAS.get(row.source):
+        return f"the row says source {row.source}, its record is {record.get('schema')}"
     decision = record.get("decision", {})
     record |= decision | {"passed": decision.get("status") == "passed"}
     for name in _REPEATED:

@@ -22,14 +22,14 @@ appeals = _table(
     Column("filed_by", Text, nullable=False),
     Column("filed_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),
-    # open, upheld or rejected.
+    # open, upheld, rejected, or withdrawn by an erasure.
     Column("state", Text, nullable=False),
+    Column("sandbox", Flag, nullable=False),
     Column("closed_at", Instant),
     # What the learner is told about the outcome.
     Column("answer", Text),
     # The decision that cites the old one, where one was made.
     Column("new", Text),
-    Column("sandbox", Flag, nullable=False),
     _of("learners", "tenant", "learner", to=("tenant", "id")),
     Index(None, "tenant", "learner"),
     Index(None, "tenant", "state", "due_at"),

@@ -36,10 +36,10 @@ def upgrade() -> None:
         sa.Column("filed_at", columns.Instant(), nullable=False),
         sa.Column("due_at", columns.Instant(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("sandbox", columns.Flag(), nullable=False),
         sa.Column("closed_at", columns.Instant(), nullable=True),
         sa.Column("answer", sa.Text(), nullable=True),
         sa.Column("new", sa.Text(), nullable=True),
-        sa.Column("sandbox", columns.Flag(), nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant", "learner"], ["learners.tenant", "learners.id"], name=op.f("fk_appeals_tenant_learner")
         ),
