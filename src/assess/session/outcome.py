@@ -154,6 +154,9 @@ def outcome(
     if release.form.rule.kind != "raw":
         score = _score(state, categories)
     decision = _decide(state, raw, score, complete=enough)
+    if decision.passed and not _answered(state):
+        # A cut below all that can be scored, or a prior far above it, would pass whoever answers nothing.
+        decision = _decide(state, raw, score, complete=False)
     reported = _report_raw(raw, state) if score is None else _report_theta(score, state)
     objectives = _objectives(state)
     record = _record(state, categories, raw, decision, objectives, decided_at, engine)
@@ -174,6 +177,12 @@ def _decide(state: SessionState, raw: int, score: Score | None, *, complete: boo
     rule = PointRule(form.scoring) if provisional else rule_for(form.rule, scoring=form.scoring)
     assert not isinstance(rule, RawRule)
     return decide(score, release.cut, rule=rule, complete=complete, parameters_provisional=provisional)
+
+
+def _answered(state: SessionState) -> bool:
+    """Whether anything that counts was answered."""
+    counted = {offer.position for offer in state.offers if offer.item in state.release.unit_of}
+    return any(r.answer is not None for position, r in state.latest.items() if position in counted)
 
 
 def _scored_categories(state: SessionState) -> dict[int, int]:
