@@ -187,11 +187,10 @@ def check(file: Annotated[Path, typer.Argument(help="A file that `assess appeal 
         out.print(line, markup=False)
     for fault in found.faults:
         out.print(f"FAULT {fault}", markup=False)
-    out.print(
-        f"{found.appeal}: {'holds' if not found.faults else f'{len(found.faults)} faults'}", markup=False
-    )
     if found.faults:
+        out.print(f"{found.appeal}: {len(found.faults)} faults", markup=False)
         raise typer.Exit(1)
+    out.print(f"{found.appeal} holds", markup=False)
 
 
 @app.command("notes")
