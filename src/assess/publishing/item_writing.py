@@ -162,10 +162,14 @@ def _review_text(item: Item, text: ItemText, language: str) -> Iterator[str]:
 
 
 def _review_positions(items: Sequence[Item]) -> Iterator[Remark]:
-    choices = [item for item in items if isinstance(item.interaction, SingleChoice)]
+    choices = [
+        (item.interaction, item.text("")[1].options)
+        for item in items
+        if isinstance(item.interaction, SingleChoice)
+    ]
     if len(choices) < ENOUGH:
         return
-    positions = Counter(item.interaction.options.index(item.interaction.best()) for item in choices)
+    positions = Counter(asked.options.index(asked.best()) for asked, _ in choices)
     position, times = positions.most_common(1)[0]
     if times > LARGEST_SHARE * len(choices):
         yield Remark(
@@ -174,9 +178,8 @@ def _review_positions(items: Sequence[Item]) -> Iterator[Remark]:
             f"at most {LARGEST_SHARE:.0%} should share one position",
         )
     longest = 0
-    for item in choices:
-        lengths = {option: len(shown) for option, shown in item.text("")[1].options.items()}
-        longest += lengths[str(item.interaction.best())] == max(lengths.values())
+    for asked, shown in choices:
+        longest += len(shown[str(asked.best())]) == max(map(len, shown.values()))
     if longest > LARGEST_SHARE * len(choices):
         yield Remark(
             "items",
