@@ -121,6 +121,15 @@ def test_every_item_says_what_its_readers_found(items: list[Item]) -> None:
             assert bool(review.get("change")) == (review["verdict"] != "kept"), item.id
 
 
+def test_a_french_mark_of_two_parts_does_not_start_a_line(items: list[Item]) -> None:
+    for item in items:
+        text = item.texts.get("fr")
+        if text is None or item.id in SEALED_EARLY:
+            continue
+        for words in (text.stem, *text.options.values(), *text.targets.values(), *text.rationales.values()):
+            assert not re.search(r"[^\s|] [;:?!»%]|« ", words), item.id
+
+
 def test_no_two_items_of_any_course_are_nearly_the_same(banks: dict[str, ItemBank]) -> None:
     # Shared runs of five words, as a share of the shorter item's; a usual closing question may recur.
     def runs(text: str) -> set[tuple[str, ...]]:
