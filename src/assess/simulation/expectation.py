@@ -160,6 +160,10 @@ def _estimate(
         return run.theta, float(run.n_units.mean())
     categories = simulate(answering, theta, rng)
     frame = pd.DataFrame(categories, columns=list(release.parameters.item_ids))
-    method = "WL" if release.form.scoring == "WL" else "EAP"
-    scored = score(frame, release.parameters, method=method, prior=release.prior)
+    scored = score(
+        frame,
+        release.parameters,
+        method="WL" if release.form.scoring == "WL" else "EAP",
+        prior=release.prior,
+    )
     return scored["theta"].to_numpy(dtype=np.float64), float(len(release.parameters))
