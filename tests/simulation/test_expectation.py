@@ -97,7 +97,7 @@ def test_what_the_pilot_has_to_show(course: str) -> None:
         release = released(course, form.id)
 
         def one(k: int, release: Release = release) -> dict[str, float]:
-            return asdict(one_draw(release, k, 2_000))
+            return asdict(one_draw(release, k, 1_000))
 
         study = f"expected of {form.reference} while difficulties are judged, {DRAWS} draws"
         draws = [Expectation(**row) for row in verification.replications(study, DRAWS, one, seed=SEED)]
