@@ -12,6 +12,7 @@ from assess.delivery.pages import (
     own_pages,
     practice_pages,
     session_pages,
+    standards_page,
     waiting_page,
 )
 from assess.delivery.pages.waiting_page import problem_page
@@ -25,6 +26,7 @@ for part in (
     practice_pages,
     session_pages,
     help_pages,
+    standards_page,
     waiting_page,
 ):
     router.include_router(part.router)
