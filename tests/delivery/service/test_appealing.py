@@ -16,8 +16,8 @@ from tests.delivery.service.test_rescoring import TOKENS, carried_out, corrected
 from tests.delivery.world import World, programme, refused
 
 WORDS = "My answer to item 3 was right: I asked my teacher."
-LOOK = {"note": "Item 3 has two right answers.", "evidence": ["review of item 3, 2026-11-23"]}
-UPHELD = {
+LOOK: dict[str, Any] = {"note": "Item 3 has two right answers.", "evidence": ["review of item 3, 2026-11-23"]}
+UPHELD: dict[str, Any] = {
     "outcome": "upheld",
     "answer": "You were right about item 3.",
     "evidence": ["minutes of the board, 2026-11-24"],

@@ -70,12 +70,14 @@ def test_nothing_that_tells_who_it_was_is_left_in_the_database(world: World) -> 
     assert WORDS.encode() not in after
     assert b"time_multiplier" not in after
     rows = world.ask(reading.session_records, "default", session_of(world))
+    assert rows is not None
     assert {row.salt for row in rows.responses} == {None}
     assert [row.answer for row in rows.responses if row.answer is None] == [None]  # a blank stays a blank
 
 
 def session_of(world: World) -> str:
     found = world.ask(reading_erasure.traces, "default", "lrn_1")
+    assert found is not None
     return str(found.sessions[0].id)
 
 
@@ -213,7 +215,9 @@ def test_an_open_session_ends_and_counts_for_nothing(world: World) -> None:
     begun = world.begin()
     world.respond(begun["session"], begun["current"], "b")
     assert erase(world).status_code == 200
-    row = world.ask(reading.session_records, "default", begun["session"]).session
+    found = world.ask(reading.session_records, "default", begun["session"])
+    assert found is not None
+    row = found.session
     assert (row.state, row.ended_by, row.void_reason) == ("ended", "voided", "erasure")
 
 

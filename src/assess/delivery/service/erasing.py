@@ -18,9 +18,9 @@ from assess.delivery.security import new_id
 from assess.delivery.service.activations import require_second_person
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.loading import ERASED, again
-from assess.delivery.service.problem_notes import REPORTED
 from assess.delivery.service.voiding import voided
 from assess.delivery.store import Writes, reading_erasure
+from assess.delivery.store.reading_appeals import REPORTED
 from assess.delivery.store.reading_erasure import Traces
 from assess.delivery.store.rows import (
     ChangeRow,
@@ -141,7 +141,7 @@ async def _updates(services: Services, found: Traces, now: datetime) -> AsyncIte
 def _words(found: Traces) -> Iterator[Update]:
     """What the learner, and people about the learner, wrote."""
     for event in found.events:
-        emptied = {"note": None, "request": None} if event.type == REPORTED else {"given": {}}
+        emptied: dict[str, Any] = {"note": None, "request": None} if event.type == REPORTED else {"given": {}}
         key = {"tenant": event.tenant, "session": event.session, "seq": event.seq}
         yield Update(SessionEvent, key, {"data": event.data | emptied})
     for merge in found.merges:
