@@ -25,7 +25,7 @@ from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.idempotency import Key
-from assess.delivery.service.loading import Loaded, again, offer_row
+from assess.delivery.service.loading import Loaded, after, again, begun_with, offer_row
 from assess.delivery.store import Writes, reading, reading_people
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Session, Stored
@@ -175,6 +175,7 @@ async def _begin(
     rows += idempotency.rows(services, scope, key, session_id)
     # The learner's version keeps two starts of one course apart: each would be counted as the same try.
     await services.store.commit(Writes(scope.tenant, (finishing.moved(records.learner),), inserts=rows))
+    services.recent.keep(begun_with(row, state, rows))
     return _begun(services, row, state, token, fencing.FIRST)
 
 
@@ -202,6 +203,7 @@ async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | N
     fence = int(event.data["fence"])
     remembered = idempotency.rows(services, scope, key, f"{loaded.row.id}#{fence}")
     await services.store.commit(Writes(scope.tenant, (update,), inserts=(event, *remembered)))
+    services.recent.keep(after(loaded, loaded.state, (event,), token_sha256=digest(token)))
     return _begun(services, loaded.row, loaded.state, token, fence)
 
 

@@ -13,7 +13,7 @@ import logging
 from assess.delivery import schemas
 from assess.delivery.service import showing
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.loading import again, event_row, load, moved_on
+from assess.delivery.service.loading import after, again, event_row, load, moved_on
 from assess.delivery.store import Writes
 from assess.errors import AssessError
 from assess.session import TimeGrant, with_grant
@@ -48,6 +48,7 @@ async def given_back(
         state = with_grant(state, grant)
         row = event_row(loaded.records, "time_granted", now, grant.to_mapping())
         await services.store.commit(Writes(loaded.row.tenant, (moved_on(loaded.row, state),), inserts=(row,)))
+        services.recent.keep(after(loaded, state, (row,)))
         return showing.current(services.renderer, state, now)
 
     try:
