@@ -385,9 +385,7 @@ def status_of(
     rule = _badge(rules, badge)
     now = instant(as_of, rules.time_zone, end=True)
     accept = rules.accept_provisional if accept_provisional is None else accept_provisional
-    return evaluation.status(
-        rule, evaluation.question_for(rule, rules, book, book.subject, now, accept)
-    )
+    return evaluation.status(rule, evaluation.question_for(rule, rules, book, book.subject, now, accept))
 
 
 def _evidence(fact: Fact) -> Evidence:

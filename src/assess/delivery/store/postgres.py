@@ -64,8 +64,8 @@ class PostgresStore(GroupCommit, SnapshotReads):
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then.
 
-        Plain writes go together with what else waits; what numbers or chains rows locks
-        them for others too, so each has a transaction of its own.
+        Plain writes go together with what else waits; what claims or activates
+        has a transaction of its own.
 
         Raises
         ------
@@ -100,10 +100,9 @@ class PostgresStore(GroupCommit, SnapshotReads):
     def _write_group(self, group: list[Writes]) -> list[Outcome]:
         try:
             with self._writing.begin() as connection:
-                apply_batch(connection, group)
+                return [*apply_batch(connection, group)]
         except (AssessError, SQLAlchemyError, psycopg.Error, ValueError):
             return [self._write_alone(writes) for writes in group]
-        return [Committed()] * len(group)
 
     def _write_alone(self, writes: Writes) -> Outcome:
         try:

@@ -101,8 +101,9 @@ class SqliteStore(GroupCommit, SnapshotReads):
             if plain:
                 member = connection.begin_nested()
                 try:
-                    apply_batch(connection, plain)
+                    numbered = iter(apply_batch(connection, plain))
                     member.commit()
+                    outcomes = [next(numbered) if is_plain(w) else Committed() for w in group]
                 except (AssessError, SQLAlchemyError, sqlite3.Error, ValueError) as fault:
                     _require_transaction(connection, fault)
                     member.rollback()
