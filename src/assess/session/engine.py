@@ -223,7 +223,7 @@ def with_response(state: SessionState, response: Response) -> SessionState:
     """
     if any(known.position == response.position and known == response for known in state.responses):
         return state
-    return state.grown(responses=(*state.responses, response))
+    return state.answered(response)
 
 
 def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
@@ -234,7 +234,7 @@ def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
     >>> with_offer(fold(release, record, (), ()), "x-001.v1", noon).position
     1
     """
-    return state.grown(offers=(*state.offers, Offer(state.position + 1, item, now)))
+    return state.offering(Offer(len(state.offers) + 1, item, now))
 
 
 def with_closing(state: SessionState, closing: Closing, *, salt: str) -> SessionState:
