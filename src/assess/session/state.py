@@ -235,7 +235,7 @@ class SessionState:
         if not self.offers or self.ending is not None:
             return None
         last = self.offers[-1]
-        closed = any(end.position == last.position for end in self.section_ends)
+        closed = self.section_ends and any(end.position == last.position for end in self.section_ends)
         return None if closed or last.position in self.latest else last
 
     # --- clocks ---
@@ -251,6 +251,11 @@ class SessionState:
             return _NOTHING
         added = timedelta(seconds=sum(g.seconds for g in self.grants if positions(g.position)))
         return added + sum((b.length for b in self.breaks if positions(b.position)), timedelta())
+
+    @lazy
+    def offered(self) -> frozenset[str]:
+        """References of the items that were offered."""
+        return frozenset(offer.item for offer in self.offers)
 
     def _clock(
         self, name: ClockName, limit: int | None, begun: datetime, positions: Callable[[int | None], bool]
@@ -299,10 +304,9 @@ class SessionState:
     @lazy
     def item_clock(self) -> Clock | None:
         """The clock of the item that waits for an answer, from its offer on."""
-        awaiting = self.awaiting
-        if awaiting is None:
+        awaiting, limit = self.awaiting, self.release.form.item_time_limit_seconds
+        if awaiting is None or limit is None:
             return None
-        limit = self.release.form.item_time_limit_seconds
         return self._clock("item", limit, awaiting.at, lambda position: position == awaiting.position)
 
     @lazy
@@ -310,7 +314,9 @@ class SessionState:
         """The clocks that run, the one that is over first coming first."""
         section = None if self.awaiting is None else self.section_clock
         running = [clock for clock in (self.item_clock, section, self.session_clock) if clock is not None]
-        return tuple(sorted(running, key=lambda clock: clock.deadline))
+        if len(running) > 1:
+            running.sort(key=lambda clock: clock.deadline)
+        return tuple(running)
 
     @lazy
     def deadline(self) -> datetime | None:

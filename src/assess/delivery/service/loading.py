@@ -100,18 +100,18 @@ def begun_with(row: Session, state: SessionState, rows: Iterable[Stored]) -> Loa
 
 def after(loaded: Loaded, state: SessionState, rows: Iterable[Stored], **values: Any) -> Loaded:
     """What to remember of an open session after these rows were stored under the next version."""
-    records, stored = loaded.records, tuple(rows)
+    records = loaded.records
     version = records.session.version + 1
-    return Loaded(
-        SessionRecords(
-            session=replace(records.session, version=version, closes_at=state.closes_at, **values),
-            offers=(*records.offers, *(row for row in stored if isinstance(row, OfferRow))),
-            responses=(*records.responses, *(row for row in stored if isinstance(row, ResponseRow))),
-            events=(*records.events, *(row for row in stored if isinstance(row, SessionEvent))),
-        ),
-        state,
-        remembered=True,
-    )
+    row = records.session.changed(version=version, closes_at=state.closes_at, **values)
+    offers, responses, events = records.offers, records.responses, records.events
+    for stored in rows:
+        if isinstance(stored, OfferRow):
+            offers = (*offers, stored)
+        elif isinstance(stored, ResponseRow):
+            responses = (*responses, stored)
+        elif isinstance(stored, SessionEvent):
+            events = (*events, stored)
+    return Loaded(SessionRecords(row, offers, responses, events), state, remembered=True)
 
 
 def folded(records: SessionRecords, release: Release) -> SessionState:

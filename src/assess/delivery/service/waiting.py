@@ -21,6 +21,11 @@ from assess.session import TimeGrant, with_grant
 log = logging.getLogger(__name__)
 
 
+def was_felt(services: Services, begun: float) -> bool:
+    """Whether somebody has waited long enough since `begun` for it to be given back."""
+    return services.monotonic() - begun >= 1
+
+
 async def given_back(
     services: Services, scope: Scope, session: str, current: schemas.Current | None, begun: float
 ) -> schemas.Current | None:
