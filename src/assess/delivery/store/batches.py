@@ -11,18 +11,20 @@ called then writes the members one by one, so that the bad one fails alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import Dialect
 
 from assess.delivery.store import tables, tables_people, tables_rescores  # noqa: F401 - they join the metadata
 from assess.delivery.store.numbering import chain, number_changes
-from assess.delivery.store.packing import Processors, cells, insert_statement, packed, processors_of, source
+from assess.delivery.store.packing import Processors, cells, insert_rows, packed, processors_of, source
 from assess.delivery.store.rows import Committed, Stored, Writes
 from assess.errors import StaleSession
 
+# Updates that differ in their values only: the row, and the names of key, expected and new values.
+_Shape = tuple[type[Stored], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 # Referenced tables first, so that the rows of one batch may refer to each other.
 _RANK = {table.name: n for n, table in enumerate(tables.metadata.sorted_tables)}
 
@@ -42,66 +44,55 @@ def is_plain(writes: Writes) -> bool:
     )  # fmt: skip
 
 
-def apply_batch(connection: Connection, group: Sequence[Writes]) -> list[Committed]:
+def apply_batch(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> list[Committed]:
     """Write all members inside the caller's transaction, with one statement per table; what was numbered.
+
+    Parameters
+    ----------
+    cursor
+        The driver's own; a statement through SQLAlchemy costs more than the rows of an answer.
 
     Raises
     ------
     StaleSession
         Some row was not what its use case read; which one, only writing them one by one tells.
-    ValueError, SQLAlchemyError, or the driver's own error
+    NotFound, ValueError, OverflowError, or the driver's own error
         Some member cannot be written. Nothing of the group may be committed.
     """
-    cursor = connection.connection.cursor()
-    try:
-        updates: dict[_Shape, list[list[Any]]] = {}
-        inserts: dict[type[Stored], list[list[Any]]] = {}
-        for writes in group:
-            for change in writes.updates:
-                shape = _Shape(
-                    change.row.table, tuple(change.key), tuple(change.expected), tuple(change.values)
-                )
-                values = (*change.key.values(), *change.expected.values(), *change.values.values())
-                updates.setdefault(shape, []).append(list(values))
-            for row in writes.inserts:
-                inserts.setdefault(type(row), []).append(row)  # type: ignore[arg-type]
-        for shape in sorted(updates, key=lambda shape: _RANK[shape.table.name]):
-            rows = updates[shape]
-            statement, processors = _update(shape, connection.dialect)
-            cursor.execute(statement, (packed(rows, processors),))
-            if cursor.rowcount != len(rows):
-                raise StaleSession(f"{shape.table.name}: a row is not what was read; read it again")
-        for kind in sorted(inserts, key=lambda kind: _RANK[kind.table.name]):
-            statement, processors, values_of = insert_statement(kind, connection.dialect)
-            cursor.execute(statement, (packed([list(values_of(r)) for r in inserts[kind]], processors),))
-    finally:
-        cursor.close()
+    updates: dict[_Shape, list[list[Any]]] = {}
+    inserts: dict[type[Stored], list[Stored]] = {}
+    for writes in group:
+        for change in writes.updates:
+            shape = (change.row, tuple(change.key), tuple(change.expected), tuple(change.values))
+            values = [*change.key.values(), *change.expected.values(), *change.values.values()]
+            updates.setdefault(shape, []).append(values)
+        for row in writes.inserts:
+            inserts.setdefault(type(row), []).append(row)
+    for shape in sorted(updates, key=lambda shape: _RANK[shape[0].table.name]):
+        rows = updates[shape]
+        statement, processors = _update(shape, dialect)
+        cursor.execute(statement, (packed(rows, processors),))
+        if cursor.rowcount != len(rows):
+            raise StaleSession(f"{shape[0].table.name}: a row is not what was read; read it again")
+    for kind in sorted(inserts, key=lambda kind: _RANK[kind.table.name]):
+        insert_rows(cursor, dialect, inserts[kind])
     if not any(writes.changes or writes.decisions for writes in group):
         return [Committed()] * len(group)
-    numbers = number_changes(connection, group)
-    chain(connection, group)
+    numbers = number_changes(cursor, dialect, group)
+    chain(cursor, dialect, group)
     return [Committed(number) for number in numbers]
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Updates that differ in their values only."""
-
-    table: Table
-    key: tuple[str, ...]
-    expected: tuple[str, ...]
-    values: tuple[str, ...]
 
 
 @cache
 def _update(shape: _Shape, dialect: Dialect) -> tuple[str, Processors]:
     quote = dialect.identifier_preparer.quote
-    where = (*shape.key, *shape.expected)
-    types = [shape.table.c[name].type for name in (*where, *shape.values)]
+    row, key, expected, changed = shape
+    where = (*key, *expected)
+    types = [row.table.c[name].type for name in (*where, *changed)]
     found = cells(types, dialect)
-    table = quote(shape.table.name)
+    table = quote(row.table.name)
     conditions = [f"{table}.{quote(name)} = {cell}" for name, cell in zip(where, found, strict=False)]
-    news = [f"{quote(n)} = {cell}" for n, cell in zip(shape.values, found[len(where) :], strict=True)]
+    news = [f"{quote(n)} = {cell}" for n, cell in zip(changed, found[len(where) :], strict=True)]
     statement = (
         f"UPDATE {table} SET {', '.join(news)} FROM {source(dialect)} WHERE {' AND '.join(conditions)}"  # noqa: S608
     )

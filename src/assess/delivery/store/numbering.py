@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Dialect
 
-from assess.delivery.store.packing import insert_packed
+from assess.delivery.store.packing import insert_rows
 from assess.delivery.store.rows import ChangeRow, DecisionRow, EligibilityState, Outgoing, Writes
 from assess.errors import NotFound
 from assess.standards.records import GENESIS
@@ -23,7 +23,7 @@ _NEWER = "ON CONFLICT (tenant, learner, badge) DO UPDATE SET " + ", ".join(
 )
 
 
-def number_changes(connection: Connection, group: Sequence[Writes]) -> list[int | None]:
+def number_changes(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> list[int | None]:
     """Write the changes of all members; the last number of each, None for one without.
 
     Numbers rise without a gap in the order of commits: the tenant's row is locked until then.
@@ -32,29 +32,30 @@ def number_changes(connection: Connection, group: Sequence[Writes]) -> list[int 
     numbered: list[ChangeRow] = []
     for tenant in sorted({writes.tenant for writes in group if writes.changes}):
         members = [n for n, writes in enumerate(group) if writes.tenant == tenant and writes.changes]
-        number = _reserve(connection, tenant, sum(len(group[n].changes) for n in members))
+        number = _reserve(cursor, dialect, tenant, sum(len(group[n].changes) for n in members))
         for n in members:
             for change in group[n].changes:
                 number += 1
-                numbered.append(replace(change, sequence=number))
+                numbered.append(change.changed(sequence=number))
             last[n] = number
     if numbered:
-        insert_packed(connection, numbered)
-        insert_packed(connection, [Outgoing(c.tenant, c.sequence, c.at) for c in numbered])
+        insert_rows(cursor, dialect, numbered)
+        insert_rows(cursor, dialect, [Outgoing(c.tenant, c.sequence, c.at) for c in numbered])
         # The last word about a badge: one statement must not meet the same row twice.
         states = {(c.tenant, c.learner, c.badge): state for c in numbered if (state := _state(c)) is not None}
-        insert_packed(connection, list(states.values()), _NEWER)
+        insert_rows(cursor, dialect, list(states.values()), _NEWER)
     return last
 
 
-def _reserve(connection: Connection, tenant: str, n: int) -> int:
+def _reserve(cursor: Any, dialect: Dialect, tenant: str, n: int) -> int:
     """Take the next n numbers of a tenant; the one before the first of them."""
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
-    row = connection.exec_driver_sql(
+    mark = "?" if dialect.name == "sqlite" else "%s"
+    cursor.execute(
         f"UPDATE tenants SET change_sequence = change_sequence + {mark} WHERE id = {mark} "  # noqa: S608
         "RETURNING change_sequence",
         (n, tenant),
-    ).first()
+    )
+    row = cursor.fetchone()
     if row is None:
         raise NotFound("tenant", tenant)
     return int(row[0]) - n
@@ -75,33 +76,34 @@ def _state(change: ChangeRow) -> EligibilityState | None:
     )
 
 
-def chain(connection: Connection, group: Sequence[Writes]) -> None:
+def chain(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> None:
     """Write the decisions of all members, each linked to the one before it in its programme."""
     decisions = [decision for writes in group for decision in writes.decisions]
     chained: list[DecisionRow] = []
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
-    lock = "" if connection.dialect.name == "sqlite" else " FOR UPDATE"
+    mark = "?" if dialect.name == "sqlite" else "%s"
+    lock = "" if dialect.name == "sqlite" else " FOR UPDATE"
     here = f"WHERE tenant = {mark} AND programme = {mark}"
     heads: list[tuple[int, str, str, str]] = []
     for tenant, programme in sorted({(d.tenant, d.programme) for d in decisions}):
-        connection.exec_driver_sql(
+        cursor.execute(
             f"INSERT INTO chain_heads (tenant, programme, seq, sha256) VALUES ({mark}, {mark}, 0, {mark}) "  # noqa: S608
             "ON CONFLICT DO NOTHING",
             (tenant, programme, GENESIS),
         )
-        seq, sha = connection.exec_driver_sql(
+        cursor.execute(
             f"SELECT seq, sha256 FROM chain_heads {here}{lock}",  # noqa: S608
             (tenant, programme),
-        ).one()
+        )
+        seq, sha = cursor.fetchone()
         for decision in decisions:
             if (decision.tenant, decision.programme) == (tenant, programme):
                 seq, sha = seq + 1, hashlib.sha256(f"{sha}\n{decision.record}".encode()).hexdigest()
-                chained.append(replace(decision, chain_seq=seq, chain_sha256=sha))
+                chained.append(decision.changed(chain_seq=seq, chain_sha256=sha))
         heads.append((seq, sha, tenant, programme))
     if chained:
-        insert_packed(connection, chained)
+        insert_rows(cursor, dialect, chained)
     for head in heads:
-        connection.exec_driver_sql(
+        cursor.execute(
             f"UPDATE chain_heads SET seq = {mark}, sha256 = {mark} {here}",  # noqa: S608
             head,
         )

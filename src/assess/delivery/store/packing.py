@@ -1,66 +1,103 @@
-"""Rows as one JSON text, which the database unpacks: one value for the driver, whatever their number."""
+"""Many rows of one table by one statement, in the form that each database takes fastest.
+
+PostgreSQL gets them as one JSON text, which it unpacks itself: one value for
+the driver, whatever the number of rows. SQLite binds values faster than it
+reads JSON, so there they are parameters of one `VALUES`; of lengths that are
+powers of two, because each length is a statement that must be prepared once.
+Either way the driver gives up Python's lock once, and not at every row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import chain as joined
 from operator import attrgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Dialect
 from sqlalchemy.types import TypeEngine
 
 from assess.delivery.store.rows import Stored
 
 Processor = Callable[[Any], Any]
 Processors = tuple[tuple[int, Processor], ...]
+_MOST_ROWS = 128
 
 
-def insert_packed(connection: Connection, rows: Sequence[Stored], conflict: str = "") -> None:
+def insert_rows(cursor: Any, dialect: Dialect, rows: Sequence[Stored], conflict: str = "") -> None:
     """Insert rows of one table; `conflict` is what to do where a key is there already."""
-    if rows:
-        statement, processors, values_of = insert_statement(type(rows[0]), connection.dialect, conflict)
-        connection.exec_driver_sql(statement, (packed([list(values_of(r)) for r in rows], processors),))
+    if not rows:
+        return
+    kind = type(rows[0])
+    processors, values_of = _reading(kind, dialect)
+    values = [list(values_of(row)) for row in rows]
+    if dialect.name != "sqlite":
+        cursor.execute(_insert_json(kind, dialect, conflict), (packed(values, processors),))
+        return
+    _process(values, processors)
+    for some in _by_powers(values):
+        cursor.execute(_insert_values(kind, dialect, len(some), conflict), tuple(joined(*some)))
+
+
+def _by_powers(values: list[list[Any]]) -> Iterator[list[list[Any]]]:
+    at = 0
+    while at < len(values):
+        n = min(_MOST_ROWS, 1 << ((len(values) - at).bit_length() - 1))
+        yield values[at : at + n]
+        at += n
 
 
 def packed(rows: list[list[Any]], processors: Processors) -> str:
-    """Values of rows, in the form in which their columns store them.
+    """Values of rows as a JSON text, in the form in which their columns store them.
 
     Raises
     ------
     ValueError
         A text holds the character U+0000, which PostgreSQL cannot store.
     """
-    for row in rows:
-        for place, process in processors:
-            row[place] = process(row[place])
+    _process(rows, processors)
     text = msgspec.json.encode(rows).decode()
     if "\\u0000" in text:
         raise ValueError("a text holds the character U+0000")
     return text
 
 
+def _process(rows: list[list[Any]], processors: Processors) -> None:
+    for row in rows:
+        for place, process in processors:
+            row[place] = process(row[place])
+
+
 @cache
-def insert_statement(
-    kind: type[Stored], dialect: Dialect, conflict: str = ""
-) -> tuple[str, Processors, Callable[[Any], tuple[Any, ...]]]:
-    """The INSERT of one packed parameter, what stores its values, and what takes them from a row."""
-    names: tuple[str, ...] = kind.__slots__
+def _reading(kind: type[Stored], dialect: Dialect) -> tuple[Processors, Callable[[Any], tuple[Any, ...]]]:
+    """What stores the values of a row, and what takes them from it."""
+    types = [kind.table.c[name].type for name in kind.__slots__]
+    return processors_of(types, dialect), attrgetter(*kind.__slots__)
+
+
+# Names of our own tables; every value is a parameter.
+@cache
+def _insert_json(kind: type[Stored], dialect: Dialect, conflict: str) -> str:
+    types = [kind.table.c[name].type for name in kind.__slots__]
+    chosen = f"SELECT {', '.join(cells(types, dialect))} FROM {source(dialect)}"  # noqa: S608
+    return f"{_into(kind, dialect)} {chosen} {conflict}"
+
+
+@cache
+def _insert_values(kind: type[Stored], dialect: Dialect, n: int, conflict: str) -> str:
+    row = f"({', '.join('?' * len(kind.__slots__))})"
+    return f"{_into(kind, dialect)} VALUES {', '.join([row] * n)} {conflict}"
+
+
+def _into(kind: type[Stored], dialect: Dialect) -> str:
     quote = dialect.identifier_preparer.quote
-    types = [kind.table.c[name].type for name in names]
-    # Names of our own tables; the values come in one parameter.
-    statement = (
-        f"INSERT INTO {quote(kind.table.name)} ({', '.join(map(quote, names))}) "  # noqa: S608
-        f"SELECT {', '.join(cells(types, dialect))} FROM {source(dialect)}"
-    )
-    # SQLite would take ON for a join's without a WHERE before it.
-    statement += f" WHERE true {conflict}" if conflict else ""
-    return statement, processors_of(types, dialect), attrgetter(*names)
+    return f"INSERT INTO {quote(kind.table.name)} ({', '.join(map(quote, kind.__slots__))})"
 
 
 def source(dialect: Dialect) -> str:
-    """The parameter as a table `j` of one `value` a row."""
+    """A parameter of packed rows as a table `j` of one `value` a row."""
     return "json_each(?) AS j" if dialect.name == "sqlite" else "json_array_elements(%s::json) AS j(value)"
 
 

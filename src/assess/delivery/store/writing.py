@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Table, and_, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
@@ -42,21 +44,32 @@ def apply(connection: Connection, writes: Writes) -> Committed:
         for row in writes.keep:
             connection.execute(_insert(connection, row.table).on_conflict_do_nothing(), row.values())
         activation = _activate(connection, writes.activations)
-        (last,) = number_changes(connection, [writes])
-        chain(connection, [writes])
+        last = _number(connection, writes)
         claimed = () if writes.claim is None else claiming.claim(connection, writes.claim)
-    except IntegrityError as fault:
+    except (IntegrityError, sqlite3.IntegrityError, psycopg.IntegrityError) as fault:
         if _is_duplicate(fault):
             raise StaleSession("something with the same key was stored first; read again") from fault
         raise
     return Committed(last, activation, claimed)
 
 
-def _is_duplicate(fault: IntegrityError) -> bool:
+def _number(connection: Connection, writes: Writes) -> int | None:
+    """What is numbered or chained, written by the driver's own cursor, as groups are."""
+    if not (writes.changes or writes.decisions):
+        return None
+    cursor = connection.connection.cursor()
+    try:
+        (last,) = number_changes(cursor, connection.dialect, [writes])
+        chain(cursor, connection.dialect, [writes])
+    finally:
+        cursor.close()
+    return last
+
+
+def _is_duplicate(fault: Exception) -> bool:
     names = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
-    if getattr(fault.orig, "sqlite_errorname", None) in names:
-        return True
-    return getattr(fault.orig, "sqlstate", None) == "23505"
+    origin = getattr(fault, "orig", None) or fault
+    return getattr(origin, "sqlite_errorname", None) in names or getattr(origin, "sqlstate", None) == "23505"
 
 
 def _where(table: Table, key: dict[str, Any]) -> Any:
