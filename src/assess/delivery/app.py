@@ -26,13 +26,13 @@ from starlette.staticfiles import StaticFiles
 from assess import __version__, errors
 from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
-from assess.delivery.api.shortcut import Shortcut
-from assess.delivery.around import Answer, Shell
+from assess.delivery.around import Answer, Frame, Shell
 from assess.delivery.clock import SteadyClock
 from assess.delivery.jobs import worker
 from assess.delivery.metrics import Metrics
 from assess.delivery.service import downtime, open_services
 from assess.delivery.settings import Settings
+from assess.delivery.shortcut import Application
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
                 await downtime.stop(services, pulse)
             services.store.close()
 
-    app = FastAPI(
+    app = Application(
         title="assess",
         version=__version__,
         lifespan=lifespan,
@@ -141,8 +141,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
     _document(app)
     # A page shrinks to a quarter. Nothing a stranger sends is echoed beside a secret, so sizes tell nothing.
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM)
-    app.add_middleware(Shortcut, minimum_size=_COMPRESSED_FROM)
-    app.add_middleware(Shell, settings=settings, metrics=metrics, monotonic=monotonic, on_fault=answer)
+    frame = Frame(settings, metrics, monotonic)
+    app.add_middleware(Shell, frame=frame, on_fault=answer)
+    app.shorten(frame, answer, minimum_size=_COMPRESSED_FROM)
     return app
 
 

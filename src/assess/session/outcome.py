@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from assess.errors import NotFinished
@@ -56,12 +57,12 @@ class Outcome:
     objectives: tuple[Objective, ...]
     record: Mapping[str, Any]
 
-    @property
+    @cached_property
     def record_bytes(self) -> bytes:
         """The record as canonical JSON."""
         return canonical_json(self.record)
 
-    @property
+    @cached_property
     def record_sha256(self) -> str:
         """Hash of the record."""
         return sha256(self.record_bytes)

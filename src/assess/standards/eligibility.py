@@ -39,6 +39,7 @@ __all__ = [
     "evaluate",
     "load_rules",
     "rule_sentence",
+    "status_of",
 ]
 
 _TICK = timedelta(microseconds=1)
@@ -348,6 +349,43 @@ def evaluate(
         valid_until=until,
         rule_version=rule.version,
     )
+
+
+def status_of(
+    rules: BadgeRules,
+    book: FactBook,
+    *,
+    badge: str,
+    as_of: Moment,
+    accept_provisional: bool | None = None,
+) -> str:
+    """The status alone, as `evaluate` finds it, without its reasons: what tells whether something changed.
+
+    Parameters
+    ----------
+    book : FactBook
+        Made for the subject, the time zone of the rules, and what was known.
+    badge : str
+    as_of : date, datetime or str
+        A day means its last instant in the programme's time zone.
+    accept_provisional : bool, optional
+        Instead of what the rules say.
+
+    Raises
+    ------
+    NotFound
+        No such badge.
+
+    Examples
+    --------
+    >>> rules = load_rules({"badges": {"B": {"rule": {"pass": {"course": "c1"}}}}})
+    >>> status_of(rules, FactBook([], subject="p1"), badge="B", as_of="2026-06-01")
+    'not_eligible'
+    """
+    rule = _badge(rules, badge)
+    now = instant(as_of, rules.time_zone, end=True)
+    accept = rules.accept_provisional if accept_provisional is None else accept_provisional
+    return evaluation.status(rule, evaluation.question_for(rule, rules, book, book.subject, now, accept))
 
 
 def _evidence(fact: Fact) -> Evidence:

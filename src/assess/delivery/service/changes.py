@@ -9,7 +9,7 @@ from datetime import datetime
 from assess.delivery import schemas
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.eligibility import badge_at, evaluated, personal_badges
+from assess.delivery.service.eligibility import badge_at, statuses
 from assess.delivery.service.standing import Moment, Spoken, spoken
 from assess.delivery.service.status import status_at
 from assess.delivery.store import reading
@@ -68,9 +68,9 @@ def events(
         kind = _decision_event(old, new)
         if kind is not None:
             add(kind, one, None, None if old is None else old.word, None if new is None else new.word)
-    for _, badge in personal_badges(shelf):
-        was = evaluated(before, shelf, badge, moment).status
-        is_now = evaluated(after, shelf, badge, moment).status
+    earlier = statuses(before, shelf, moment)
+    for badge, is_now in statuses(after, shelf, moment).items():
+        was = earlier[badge]
         if was != is_now:
             add(_eligibility_event(was, is_now), None, badge, was, is_now)
     told = replace(after, changes=(*after.changes, *rows))

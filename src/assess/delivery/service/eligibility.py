@@ -16,7 +16,7 @@ from assess.delivery.service.standing import Moment, evaluation_facts, next_step
 from assess.delivery.store import reading
 from assess.delivery.store.reading import LearnerRecords
 from assess.errors import AssessError, InvalidRequest, NotFound
-from assess.standards.eligibility import Eligibility, evaluate, rule_sentence
+from assess.standards.eligibility import Eligibility, FactBook, evaluate, rule_sentence, status_of
 from assess.standards.facts import instant
 from assess.standards.grammar import Pass, predicates
 
@@ -209,6 +209,32 @@ def evaluated(records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment)
         as_known_at=moment.as_known_at,
         accept_provisional=shelf.accepts_provisional(programme.id),
     )
+
+
+def statuses(records: LearnerRecords, shelf: Shelf, moment: Moment) -> dict[str, str]:
+    """The status of every badge that a person can have, the facts being read once for each programme."""
+    facts = evaluation_facts(records, moment.effective)
+    books: dict[str, FactBook] = {}
+    found = {}
+    for programme, badge in personal_badges(shelf):
+        rules = programme.rules
+        if badge in found:
+            continue  # the first programme that declares a badge speaks for it
+        if programme.id not in books:
+            books[programme.id] = FactBook(
+                facts,
+                subject=records.learner.id,
+                time_zone=rules.time_zone,
+                as_known_at=moment.as_known_at,
+            )
+        found[badge] = status_of(
+            rules,
+            books[programme.id],
+            badge=badge,
+            as_of=moment.as_of,
+            accept_provisional=shelf.accepts_provisional(programme.id),
+        )
+    return found
 
 
 def badge_at(records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment) -> schemas.BadgeEligibility:

@@ -16,7 +16,11 @@ from assess.errors import Forbidden, InvalidRequest, LearnerErased, NotFound, St
 
 async def records(services: Services, scope: Scope, learner: str) -> LearnerRecords:
     """All that a learner's standing rests on; NotFound also for a learner of another tenant or sandbox."""
-    found = await services.store.read(reading.learner_records, scope.tenant, learner)
+    return within(scope, learner, await services.store.read(reading.learner_records, scope.tenant, learner))
+
+
+def within(scope: Scope, learner: str, found: LearnerRecords | None) -> LearnerRecords:
+    """The records, if the scope reaches them; NotFound otherwise."""
     if found is None or found.learner.sandbox != scope.sandbox:
         raise NotFound("learner", learner)
     return found

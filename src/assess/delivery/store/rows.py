@@ -30,6 +30,12 @@ class Stored:
         names: tuple[str, ...] = self.__slots__
         return {name: getattr(self, name) for name in names}
 
+    def changed(self: R, **values: Any) -> R:
+        """The same row with other values in some columns."""
+        kind = type(self)
+        names: tuple[str, ...] = kind.__slots__
+        return kind(*(values[name] if name in values else getattr(self, name) for name in names))
+
     @classmethod
     def read(cls: type[R], row: SqlRow[Any]) -> R:
         """The record of a row that was selected with all columns of the table."""
