@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, cohorts, delivery, manage, people, rescores, sitting
+from assess.delivery.api import badges, cohorts, delivery, manage, people, rescores, sitting, webhooks
 
 ROUTERS = (
     delivery.router,
@@ -12,6 +12,7 @@ ROUTERS = (
     manage.router,
     rescores.router,
     sitting.router,
+    webhooks.router,
 )
 
 __all__ = ["ROUTERS"]

@@ -112,11 +112,12 @@ async def feed(
     rows = await services.store.read(
         reading.changes, scope.tenant, after=after, limit=limit + 1, sandbox=scope.sandbox
     )
-    items = [_change(row) for row in rows[:limit]]
+    items = [entry(row) for row in rows[:limit]]
     return schemas.Page(items=items, next=str(rows[limit - 1].sequence) if len(rows) > limit else None)
 
 
-def _change(row: ChangeRow) -> schemas.Change:
+def entry(row: ChangeRow) -> schemas.Change:
+    """A change as the feed and webhooks tell it."""
     if row.badge is not None:
         resource = f"/v1/learners/{row.learner}/badges/{row.badge}"
     elif row.course is None:

@@ -437,7 +437,8 @@ invigilator_codes = _table(
 # --- what is done later: claimed by one statement, see store/claiming.py -----------
 
 
-def _claimable() -> tuple[Column[Any], ...]:
+def claimable() -> tuple[Column[Any], ...]:
+    """Columns of work that is claimed."""
     return (
         Column("run_at", Instant, nullable=False),
         # How often it was claimed; a claim that was never finished counts too.
@@ -455,24 +456,9 @@ jobs = _table(
     _key("id"),
     Column("kind", Text, nullable=False),
     Column("payload", JsonText, nullable=False),
-    *_claimable(),
+    *claimable(),
     Index(
         "ix_jobs_waiting_run_at",
-        "run_at",
-        sqlite_where=text("dead_at IS NULL"),
-        postgresql_where=text("dead_at IS NULL"),
-    ),
-)
-
-outbox = _table(
-    "outbox",
-    _key("tenant"),
-    # The change that is to be told, written in the same commit.
-    Column("sequence", Whole, primary_key=True, nullable=False, autoincrement=False),
-    *_claimable(),
-    _of("changes", "tenant", "sequence", to=("tenant", "sequence")),
-    Index(
-        "ix_outbox_waiting_run_at",
         "run_at",
         sqlite_where=text("dead_at IS NULL"),
         postgresql_where=text("dead_at IS NULL"),

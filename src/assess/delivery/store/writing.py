@@ -25,6 +25,7 @@ from assess.delivery.store.rows import (
     Update,
     Writes,
 )
+from assess.delivery.store.rows_webhooks import Webhook
 from assess.errors import NotFound, StaleSession
 from assess.standards.records import GENESIS
 
@@ -50,7 +51,7 @@ def apply(connection: Connection, writes: Writes) -> Committed:
         last = _number_changes(connection, writes.tenant, writes.changes)
         # The head of a chain is the row that all ending sessions share: it is locked last, and held shortest.
         _chain(connection, writes.decisions)
-        claimed = () if writes.claim is None else claiming.claim(connection, writes.claim)
+        claimed = () if writes.claim is None else claiming.claim(connection, writes.claim, writes.tenant)
     except IntegrityError as fault:
         if _is_duplicate(fault):
             raise StaleSession("something with the same key was stored first; read again") from fault
@@ -120,8 +121,7 @@ def _number_changes(connection: Connection, tenant: str, changes: Sequence[Chang
     first = int(last) - len(changes) + 1
     numbered = [replace(change, sequence=first + n) for n, change in enumerate(changes)]
     connection.execute(tables.changes.insert(), [change.values() for change in numbered])
-    told = [Outgoing(change.tenant, change.sequence, change.at) for change in numbered]
-    connection.execute(tables.outbox.insert(), [row.values() for row in told])
+    _put_out(connection, tenant, numbered)
     for change in numbered:
         if change.badge is None or change.current is None:
             continue
@@ -143,6 +143,25 @@ def _number_changes(connection: Connection, tenant: str, changes: Sequence[Chang
             values,
         )
     return int(last)
+
+
+def _put_out(connection: Connection, tenant: str, changes: Sequence[ChangeRow]) -> None:
+    """An entry of the outbox for every webhook that wants a change.
+
+    Here and not by a worker later: the order of entries is then that of the commits, whoever sends them.
+    """
+    c = Webhook.table.c
+    listening = select(Webhook.table).where(
+        c.tenant == tenant, c.disabled_at.is_(None), c.deleted_at.is_(None)
+    )
+    told = [
+        Outgoing(tenant, webhook.id, change.sequence, change.learner, change.at).values()
+        for webhook in map(Webhook.read, connection.execute(listening))
+        for change in changes
+        if webhook.wants(change.type, sandbox=change.sandbox)
+    ]
+    if told:
+        connection.execute(Outgoing.table.insert(), told)
 
 
 def _chain(connection: Connection, decisions: Sequence[DecisionRow]) -> None:
