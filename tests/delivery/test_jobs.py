@@ -229,7 +229,11 @@ def test_the_sweep_ends_what_is_overdue_and_comes_again(world: World) -> None:
     work()
     assert world.ask(reading.overdue_sessions, world.clock.now, 10) == []
     due = {job.id: job.run_at - world.clock.now for job in world.ask(reading.jobs)}
-    assert due == {"sweep": timedelta(seconds=20), "forget-keys": timedelta(hours=1)}
+    assert due == {
+        "sweep": timedelta(seconds=20),
+        "forget-keys": timedelta(hours=1),
+        "expiry": timedelta(minutes=5),
+    }
 
 
 def test_a_clock_that_was_set_back_delays_nothing_beyond_its_next_turn(

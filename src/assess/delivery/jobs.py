@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from assess.delivery.security import new_id
-from assess.delivery.service import Services, rescoring, sessions
+from assess.delivery.service import Services, expiry, rescoring, sessions
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import Claim, Delete, Idempotency, Job, Outgoing, Update
 from assess.errors import StaleSession, StorageUnavailable
@@ -46,13 +46,17 @@ async def _forget_keys(services: Services, _: Mapping[str, Any]) -> None:
     await services.store.commit(Writes(services.settings.tenant, deletes=gone))
 
 
-RECURRING: Mapping[str, Handler] = {"sweep": _sweep, "forget-keys": _forget_keys}
+RECURRING: Mapping[str, Handler] = {
+    "sweep": _sweep,
+    "forget-keys": _forget_keys,
+    expiry.JOB: expiry.work,
+}
 ONCE: Mapping[str, Handler] = {rescoring.JOB: rescoring.work}
 
 
 def recurring(services: Services) -> dict[str, timedelta]:
     """What is done again and again, and how often."""
-    found = {"forget-keys": timedelta(hours=1)}
+    found = {"forget-keys": timedelta(hours=1), expiry.JOB: expiry.PERIOD}
     if services.settings.sweep_seconds > 0:
         found["sweep"] = timedelta(seconds=services.settings.sweep_seconds)
     return found

@@ -303,6 +303,7 @@ class EligibilityState(Stored):
     since: datetime
     sequence: int
     sandbox: bool
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

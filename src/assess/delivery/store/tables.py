@@ -327,8 +327,17 @@ eligibility_states = _table(
     Column("since", Instant, nullable=False),
     Column("sequence", Whole, nullable=False),
     Column("sandbox", Flag, nullable=False),
+    # Until when an eligible one was told to last; looked at again when that has passed.
+    Column("ends_at", Instant),
     _of("learners", "tenant", "learner", to=("tenant", "id")),
     Index(None, "tenant", "badge", "status", "learner"),
+    Index(
+        "ix_eligibility_states_ends_at",
+        "tenant",
+        "ends_at",
+        sqlite_where=text("ends_at IS NOT NULL"),
+        postgresql_where=text("ends_at IS NOT NULL"),
+    ),
 )
 
 idempotency = _table(

@@ -17,9 +17,9 @@ claims = _table(
     Column("audience", Text, nullable=False),
     Column("issued_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("sandbox", Flag, nullable=False),
     Column("redeemed_at", Instant),
     Column("redeemed_by", Text),
-    Column("sandbox", Flag, nullable=False),
     _of("learners", "tenant", "learner", to=("tenant", "id")),
 )
 

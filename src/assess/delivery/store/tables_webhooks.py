@@ -17,12 +17,13 @@ webhooks = _table(
     Column("types", JsonText),
     Column("thin", Flag, nullable=False),
     Column("sandbox", Flag, nullable=False),
-    # Needed in the clear to sign. The one before still signs for a day, so that no message is lost meanwhile.
+    # Needed in the clear to sign.
     Column("secret", Text, nullable=False),
-    Column("old_secret", Text),
-    Column("old_secret_until", Instant),
     Column("by", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
+    # The one before still signs for a day, so that no message is lost meanwhile.
+    Column("old_secret", Text),
+    Column("old_secret_until", Instant),
     Column("disabled_at", Instant),
     Column("disabled_why", Text),
     # Never removed: a commit that is just filling the outbox may still refer to it.

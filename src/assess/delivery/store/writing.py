@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -133,6 +134,7 @@ def _number_changes(connection: Connection, tenant: str, changes: Sequence[Chang
             since=change.at,
             sequence=change.sequence,
             sandbox=change.sandbox,
+            ends_at=_end(change),
         )
         values = state.values()
         key = ("tenant", "learner", "badge")
@@ -143,6 +145,12 @@ def _number_changes(connection: Connection, tenant: str, changes: Sequence[Chang
             values,
         )
     return int(last)
+
+
+def _end(change: ChangeRow) -> datetime | None:
+    """Until when the eligibility that was told lasts."""
+    until = change.data.get("valid_until") if change.current == "eligible" else None
+    return None if until is None else datetime.fromisoformat(until)
 
 
 def _put_out(connection: Connection, tenant: str, changes: Sequence[ChangeRow]) -> None:

@@ -1,4 +1,4 @@
-"""Webhooks and their outbox; claims, shared links and credentials
+"""Webhooks and their outbox; the end of an eligibility; claims, shared links and credentials
 
 Revision: 0010_webhooks, after 0007_rescores
 
@@ -21,6 +21,7 @@ branch_labels = None
 depends_on = None
 
 _WAITING = sa.text("dead_at IS NULL")
+_ENDS = sa.text("ends_at IS NOT NULL")
 _WAITS = sa.text("delivered_at IS NULL AND dead_at IS NULL")
 
 
@@ -59,6 +60,14 @@ def _of_learner(table: str) -> sa.ForeignKeyConstraint:
 def upgrade() -> None:
     op.drop_index("ix_outbox_waiting_run_at", "outbox")
     op.drop_table("outbox")
+    op.add_column("eligibility_states", _instant("ends_at", nullable=True))
+    op.create_index(
+        "ix_eligibility_states_ends_at",
+        "eligibility_states",
+        ["tenant", "ends_at"],
+        sqlite_where=_ENDS,
+        postgresql_where=_ENDS,
+    )
     op.create_table(
         "webhooks",
         _text("tenant"),
@@ -69,10 +78,10 @@ def upgrade() -> None:
         _flag("thin"),
         _flag("sandbox"),
         _text("secret"),
-        _text("old_secret", nullable=True),
-        _instant("old_secret_until", nullable=True),
         _text("by"),
         _instant("created_at"),
+        _text("old_secret", nullable=True),
+        _instant("old_secret_until", nullable=True),
         _instant("disabled_at", nullable=True),
         _text("disabled_why", nullable=True),
         _instant("deleted_at", nullable=True),
@@ -112,9 +121,9 @@ def upgrade() -> None:
         _text("audience"),
         _instant("issued_at"),
         _instant("expires_at"),
+        _flag("sandbox"),
         _instant("redeemed_at", nullable=True),
         _text("redeemed_by", nullable=True),
-        _flag("sandbox"),
         _of_learner("claims"),
         sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_claims")),
         sqlite_strict=True,
@@ -162,6 +171,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_eligibility_states_ends_at", "eligibility_states")
+    op.drop_column("eligibility_states", "ends_at")
     op.drop_table("credentials")
     op.drop_index(op.f("ix_shares_tenant_learner"), "shares")
     for table in ("shares", "claims"):
