@@ -37,6 +37,7 @@ from assess.delivery.schemas.badges import (
     Subject,
 )
 from assess.delivery.schemas.base import Body, Number, Page, Reply, encode, plain
+from assess.delivery.schemas.claims import RedeemClaim, Redeemed
 from assess.delivery.schemas.management import (
     SANDBOX_STATES,
     Activate,
@@ -208,6 +209,8 @@ __all__ = [
     "Reason",
     "Receipt",
     "ReceiptToVerify",
+    "RedeemClaim",
+    "Redeemed",
     "Replayed",
     "Reply",
     "Rescoring",

@@ -57,11 +57,17 @@ async def badge(
     records = await learners.as_known(services, scope, learner, records, moment)
     body = badge_at(records, shelf, badge, moment)
     if statement:
-        signed = services.statements.sign(
-            schemas.plain(body), issuer=services.settings.public_url or "assess", at=now
-        )
-        body = msgspec.structs.replace(body, statement=signed)
+        body = with_statement(services, body, now)
     return body, moment
+
+
+def with_statement(
+    services: Services, body: schemas.BadgeEligibility, now: datetime
+) -> schemas.BadgeEligibility:
+    """The body with itself as a signed statement, for whoever must be able to verify it later."""
+    issuer = services.settings.public_url or "assess"
+    signed = services.statements.sign(schemas.plain(body), issuer=issuer, at=now)
+    return msgspec.structs.replace(body, statement=signed)
 
 
 async def badges(
@@ -309,4 +315,5 @@ def _award(
     else:
         # Never awarded, or the award ran out: where the rule is met it may be claimed, again.
         state = "claimable" if status == "eligible" else "none"
-    return schemas.Award(state=state, policy_on_loss=programme.on_loss, claim_url=None)
+    claim_url = programme.claim_url(badge) if state == "claimable" else None
+    return schemas.Award(state=state, policy_on_loss=programme.on_loss, claim_url=claim_url)
