@@ -38,6 +38,7 @@ from assess.delivery.schemas.badges import (
 )
 from assess.delivery.schemas.base import Body, Number, Page, Reply, encode, plain
 from assess.delivery.schemas.claims import RedeemClaim, Redeemed
+from assess.delivery.schemas.credentials import OpenBadge
 from assess.delivery.schemas.management import (
     SANDBOX_STATES,
     Activate,
@@ -196,6 +197,7 @@ __all__ = [
     "Number",
     "ObjectiveResult",
     "OnBreak",
+    "OpenBadge",
     "Page",
     "Pending",
     "PositionView",

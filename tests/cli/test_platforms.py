@@ -1,7 +1,8 @@
-"""`assess webhook`: in the database itself, with a receiver that is down."""
+"""`assess webhook` and `assess badge`: in the database itself, with a receiver that is down."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,32 @@ def test_a_webhook_is_made_tried_looked_at_and_replayed(assess, tmp_path: Path) 
 def test_what_cannot_be_is_refused_in_a_sentence(assess, arguments, said) -> None:
     done = assess("webhook", *arguments)
     assert (done.code, said in done.err) == (2, True), done.err
+
+
+# --- badges --------------------------------------------------------------------------
+
+
+def test_a_badge_is_exported_in_both_versions_and_never_over_a_file(
+    assess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.delivery.conftest import open_world
+    from tests.delivery.world import Clock, settings
+
+    path = Settings.from_environment().sqlite_path
+    assert path is not None
+    for world in open_world(settings(path.parent, database_url=f"sqlite:///{path}"), Clock()):
+        world.sit(world.learner())
+    done = assess("badge", "export", "lrn_1", "ONE")
+    assert (done.code, "set ASSESS_PUBLIC_URL" in done.err) == (2, True)
+    monkeypatch.setenv("ASSESS_PUBLIC_URL", "https://assess.example")
+    done = assess("badge", "export", "lrn_1", "ONE")
+    assert done.code == 0, done.err
+    assert len(done.out.strip().split(".")) == 3
+    target = tmp_path / "badge.json"
+    done = assess("badge", "export", "lrn_1", "ONE", "--format", "ob2", "--out", target)
+    assert done.code == 0, done.err
+    assert json.loads(target.read_text())["type"] == "Assertion"
+    done = assess("badge", "export", "lrn_1", "ONE", "--out", target)
+    assert (done.code, "is there already" in done.err) == (2, True)
+    done = assess("badge", "export", "lrn_1", "BOTH")
+    assert (done.code, "BOTH: not_eligible" in done.err) == (2, True)
