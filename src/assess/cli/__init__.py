@@ -7,6 +7,7 @@ import sys
 import typer
 
 from assess.cli import (
+    badges,
     banks,
     demo,
     measuring,
@@ -17,6 +18,7 @@ from assess.cli import (
     running,
     simulating,
     sitting,
+    webhooks,
 )
 from assess.cli.console import guarded, out
 
@@ -40,6 +42,8 @@ app.command()(rescoring.rescore)
 app.add_typer(sitting.incidents_app, name="incident")
 app.add_typer(sitting.invigilators_app, name="invigilator")
 app.command()(sitting.accommodate)
+app.add_typer(badges.badges_app, name="badge")
+app.add_typer(webhooks.webhooks_app, name="webhook")
 app.command()(operating.backup)
 app.command()(operating.restore)
 app.command()(operating.doctor)

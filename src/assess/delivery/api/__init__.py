@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, cohorts, delivery, manage, people, rescores, sitting
+from assess.delivery.api import (
+    badges,
+    cohorts,
+    delivery,
+    manage,
+    open_badges,
+    people,
+    rescores,
+    sitting,
+    webhooks,
+)
 
 ROUTERS = (
     delivery.router,
@@ -12,6 +22,8 @@ ROUTERS = (
     manage.router,
     rescores.router,
     sitting.router,
+    webhooks.router,
+    open_badges.router,
 )
 
 __all__ = ["ROUTERS"]

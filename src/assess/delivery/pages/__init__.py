@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from assess.delivery.pages import (
     accommodation_pages,
     catalogue_pages,
+    claim_pages,
     help_pages,
     own_pages,
     practice_pages,
@@ -20,6 +21,7 @@ router = APIRouter(include_in_schema=False)
 for part in (
     accommodation_pages,
     catalogue_pages,
+    claim_pages,
     own_pages,
     practice_pages,
     session_pages,

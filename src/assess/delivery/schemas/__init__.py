@@ -37,6 +37,8 @@ from assess.delivery.schemas.badges import (
     Subject,
 )
 from assess.delivery.schemas.base import Body, Number, Page, Reply, encode, plain
+from assess.delivery.schemas.claims import RedeemClaim, Redeemed
+from assess.delivery.schemas.credentials import OpenBadge
 from assess.delivery.schemas.management import (
     SANDBOX_STATES,
     Activate,
@@ -113,8 +115,19 @@ from assess.delivery.schemas.sessions import (
     Verified,
     VerifyReceipt,
 )
+from assess.delivery.schemas.webhooks import (
+    EVENT_TYPES,
+    ChangedWebhook,
+    Delivery,
+    DeliveryState,
+    NewWebhook,
+    Replayed,
+    Tested,
+    WebhookReply,
+)
 
 __all__ = [
+    "EVENT_TYPES",
     "SANDBOX_STATES",
     "AccommodationEntry",
     "Accommodations",
@@ -137,6 +150,7 @@ __all__ = [
     "Body",
     "Change",
     "ChangeData",
+    "ChangedWebhook",
     "Choice",
     "CodeReply",
     "CohortLearner",
@@ -149,6 +163,8 @@ __all__ = [
     "DecisionCut",
     "DecisionScore",
     "DeclareIncident",
+    "Delivery",
+    "DeliveryState",
     "Evidence",
     "Excluded",
     "ExternalId",
@@ -175,11 +191,13 @@ __all__ = [
     "Missing",
     "Moved",
     "NewInvigilatorCode",
+    "NewWebhook",
     "NextStep",
     "Notice",
     "Number",
     "ObjectiveResult",
     "OnBreak",
+    "OpenBadge",
     "Page",
     "Pending",
     "PositionView",
@@ -193,6 +211,9 @@ __all__ = [
     "Reason",
     "Receipt",
     "ReceiptToVerify",
+    "RedeemClaim",
+    "Redeemed",
+    "Replayed",
     "Reply",
     "Rescoring",
     "RescoringState",
@@ -209,11 +230,13 @@ __all__ = [
     "ShownItem",
     "StatusDecision",
     "Subject",
+    "Tested",
     "Timer",
     "UnmergeLearner",
     "Verified",
     "VerifyReceipt",
     "VoidFact",
+    "WebhookReply",
     "encode",
     "plain",
 ]

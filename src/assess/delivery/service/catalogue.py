@@ -108,6 +108,10 @@ class Programme:
             on_loss=document.get("on_loss", "suspend"),
         )
 
+    def claim_url(self, badge: str) -> str | None:
+        """Where a learner claims a badge; None if there is no such place."""
+        return self.badge_document(badge).get("claim_url") or self.document.get("claim_url")
+
     def badge_document(self, badge: str) -> Mapping[str, Any]:
         """A badge as the programme's file states it."""
         badges = self.document["badges"]

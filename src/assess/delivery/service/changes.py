@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from assess.delivery import schemas
 from assess.delivery.service.catalogue import Shelf
@@ -14,7 +15,7 @@ from assess.delivery.service.standing import Moment, Spoken, spoken
 from assess.delivery.service.status import status_at
 from assess.delivery.store import reading
 from assess.delivery.store.reading import LearnerRecords
-from assess.delivery.store.rows import ChangeRow
+from assess.delivery.store.rows import ChangeRow, Learner
 
 
 def events(
@@ -41,40 +42,74 @@ def events(
     """
     moment = Moment.at(now)
     rows: list[ChangeRow] = []
-
-    def add(
-        kind: str, course: str | None, badge: str | None, previous: str | None, current: str | None
-    ) -> None:
-        rows.append(
-            ChangeRow(
-                tenant=after.learner.tenant,
-                sequence=0,
-                type=kind,
-                learner=after.learner.id,
-                course=course,
-                badge=badge,
-                previous=previous,
-                current=current,
-                cause=cause,
-                reason_id=reason_id,
-                at=now,
-                sandbox=after.learner.sandbox,
-                data={},
-            )
-        )
-
+    row = partial(_row, after.learner, now=now, cause=cause, reason_id=reason_id)
     for one in (*courses, *(() if course is None else (course,))):
         old, new = spoken(before, one, now), spoken(after, one, now)
         kind = _decision_event(old, new)
         if kind is not None:
-            add(kind, one, None, None if old is None else old.word, None if new is None else new.word)
+            words = (None if old is None else old.word, None if new is None else new.word)
+            rows.append(row(kind, one, None, *words))
     earlier = statuses(before, shelf, moment)
     for badge, is_now in statuses(after, shelf, moment).items():
         was = earlier[badge]
         if was != is_now:
-            add(_eligibility_event(was, is_now), None, badge, was, is_now)
-    told = replace(after, changes=(*after.changes, *rows))
-    return tuple(replace(row, data=_snapshot(row, told, shelf, moment)) for row in rows)
+            rows.append(row(_eligibility_event(was, is_now), None, badge, was, is_now))
+    return told(rows, after, shelf, moment)
+
+
+def badge_row(
+    records: LearnerRecords, badge: str, was: str, is_now: str, *, now: datetime, cause: str, reason_id: str
+) -> ChangeRow:
+    """A change of one badge, still without its snapshot."""
+    kind = "eligibility.changed" if was == is_now else _eligibility_event(was, is_now)
+    return _row(records.learner, kind, None, badge, was, is_now, now=now, cause=cause, reason_id=reason_id)
+
+
+def course_row(
+    records: LearnerRecords, course: str, was: str, is_now: str, *, now: datetime, cause: str, reason_id: str
+) -> ChangeRow:
+    """A change of the decision on one course, still without its snapshot."""
+    return _row(
+        records.learner, "decision.changed", course, None, was, is_now,
+        now=now, cause=cause, reason_id=reason_id,
+    )  # fmt: skip
+
+
+def told(
+    rows: Sequence[ChangeRow], after: LearnerRecords, shelf: Shelf, moment: Moment
+) -> tuple[ChangeRow, ...]:
+    """The rows with what the resources answer once they are written."""
+    known = replace(after, changes=(*after.changes, *rows))
+    return tuple(replace(row, data=_snapshot(row, known, shelf, moment)) for row in rows)
+
+
+def _row(
+    learner: Learner,
+    kind: str,
+    course: str | None,
+    badge: str | None,
+    previous: str | None,
+    current: str | None,
+    *,
+    now: datetime,
+    cause: str,
+    reason_id: str | None,
+) -> ChangeRow:
+    return ChangeRow(
+        tenant=learner.tenant,
+        sequence=0,
+        type=kind,
+        learner=learner.id,
+        course=course,
+        badge=badge,
+        previous=previous,
+        current=current,
+        cause=cause,
+        reason_id=reason_id,
+        at=now,
+        sandbox=learner.sandbox,
+        data={},
+    )
 
 
 def _decision_event(old: Spoken | None, new: Spoken | None) -> str | None:
@@ -112,11 +147,12 @@ async def feed(
     rows = await services.store.read(
         reading.changes, scope.tenant, after=after, limit=limit + 1, sandbox=scope.sandbox
     )
-    items = [_change(row) for row in rows[:limit]]
+    items = [entry(row) for row in rows[:limit]]
     return schemas.Page(items=items, next=str(rows[limit - 1].sequence) if len(rows) > limit else None)
 
 
-def _change(row: ChangeRow) -> schemas.Change:
+def entry(row: ChangeRow) -> schemas.Change:
+    """A change as the feed and webhooks tell it."""
     if row.badge is not None:
         resource = f"/v1/learners/{row.learner}/badges/{row.badge}"
     elif row.course is None:

@@ -12,7 +12,7 @@ from assess.delivery.receipts import rfc3339
 from assess.delivery.service import learners
 from assess.delivery.service.catalogue import Programme, Shelf, pick
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.standing import Moment, evaluation_facts, next_step, sequence, voided
+from assess.delivery.service.standing import Moment, ended, evaluation_facts, next_step, sequence, voided
 from assess.delivery.store import reading
 from assess.delivery.store.reading import LearnerRecords
 from assess.errors import AssessError, InvalidRequest, NotFound
@@ -57,11 +57,17 @@ async def badge(
     records = await learners.as_known(services, scope, learner, records, moment)
     body = badge_at(records, shelf, badge, moment)
     if statement:
-        signed = services.statements.sign(
-            schemas.plain(body), issuer=services.settings.public_url or "assess", at=now
-        )
-        body = msgspec.structs.replace(body, statement=signed)
+        body = with_statement(services, body, now)
     return body, moment
+
+
+def with_statement(
+    services: Services, body: schemas.BadgeEligibility, now: datetime
+) -> schemas.BadgeEligibility:
+    """The body with itself as a signed statement, for whoever must be able to verify it later."""
+    issuer = services.settings.public_url or "assess"
+    signed = services.statements.sign(schemas.plain(body), issuer=issuer, at=now)
+    return msgspec.structs.replace(body, statement=signed)
 
 
 async def badges(
@@ -294,6 +300,7 @@ def _since(records: LearnerRecords, badge: str, found: Eligibility, moment: Mome
         and c.at <= moment.effective
         and c.learner == records.learner.id
         and c.reason_id not in records.undone
+        and c.previous != c.current  # else only the award changed, or until when it lasts
     ]
     if seen and seen[-1].current == found.status:
         return seen[-1].at
@@ -323,13 +330,16 @@ def _award(
         and fact.recorded_at <= moment.as_known_at
         and instant(fact.at, zone) <= moment.as_of
     ]
-    standing = [fact for fact in awards if not voided(fact, moment, zone)]
+    valid = [fact for fact in awards if not voided(fact, moment, zone)]
+    standing = [fact for fact in valid if not ended(fact, moment.as_of, zone)]
     kept = status == "eligible" or programme.on_loss == "keep"
     state: Any
     if standing:
         state = "claimed" if kept else {"suspend": "suspended", "withdraw": "withdrawn"}[programme.on_loss]
-    elif awards:
+    elif awards and not valid:
         state = "withdrawn"
     else:
+        # Never awarded, or the award ran out: where the rule is met it may be claimed, again.
         state = "claimable" if status == "eligible" else "none"
-    return schemas.Award(state=state, policy_on_loss=programme.on_loss, claim_url=None)
+    claim_url = programme.claim_url(badge) if state == "claimable" else None
+    return schemas.Award(state=state, policy_on_loss=programme.on_loss, claim_url=claim_url)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -44,20 +46,22 @@ class Loaded:
         return self.records.session
 
 
-async def again(use_case: Callable[[], Awaitable[T]]) -> T:
+async def again(use_case: Callable[[], Awaitable[T]], *, retries: int = _RETRIES) -> T:
     """Run a use case; if somebody else wrote first, read and run it again, a few times.
 
     Once is too few: an answer from one tab and the timer may both go before
     the hand-in from another, and a learner who hands in must not hear "try
-    again" for that.
+    again" for that. Where many come at once, each waits longer every time, by
+    lot, so that they come apart.
     """
-    for _ in range(_RETRIES):
+    for n in range(retries):
         try:
             return await use_case()
         except OpenedElsewhere:
             raise
         except StaleSession:
-            continue
+            if n >= _RETRIES:
+                await asyncio.sleep(secrets.randbelow(10 << min(n - _RETRIES, 5)) / 1000)
     return await use_case()
 
 

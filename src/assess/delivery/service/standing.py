@@ -133,6 +133,12 @@ def voided(fact: Fact, moment: Moment, zone: tzinfo) -> bool:
     return instant(fact.void_at, zone) <= moment.as_of
 
 
+def ended(fact: Fact, at: datetime, zone: tzinfo) -> bool:
+    """Whether the last day or instant of a fact has passed."""
+    until = fact.data.get("until")
+    return until is not None and instant(str(until), zone, end=True) < at
+
+
 def evaluation_facts(records: LearnerRecords, at: datetime) -> list[dict[str, Any]]:
     """All facts as the badge rules read them: the decisions that speak, and what was attested."""
     facts: list[dict[str, Any]] = []

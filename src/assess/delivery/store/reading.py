@@ -385,11 +385,9 @@ def jobs(connection: Connection) -> list[Job]:
 
 
 def work_is_due(connection: Connection, now: datetime) -> bool:
-    """Whether a job or an entry of the outbox waits to be claimed."""
-    return any(
-        connection.execute(select(row.table.c.run_at).where(*claiming.due(row, now)).limit(1)).first()
-        for row in (Job, Outgoing)
-    )
+    """Whether a job waits to be claimed."""
+    due = select(tables.jobs.c.run_at).where(*claiming.due(Job, now)).limit(1)
+    return connection.execute(due).first() is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +403,7 @@ class Backlog:
 def backlog(connection: Connection, row: type[Job] | type[Outgoing]) -> Backlog:
     """What waits, since when, and what was given up."""
     c = row.table.c
-    waiting = connection.execute(select(func.count(), func.min(c.run_at)).where(c.dead_at.is_(None))).one()
+    waiting = connection.execute(select(func.count(), func.min(c.run_at)).where(*claiming.waiting(row))).one()
     dead = connection.scalar(select(func.count()).where(c.dead_at.is_not(None)))
     newest = select(c.error).where(c.dead_at.is_not(None)).order_by(c.dead_at.desc()).limit(1)
     return Backlog(waiting[0], waiting[1], dead or 0, connection.scalar(newest))
