@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
@@ -39,6 +39,7 @@ __all__ = [
     "evaluate",
     "load_rules",
     "rule_sentence",
+    "status_of",
 ]
 
 _TICK = timedelta(microseconds=1)
@@ -294,15 +295,12 @@ def evaluate(
     >>> [(gap.path, gap.who, gap.action) for gap in answer.missing]
     [('all_of[1]', 'learner', 'start')]
     """
-    rule = _badge(rules, badge)
+    declared = _badge(rules, badge)
     zone = rules.time_zone
-    now = instant(as_of, zone, end=True)
-    book = facts
-    if not isinstance(book, FactBook):
-        book = FactBook(book, subject=subject, time_zone=zone, as_known_at=as_known_at)
-    accept = rules.accept_provisional if accept_provisional is None else accept_provisional
-    question = evaluation.question_for(rule, rules, book, subject, now, accept)
-    status = evaluation.status(rule, question)
+    question = _question(rules, facts, subject, as_of, as_known_at, accept_provisional)
+    now = question.now
+    standing = evaluation.standing(declared, question)
+    status, rule, question = standing.status, standing.rule, standing.question
 
     found = [
         (path, predicate, evaluation.find(predicate, question)) for path, predicate in predicates(rule.rule)
@@ -310,7 +308,8 @@ def evaluate(
     placed = explanation.missing(rule.rule, question) if status in ("not_eligible", "undetermined") else []
     by_path = {path: finding for path, _, finding in found}
     steps = [
-        (path, predicate, *explanation.next_step(predicate, by_path[path])) for path, predicate in placed
+        (path, predicate, *explanation.next_step(predicate, by_path[path], question))
+        for path, predicate in placed
     ]
     reasons = [
         Reason(
@@ -330,7 +329,7 @@ def evaluate(
         evidence = [*kept.evidence, *evidence]
     done = explanation.progress(rule.rule, question)
     gaps = [(predicate, by_path[path].value) for path, predicate in placed]
-    since, until = _period(rule, question, status)
+    since, until = _period(declared, question, status)
     return Eligibility(
         badge=badge,
         subject=subject,
@@ -350,6 +349,44 @@ def evaluate(
     )
 
 
+def status_of(
+    rules: BadgeRules,
+    facts: Iterable[Mapping[str, Any]] | FactBook,
+    *,
+    badge: str,
+    subject: str,
+    as_of: Moment,
+    as_known_at: Moment | None = None,
+    accept_provisional: bool | None = None,
+) -> str:
+    """The status alone, for whoever asks about many subjects; the same as that of `evaluate`.
+
+    Examples
+    --------
+    >>> rules = load_rules({"badges": {"B": {"rule": {"pass": {"course": "c1"}}}}})
+    >>> status_of(rules, [], badge="B", subject="p1", as_of="2026-06-01")
+    'not_eligible'
+    """
+    question = _question(rules, facts, subject, as_of, as_known_at, accept_provisional)
+    return evaluation.standing(_badge(rules, badge), question).status
+
+
+def _question(
+    rules: BadgeRules,
+    facts: Iterable[Mapping[str, Any]] | FactBook,
+    subject: str,
+    as_of: Moment,
+    as_known_at: Moment | None,
+    accept_provisional: bool | None,
+) -> Question:
+    now = instant(as_of, rules.time_zone, end=True)
+    book = facts
+    if not isinstance(book, FactBook):
+        book = FactBook(book, subject=subject, time_zone=rules.time_zone, as_known_at=as_known_at)
+    accept = rules.accept_provisional if accept_provisional is None else accept_provisional
+    return Question(rules, book, subject, now, now, accept)
+
+
 def _evidence(fact: Fact) -> Evidence:
     text = {
         name: str(fact.properties[name])
@@ -363,10 +400,8 @@ def _period(rule: BadgeRule, question: Question, status: str) -> tuple[datetime 
     """Since when the status holds, and until when an eligible one will."""
 
     def status_at(now: datetime) -> str:
-        asked = evaluation.question_for(
-            rule, question.rules, question.book, question.subject, now, question.accept_provisional
-        )
-        return evaluation.status(rule, asked)
+        asked = replace(question, moment=now, now=now, below={})
+        return evaluation.standing(rule, asked).status
 
     turns = evaluation.turning_points(rule, question)
     since: datetime | None = None

@@ -14,7 +14,16 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from assess.standards.evaluation import Finding, Question, Truth, matching, points, value
+from assess.standards.evaluation import (
+    Finding,
+    Question,
+    Truth,
+    lost,
+    matching,
+    points,
+    standing,
+    value,
+)
 from assess.standards.facts import Fact, add_years, exact, supposed
 from assess.standards.grammar import (
     AllOf,
@@ -113,12 +122,18 @@ def _facts_for(predicate: Predicate, question: Question, numbers: Iterator[int])
 
     match predicate:
         case Pass():
-            yield fact("decision", "passed", course=predicate.course, assurance=predicate.assurance)
+            level = {} if predicate.level is None else {"level": predicate.level}
+            course, assurance = predicate.course, predicate.assurance
+            yield fact("decision", "passed", course=course, assurance=assurance, **level)
         case HasFact():
             yield from _things_for(predicate, question, numbers)
         case Held():
             since = add_years(at, -predicate.for_years, question.time_zone)
             yield supposed(who, "award", since, next(numbers), badge=predicate.badge)
+            if predicate.status == "active" and lost(predicate.badge, question):
+                below = standing(question.rules.badges[predicate.badge], question)
+                for _, needed in missing(below.rule.rule, below.question):
+                    yield from _facts_for(needed, below.question, numbers)
         case Invited() | Application():
             type_ = "application" if isinstance(predicate, Application) else "invitation"
             labels = {"cohort": predicate.cohort[:1]}
@@ -180,7 +195,7 @@ def _members_for(predicate: Members, question: Question, numbers: Iterator[int])
             yield from _facts_for(needed, asked, numbers)
 
 
-def next_step(predicate: Predicate, found: Finding) -> tuple[str, str]:
+def next_step(predicate: Predicate, found: Finding, question: Question) -> tuple[str, str]:
     """Who can do what about a missing predicate."""
     match predicate:
         case Pass():
@@ -195,7 +210,8 @@ def next_step(predicate: Predicate, found: Finding) -> tuple[str, str]:
                 "decision_provisional": ("programme", "wait"),
             }.get(found.code, ("learner", "contact"))
         case Held():
-            return ("issuer", "award")
+            # Nobody can award what is not earned.
+            return ("learner", "earn") if lost(predicate.badge, question) else ("issuer", "award")
         case Invited():
             return ("learner", "accept") if found.evidence else ("programme", "invite")
         case Application():
