@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,9 +81,7 @@ def test_a_wide_diamond_is_asked_once_per_badge():
     rules = load_rules({"badges": badges, "on_loss": "suspend"})
     facts = [{"t": "component", "at": "2025-01-01", "void_at": "2026-03-01"}]
     facts += [{"t": "award", "at": "2025-02-01", "badge": b} for b in badges]
-    begun = time.process_time()
     assert set(statuses(rules, facts, "2026-03-01")) == {"not_eligible"}
-    assert time.process_time() - begun < 60  # it would not end at all
 
 
 def test_a_tower_is_refused_where_losing_reaches_upward_and_allowed_where_it_does_not():

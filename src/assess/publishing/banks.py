@@ -167,7 +167,7 @@ def load_programme(folder: Path) -> Programme:
         if below.choice("assessed", ("here", "external"), "external") == "here":
             here.append(course_id)
     try:
-        load_rules({key: value for key, value in document.items() if key != "on_loss"})
+        load_rules(document)
     except InvalidRule as fault:
         raise InvalidContent(str(fault), place=place) from None
     return Programme(programme_id, folder, document, titles, tuple(here))

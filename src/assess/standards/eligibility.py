@@ -25,6 +25,7 @@ from assess.standards.facts import LAST, Fact, FactBook, Moment, instant
 from assess.standards.grammar import predicates
 from assess.standards.rules import BadgeRule, BadgeRules, Course, parse_rules
 from assess.standards.sentences import rule_in_words, status_sentence
+from assess.standards.turning import turning_points
 
 __all__ = [
     "BadgeRule",
@@ -403,7 +404,7 @@ def _period(rule: BadgeRule, question: Question, status: str) -> tuple[datetime 
         asked = replace(question, moment=now, now=now, below={})
         return evaluation.standing(rule, asked).status
 
-    turns = evaluation.turning_points(rule, question)
+    turns = turning_points(rule, question)
     since: datetime | None = None
     for turn in reversed([turn for turn in turns if turn <= question.now]):
         since = turn
