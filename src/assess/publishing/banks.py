@@ -378,7 +378,8 @@ def release_document(bank: ItemBank, form_reference: str) -> dict[str, Any]:
         raise InvalidContent(str(fault), place=f"{place}: units") from None
     scale = parameter_set.scale
     set_id, set_version = parameter_set.id.rsplit(".v", 1)
-    return {
+    further = [_pinned(bank.cuts, reference, f"{place}: further_cuts") for reference in form.further_cuts]
+    document = {
         "schema": RELEASE_SCHEMA,
         "course": {"id": bank.course, "programme": bank.programme, "title": dict(bank.title)},
         "bank": dict(bank.header),
@@ -398,6 +399,9 @@ def release_document(bank: ItemBank, form_reference: str) -> dict[str, Any]:
         },
         "cut": dict(cut.document),
     }
+    if further:
+        document["further_cuts"] = [dict(stored.document) for stored in further]
+    return document
 
 
 def _pinned(known: Mapping[str, T], reference: str, place: str) -> T:
