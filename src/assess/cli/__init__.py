@@ -7,6 +7,7 @@ import sys
 import typer
 
 from assess.cli import (
+    badges,
     banks,
     demo,
     measuring,
@@ -31,6 +32,9 @@ app.command()(demo.demo)
 app.add_typer(banks.app, name="bank")
 app.add_typer(running.keys_app, name="keys")
 app.add_typer(rosters.app, name="roster")
+app.add_typer(badges.facts_app, name="facts")
+app.add_typer(badges.app, name="badge")
+app.command()(badges.usage)
 app.command()(running.activate)
 app.command()(simulating.simulate)
 app.command()(measuring.calibrate)

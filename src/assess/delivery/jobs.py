@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from assess.delivery.security import new_id
-from assess.delivery.service import Services, rescoring, sessions
+from assess.delivery.service import Services, reassessing, rescoring, schools, sessions
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import ChangeRow, Claim, Delete, Idempotency, Job, Outgoing, Update
 from assess.errors import StaleSession, StorageUnavailable
@@ -55,7 +55,11 @@ async def tell_log(change: ChangeRow) -> None:
 
 
 RECURRING: Mapping[str, Handler] = {"sweep": _sweep, "forget-keys": _forget_keys}
-ONCE: Mapping[str, Handler] = {rescoring.JOB: rescoring.work}
+ONCE: Mapping[str, Handler] = {
+    rescoring.JOB: rescoring.work,
+    schools.JOB: reassessing.work_subject,
+    reassessing.JOB_EVERYBODY: reassessing.work_everybody,
+}
 
 
 def recurring(services: Services) -> dict[str, timedelta]:

@@ -217,6 +217,22 @@ def badges_named(rule: Rule) -> Iterator[str]:
             yield from badges_named(predicate.satisfy)
 
 
+def judgements(rule: Rule) -> Iterator[Judgement]:
+    """The judgements that a rule asks for, of members too.
+
+    Examples
+    --------
+    >>> asked = Judgement("well done", ("mentor",), declared={})
+    >>> [found.q for found in judgements(AllOf((asked, Members(1, asked, declared={}))))]
+    ['well done', 'well done']
+    """
+    for _, predicate in predicates(rule):
+        if isinstance(predicate, Judgement):
+            yield predicate
+        elif isinstance(predicate, Members):
+            yield from judgements(predicate.satisfy)
+
+
 # --- one rule --------------------------------------------------------------
 
 

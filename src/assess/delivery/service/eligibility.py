@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
 from typing import Any
 
 import msgspec
@@ -15,8 +16,8 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.standing import Moment, evaluation_facts, next_step, sequence, voided
 from assess.delivery.store import reading
 from assess.delivery.store.reading import LearnerRecords
-from assess.errors import AssessError, InvalidRequest, NotFound
-from assess.standards.eligibility import Eligibility, evaluate, rule_sentence
+from assess.errors import AssessError, Forbidden, InvalidRequest, NotFound
+from assess.standards.eligibility import Eligibility, FactBook, evaluate, rule_sentence, status_of
 from assess.standards.facts import instant
 from assess.standards.grammar import Pass, predicates
 
@@ -50,7 +51,9 @@ async def badge(
     """
     learners.require_reader(scope, learner)
     records = await learners.records(services, scope, learner)
+    learners.require_visible(scope, records.learner)
     shelf = await services.catalogue.shelf(scope.tenant)
+    require_subject(shelf, badge, records.learner.kind)
     zone = shelf.programme_of_badge(badge).rules.time_zone
     now = services.clock()
     moment = Moment.asked(as_of, as_known_at, now, zone)
@@ -72,17 +75,21 @@ async def badges(
     as_of: str | None = None,
     as_known_at: str | None = None,
 ) -> tuple[schemas.Page[schemas.BadgeEligibility], Moment]:
-    """`GET /v1/learners/{learner}/badges`: every badge that a person can have."""
+    """`GET /v1/learners/{learner}/badges`: every badge that a subject of this kind can have."""
     learners.require_reader(scope, learner)
     records = await learners.records(services, scope, learner)
+    learners.require_visible(scope, records.learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     now = services.clock()
     moment = Moment.asked(as_of, as_known_at, now)
     items = []
-    for programme, badge in personal_badges(shelf):
+    # The records as known, once for each time zone in which the moment was named.
+    known: dict[Moment, tuple[LearnerRecords, Books]] = {}
+    for programme, badge in personal_badges(shelf, records.learner.kind):
         own = Moment.asked(as_of, as_known_at, now, programme.rules.time_zone)
-        known = await learners.as_known(services, scope, learner, records, own)
-        items.append(badge_at(known, shelf, badge, own))
+        if own not in known:
+            known[own] = (await learners.as_known(services, scope, learner, records, own), Books())
+        items.append(badge_at(known[own][0], shelf, badge, own, known[own][1]))
     return schemas.Page(items=items, next=None), moment
 
 
@@ -100,11 +107,16 @@ async def query(
     for learner in subjects:
         try:
             records = await learners.records(services, scope, learner)
+            learners.require_visible(scope, records.learner)
+            require_subject(shelf, badge, records.learner.kind)
             answer = schemas.QueryAnswer(
                 id=learner, eligibility=badge_at(records, shelf, badge, moment), error=None
             )
         except NotFound as fault:
-            error = {"status": 404, "code": "learner_unknown", "detail": str(fault)}
+            error = {"status": 404, "code": f"{fault.kind}_unknown", "detail": str(fault)}
+            answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
+        except Forbidden as fault:
+            error = {"status": 403, "code": fault.code, "detail": str(fault)}
             answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
         except AssessError as fault:
             error = {"status": 500, "code": "internal_error", "detail": str(fault)}
@@ -128,10 +140,12 @@ async def subjects(
         after=after,
         limit=limit + 1,
         sandbox=scope.sandbox,
+        private="manage" in scope.rights,
     )
+    kind = shelf.programme_of_badge(badge).rules.badges[badge].subject
     items = [
         schemas.BadgeSubject(
-            subject=schemas.Subject(type="person", id=row.learner),
+            subject=schemas.Subject(type=kind, id=row.learner),
             status=row.status,
             since=row.since,
             sequence=row.sequence,
@@ -187,22 +201,75 @@ def _day(value: Any) -> str | None:
 # --- from records to the body -----------------------------------------------------
 
 
-def personal_badges(shelf: Shelf) -> list[tuple[Programme, str]]:
-    """Badges that are about a person, with their programmes."""
+def require_subject(shelf: Shelf, badge: str, kind: str) -> None:
+    """Refuse to ask about a badge that a subject of this kind cannot have.
+
+    Raises
+    ------
+    NotFound
+        The badge is unknown, or about another kind of subject.
+    """
+    if shelf.programme_of_badge(badge).rules.badges[badge].subject != kind:
+        raise NotFound("badge", badge)
+
+
+def personal_badges(shelf: Shelf, kind: str = "person") -> list[tuple[Programme, str]]:
+    """Badges that are about a person, a student or a school, with their programmes."""
     return [
         (programme, rule.id)
         for programme in shelf.programmes.values()
         for rule in programme.rules.badges.values()
-        if rule.subject == "person"
+        if rule.subject == kind
     ]
 
 
-def evaluated(records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment) -> Eligibility:
+class Books:
+    """The facts of one learner's records at one moment, checked once for all badges that ask.
+
+    Programmes may name days of different time zones, so there is one book for each.
+    """
+
+    def __init__(self) -> None:
+        self._books: dict[tzinfo, FactBook] = {}
+        self._facts: list[dict[str, Any]] | None = None
+
+    def of(self, records: LearnerRecords, programme: Programme, moment: Moment) -> FactBook:
+        """The book that a programme's rules are asked over."""
+        zone = programme.rules.time_zone
+        if zone not in self._books:
+            if self._facts is None:
+                self._facts = evaluation_facts(records, moment.effective)
+            self._books[zone] = FactBook(
+                self._facts, subject=records.learner.id, time_zone=zone, as_known_at=moment.as_known_at
+            )
+        return self._books[zone]
+
+
+def statuses(records: LearnerRecords, shelf: Shelf, badges: Iterable[str], moment: Moment) -> dict[str, str]:
+    """The status of a learner for each badge, without the reasons."""
+    books = Books()
+    found = {}
+    for badge in badges:
+        programme = shelf.programme_of_badge(badge)
+        found[badge] = status_of(
+            programme.rules,
+            books.of(records, programme, moment),
+            badge=badge,
+            subject=records.learner.id,
+            as_of=moment.as_of,
+            accept_provisional=shelf.accepts_provisional(programme.id),
+        )
+    return found
+
+
+def evaluated(
+    records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, books: Books | None = None
+) -> Eligibility:
     """What the rule says about the learner at a moment."""
     programme = shelf.programme_of_badge(badge)
     return evaluate(
         programme.rules,
-        evaluation_facts(records, moment.effective),
+        (books or Books()).of(records, programme, moment),
         badge=badge,
         subject=records.learner.id,
         as_of=moment.as_of,
@@ -211,13 +278,15 @@ def evaluated(records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment)
     )
 
 
-def badge_at(records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment) -> schemas.BadgeEligibility:
+def badge_at(
+    records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, books: Books | None = None
+) -> schemas.BadgeEligibility:
     """The eligibility of a learner for a badge, from the learner's records."""
     programme = shelf.programme_of_badge(badge)
-    found = evaluated(records, shelf, badge, moment)
+    found = evaluated(records, shelf, badge, moment, books)
     return schemas.BadgeEligibility(
         schema=SCHEMA,
-        subject=schemas.Subject(type="person", id=records.learner.id),
+        subject=schemas.Subject(type=records.learner.kind, id=records.learner.id),
         sandbox=records.learner.sandbox,
         badge=schemas.BadgeName(id=badge, rule_version=found.rule_version, criteria_url=f"/badges/{badge}"),
         as_of=moment.as_of,

@@ -174,13 +174,18 @@ def evaluation_facts(records: LearnerRecords, at: datetime) -> list[dict[str, An
             if speaking is not None:
                 facts.append(_decision_fact(speaking, course))
     here = {fact["course"] for fact in facts}
+    stands_for = {one: member.learner.id for member in records.members for one in member.ids}
     for row in records.facts:
         if row.t == "decision" and row.data.get("course") in here:
             continue
         fact = {**row.data, "t": row.t, "id": row.id, "at": row.at, "recorded_at": row.recorded_at}
         if row.void_at is not None:
             fact |= {"void_at": row.void_at, "void_recorded_at": row.void_recorded_at}
+        if row.person is not None:
+            fact["person"] = stands_for.get(row.person, row.person)
         facts.append(fact)
+    for member in records.members:
+        facts += [fact | {"s": member.learner.id} for fact in evaluation_facts(member, at)]
     return facts
 
 

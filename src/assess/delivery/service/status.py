@@ -53,6 +53,7 @@ async def course_status(
     """
     learners.require_reader(scope, learner)
     records = await learners.records(services, scope, learner)
+    learners.require_visible(scope, records.learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     moment = Moment.asked(as_of, as_known_at, services.clock(), zone(shelf, shelf.course(course)))
     records = await learners.as_known(services, scope, learner, records, moment)
