@@ -122,6 +122,8 @@ async def _begin(
             return await _resume(services, scope, loaded, key)
         records = await learners.records(services, scope, learner)
     learners.require_not_erased(records.learner)
+    if records.learner.kind == "school":
+        raise InvalidRequest("a school takes no course; name one of its members", path="learner")
     release = shelf.form(form_id)
     await _require_consent(services, scope, release)
     now = services.clock()
