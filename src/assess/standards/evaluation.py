@@ -96,6 +96,8 @@ class Question:
     below: dict[tuple[str, str, datetime, datetime], str] = field(
         default_factory=dict, compare=False, repr=False
     )
+    # Values of predicates, by identity; `replace` begins anew, for another moment, subject or book.
+    memory: dict[int, Finding] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @property
     def time_zone(self) -> tzinfo:
@@ -122,6 +124,17 @@ class Question:
         return {fact.text("person"): fact for fact in self.in_force("membership")}
 
 
+NAMED: dict[type[Predicate], tuple[str, str]] = {
+    Pass: ("decision", "course"),
+    Held: ("award", "badge"),
+    Invited: ("invitation", "program"),
+    Application: ("application", "program"),
+    Judgement: ("judgement", "q"),
+    Points: ("points", "ledger"),
+}
+"""The type of fact that a predicate looks at, and the property that it names."""
+
+
 def value(rule: Rule, question: Question) -> Truth:
     """The value of a rule.
 
@@ -141,7 +154,7 @@ def value(rule: Rule, question: Question) -> Truth:
         case AtLeast():
             values = sorted((value(inner, question) for inner in dict.fromkeys(rule.rules)), reverse=True)
             return values[rule.n - 1]
-        case Points():  # without its evidence, which a long ledger is slow to gather
+        case Points() if id(rule) not in question.memory:  # without its evidence, which is slow to gather
             return truth(points(rule, question) >= exact(rule.at_least))
         case Predicate():
             return find(rule, question).value
@@ -149,6 +162,13 @@ def value(rule: Rule, question: Question) -> Truth:
 
 def find(predicate: Predicate, question: Question) -> Finding:
     """The value of a predicate with its reason."""
+    known = question.memory.get(id(predicate))
+    if known is None:
+        known = question.memory[id(predicate)] = _find(predicate, question)
+    return known
+
+
+def _find(predicate: Predicate, question: Question) -> Finding:
     match predicate:
         case Pass():
             return _pass(predicate, question)

@@ -15,9 +15,11 @@ from fractions import Fraction
 from typing import Any
 
 from assess.standards.evaluation import (
+    NAMED,
     Finding,
     Question,
     Truth,
+    find,
     lost,
     matching,
     points,
@@ -41,6 +43,7 @@ from assess.standards.grammar import (
     Rule,
     Undefined,
     children,
+    predicates,
 )
 
 Placed = tuple[str, Predicate]
@@ -61,9 +64,38 @@ def missing(rule: Rule, question: Question) -> list[Placed]:
         brought = {predicate: list(_facts_for(predicate, question, numbers)) for predicate in chosen}
         for predicate in chosen:
             others = [other for other, _ in kept if other != predicate]
-            if value(rule, question.supposing(f for other in others for f in brought[other])) is Truth.TRUE:
+            if _would_hold(rule, question, others, [f for other in others for f in brought[other]]):
                 kept = [(other, path) for other, path in kept if other != predicate]
     return [(path, predicate) for predicate, path in kept]
+
+
+def _would_hold(rule: Rule, question: Question, met: list[Predicate], facts: list[Fact]) -> bool:
+    """Whether facts that make some predicates true make the rule true.
+
+    Most facts are looked at by the predicate that they were made for and by no
+    other; then plain logic over the values that are known says it, without the
+    facts.
+    """
+    placed = [predicate for _, predicate in predicates(rule)]
+    if any(_looks_at(predicate, fact) for predicate in placed if predicate not in met for fact in facts):
+        return value(rule, question.supposing(facts)) is Truth.TRUE
+    asked = replace(question)
+    for predicate in placed:
+        known = Finding(Truth.TRUE, "fact_present") if predicate in met else find(predicate, question)
+        asked.memory[id(predicate)] = known
+    return value(rule, asked) is Truth.TRUE
+
+
+def _looks_at(predicate: Predicate, fact: Fact) -> bool:
+    """Whether a fact may make a predicate true; most of what is missing has nothing to do with the rest."""
+    if isinstance(predicate, Members | Held):
+        return True  # what it looks at may be below it
+    if isinstance(predicate, Undefined):
+        return False
+    if isinstance(predicate, HasFact):
+        return fact.type == predicate.type
+    type_, name = NAMED[type(predicate)]
+    return fact.type == type_ and str(fact.properties.get(name)) == str(getattr(predicate, name))
 
 
 _Cost = tuple[int, int]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -109,6 +109,8 @@ class BadgeRules:
     time_zone: tzinfo = UTC
     accept_provisional: bool = False
     on_loss: str = "keep"
+    # Which facts each badge looks at, gathered when it is first asked; see `turning`.
+    interests: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __repr__(self) -> str:
         def number(n: int, word: str) -> str:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from assess.standards.evaluation import Question, award_end, bounds, decision_end
+from assess.standards.evaluation import NAMED, Question, award_end, bounds, decision_end
 from assess.standards.facts import FIRST, LAST, Fact, add_years, first_instant, last_instant, period_end
 from assess.standards.grammar import (
-    Application,
     HasFact,
     Held,
-    Invited,
-    Judgement,
     Members,
     Pass,
-    Points,
-    Predicate,
     Rule,
     Undefined,
     predicates,
@@ -31,8 +26,10 @@ def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
     """Every instant at which the status may change, in order."""
     rules, zone = question.rules, question.time_zone
     points: set[datetime] = set()
-    interest = _Interest()
-    interest.add_badge(badge, question.rules)
+    interest = rules.interests.get(badge.id)
+    if interest is None:
+        interest = rules.interests[badge.id] = _Interest()
+        interest.add_badge(badge, rules)
     for version in interest.versions:
         opens, valid, retired = bounds(version, zone)
         points |= {opens, retired, valid if valid == LAST else valid + _TICK}
@@ -54,14 +51,7 @@ def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
     return sorted(points - {FIRST, LAST})
 
 
-_NAMED: dict[type[Predicate], tuple[str, str]] = {
-    Pass: ("decision", "course"),
-    Held: ("award", "badge"),
-    Invited: ("invitation", "program"),
-    Application: ("application", "program"),
-    Judgement: ("judgement", "q"),
-    Points: ("points", "ledger"),
-}
+_NAME_OF = dict(NAMED.values())
 
 
 @dataclass
@@ -77,10 +67,8 @@ class _Interest:
     def touches(self, fact: Fact) -> bool:
         if fact.type in self.types:
             return True
-        return any(
-            fact.type == type_ and (type_, str(fact.properties.get(name))) in self.named
-            for type_, name in _NAMED.values()
-        )
+        name = _NAME_OF.get(fact.type)
+        return name is not None and (fact.type, str(fact.properties.get(name))) in self.named
 
     def add_badge(self, badge: BadgeRule, rules: BadgeRules) -> None:
         if badge in self.versions:
@@ -102,7 +90,7 @@ class _Interest:
                 case Undefined():
                     pass
                 case _:
-                    type_, name = _NAMED[type(predicate)]
+                    type_, name = NAMED[type(predicate)]
                     self.named.add((type_, str(getattr(predicate, name))))
             if isinstance(predicate, Held):
                 if predicate.for_years:
