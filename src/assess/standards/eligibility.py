@@ -201,6 +201,9 @@ class Eligibility:
     since, valid_until : datetime or None
         When the status began, None if the facts never held another; when, by
         what is known now, an eligible status will end.
+    next_turn : datetime or None
+        The first instant at which anything here may be another with the same
+        facts; None if never.
     """
 
     badge: str
@@ -216,6 +219,7 @@ class Eligibility:
     since: datetime | None
     valid_until: datetime | None
     rule_version: str
+    next_turn: datetime | None = None
 
     @property
     def eligible(self) -> bool:
@@ -330,7 +334,7 @@ def evaluate(
         evidence = [*kept.evidence, *evidence]
     done = explanation.progress(rule.rule, question)
     gaps = [(predicate, by_path[path].value) for path, predicate in placed]
-    since, until = _period(declared, question, status)
+    since, until, turn = _period(declared, question, status)
     return Eligibility(
         badge=badge,
         subject=subject,
@@ -347,6 +351,7 @@ def evaluate(
         since=since,
         valid_until=until,
         rule_version=rule.version,
+        next_turn=turn,
     )
 
 
@@ -397,8 +402,10 @@ def _evidence(fact: Fact) -> Evidence:
     return Evidence(fact.type, fact.id, **text)
 
 
-def _period(rule: BadgeRule, question: Question, status: str) -> tuple[datetime | None, datetime | None]:
-    """Since when the status holds, and until when an eligible one will."""
+def _period(
+    rule: BadgeRule, question: Question, status: str
+) -> tuple[datetime | None, datetime | None, datetime | None]:
+    """Since when the status holds, until when an eligible one will, and when anything may change at all."""
 
     def status_at(now: datetime) -> str:
         asked = replace(question, moment=now, now=now, below={})
@@ -412,10 +419,12 @@ def _period(rule: BadgeRule, question: Question, status: str) -> tuple[datetime 
             break
     else:
         since = None
-    if status != "eligible":
-        return since, None
-    for turn in turns:
-        if question.now < turn < LAST and status_at(turn) != "eligible":
-            last = turn - _TICK
-            return since, last.replace(microsecond=0) if last.microsecond == 999_999 else last
-    return since, None
+    coming = [turn for turn in turns if question.now < turn < LAST]
+    following = coming[0] if coming else None
+    if status == "eligible":
+        for turn in coming:
+            if status_at(turn) != "eligible":
+                last = turn - _TICK
+                whole = last.replace(microsecond=0) if last.microsecond == 999_999 else last
+                return since, whole, following
+    return since, None, following

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from itertools import accumulate
 from typing import Any
@@ -89,6 +89,18 @@ def instant(value: Moment, time_zone: tzinfo, *, end: bool = False) -> datetime:
     >>> instant("2014-12-31T08:00:00+05:30", UTC).isoformat()
     '2014-12-31T02:30:00+00:00'
     """
+    if isinstance(value, str):
+        return _instant_of_text(value, time_zone, end)
+    return _instant(value, time_zone, end)
+
+
+@lru_cache(maxsize=4096)
+def _instant_of_text(value: str, time_zone: tzinfo, end: bool) -> datetime:
+    """The same days stand in the facts of thousands of people."""
+    return _instant(value, time_zone, end)
+
+
+def _instant(value: Moment, time_zone: tzinfo, end: bool) -> datetime:
     try:
         moment = value
         if isinstance(moment, str):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import msgspec
 
 from assess.delivery import schemas
 from assess.delivery.receipts import rfc3339
-from assess.delivery.service import learners
+from assess.delivery.service import learners, remembering
 from assess.delivery.service.catalogue import Programme, Shelf, pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.standing import Moment, evaluation_facts, next_step, sequence, voided
-from assess.delivery.store import reading
+from assess.delivery.store import reading, reading_marks
 from assess.delivery.store.reading import LearnerRecords
 from assess.errors import AssessError, Forbidden, InvalidRequest, NotFound
 from assess.standards.eligibility import Eligibility, FactBook, evaluate, rule_sentence, status_of
@@ -50,15 +50,19 @@ async def badge(
         A date that cannot be read, or a knowledge of the future.
     """
     learners.require_reader(scope, learner)
-    records = await learners.records(services, scope, learner)
-    learners.require_visible(scope, records.learner)
-    shelf = await services.catalogue.shelf(scope.tenant)
-    require_subject(shelf, badge, records.learner.kind)
-    zone = shelf.programme_of_badge(badge).rules.time_zone
-    now = services.clock()
-    moment = Moment.asked(as_of, as_known_at, now, zone)
-    records = await learners.as_known(services, scope, learner, records, moment)
-    body = badge_at(records, shelf, badge, moment)
+    if as_of is None and as_known_at is None:
+        (body,), now = await _now(services, scope, learner, badge)
+        moment = Moment.at(now)
+    else:
+        records = await learners.records(services, scope, learner)
+        learners.require_visible(scope, records.learner)
+        shelf = await services.catalogue.shelf(scope.tenant)
+        require_subject(shelf, badge, records.learner.kind)
+        zone = shelf.programme_of_badge(badge).rules.time_zone
+        now = services.clock()
+        moment = Moment.asked(as_of, as_known_at, now, zone)
+        records = await learners.as_known(services, scope, learner, records, moment)
+        body = badge_at(records, shelf, badge, moment)
     if statement:
         signed = services.statements.sign(
             schemas.plain(body), issuer=services.settings.public_url or "assess", at=now
@@ -77,6 +81,9 @@ async def badges(
 ) -> tuple[schemas.Page[schemas.BadgeEligibility], Moment]:
     """`GET /v1/learners/{learner}/badges`: every badge that a subject of this kind can have."""
     learners.require_reader(scope, learner)
+    if as_of is None and as_known_at is None:
+        items, now = await _now(services, scope, learner, None)
+        return schemas.Page(items=items, next=None), Moment.at(now)
     records = await learners.records(services, scope, learner)
     learners.require_visible(scope, records.learner)
     shelf = await services.catalogue.shelf(scope.tenant)
@@ -91,6 +98,59 @@ async def badges(
             known[own] = (await learners.as_known(services, scope, learner, records, own), Books())
         items.append(badge_at(known[own][0], shelf, badge, own, known[own][1]))
     return schemas.Page(items=items, next=None), moment
+
+
+async def _now(
+    services: Services, scope: Scope, learner: str, badge: str | None
+) -> tuple[list[schemas.BadgeEligibility], datetime]:
+    """What the rules say now about one badge, or about all that the learner can have; and when that is."""
+    mark = await services.store.read(reading_marks.mark, scope.tenant, learner)
+    if mark is None or mark.sandbox != scope.sandbox:
+        raise NotFound("learner", learner)
+    shelf = await services.catalogue.shelf(scope.tenant)
+    now = services.clock()
+    alone = not mark.joined and mark.kind != "school"
+    if alone and not (mark.private and "manage" not in scope.rights):
+        if badge is not None:
+            require_subject(shelf, badge, mark.kind)
+        wanted = [b for _, b in personal_badges(shelf, mark.kind)] if badge is None else [badge]
+        told = services.remembered.find(scope.tenant, learner, mark, shelf, wanted, now)
+        if told is not None:
+            return [msgspec.structs.replace(body, as_of=now, as_known_at=now) for body in told], now
+    lean = await services.store.read(reading_marks.lean_records, scope.tenant, learner) if alone else None
+    records = lean or await learners.records(services, scope, learner)
+    learners.require_visible(scope, records.learner)
+    if badge is not None:
+        require_subject(shelf, badge, records.learner.kind)
+    moment, books = Moment.at(now), Books()
+    wanted = [b for _, b in personal_badges(shelf, records.learner.kind)] if badge is None else [badge]
+    found = {b: _told(records, shelf, b, moment, books) for b in wanted}
+    if alone:
+        services.remembered.keep(scope.tenant, learner, mark, shelf, found)
+    return [told.body for told in found.values()], now
+
+
+def _told(
+    records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, books: Books
+) -> remembering.Told:
+    """An answer with the first instant at which a clock in it moves on."""
+    found = evaluated(records, shelf, badge, moment, books)
+    body = _body(records, shelf, badge, moment, found)
+    turns = [found.next_turn, *(gap.not_before for gap in body.missing)]
+    zone = shelf.programme_of_badge(badge).rules.time_zone
+    turns += [
+        instant(str(fact.data["until"]), zone, end=True)
+        for fact in records.facts
+        if fact.t == "award" and fact.data.get("until") is not None and fact.data.get("badge") == badge
+    ]
+    if any("pass" in gap.predicate for gap in body.missing):
+        # Tries that leave the period in which they count make room for another.
+        turns += [
+            session.started_at + timedelta(days=release.form.retake.period_days)
+            for session in records.sessions
+            for release in shelf.course_forms(session.course)[:1]
+        ]
+    return remembering.Told(body, min((t for t in turns if t is not None and t > moment.as_of), default=None))
 
 
 async def query(
@@ -282,8 +342,13 @@ def badge_at(
     records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, books: Books | None = None
 ) -> schemas.BadgeEligibility:
     """The eligibility of a learner for a badge, from the learner's records."""
+    return _body(records, shelf, badge, moment, evaluated(records, shelf, badge, moment, books))
+
+
+def _body(
+    records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, found: Eligibility
+) -> schemas.BadgeEligibility:
     programme = shelf.programme_of_badge(badge)
-    found = evaluated(records, shelf, badge, moment, books)
     return schemas.BadgeEligibility(
         schema=SCHEMA,
         subject=schemas.Subject(type=records.learner.kind, id=records.learner.id),
