@@ -121,6 +121,9 @@ BESIDE = {
     "roster codes": ASKS,
     "roster merge": ASKS,
     "roster unmerge": ASKS,
+    "facts import": ASKS,
+    "badge try": ASKS,
+    "usage": ASKS,
     "incident declare": ASKS,
     "incident list": ASKS,
     "incident show": ASKS,
@@ -174,6 +177,8 @@ def filled(assess, banks, tmp_path) -> Path:
     assert assess("simulate", "toy", "--learners", 40, "--form", "toy-fixed").code == 0
     assert assess("backup", tmp_path / "b.zip").code == 0
     (tmp_path / "roster.csv").write_text("learner\na\n", encoding="utf-8")
+    (tmp_path / "facts.csv").write_text("id,source,t,subject,at\nf,x,t,a,2026-01-01\n", encoding="utf-8")
+    (tmp_path / "rule.yaml").write_text("rule: {fact: {type: t}}\n", encoding="utf-8")
     return tmp_path
 
 
@@ -193,6 +198,9 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "roster codes": ("c1", "--out", "codes.csv", "--address", "http://a.example"),
     "roster merge": ("a", "--into", "b", "--reason", "x"),
     "roster unmerge": ("a", "--reason", "x"),
+    "facts import": ("facts.csv",),
+    "badge try": ("TOY", "rule.yaml"),
+    "usage": (),
     "incident declare": ("add_time", "--from", _AT, "--to", _AT, "--reason", "x", "--course", "toy"),
     "incident list": (),
     "incident show": ("inc_x",),
@@ -224,6 +232,9 @@ SENTENCES = {
     "roster codes": _THROUGH,
     "roster merge": _THROUGH,
     "roster unmerge": _THROUGH,
+    "facts import": _THROUGH,
+    "badge try": _THROUGH,
+    "usage": _THROUGH,
     "incident declare": _THROUGH,
     "incident list": _THROUGH,
     "incident show": _THROUGH,

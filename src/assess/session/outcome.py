@@ -49,13 +49,17 @@ class ReportedScore:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A decision with its score and its record; the same records always give the same bytes."""
+    """A decision with its score and its record; the same records always give the same bytes.
+
+    `levels` are the decisions at the form's further cuts, from the same score.
+    """
 
     decision: Decision
     score: Score | None
     reported: ReportedScore
     objectives: tuple[Objective, ...]
     record: Mapping[str, Any]
+    levels: tuple[Decision, ...] = ()
 
     @cached_property
     def record_bytes(self) -> bytes:
@@ -103,22 +107,37 @@ def outcome(
     score: Score | None = None
     if release.form.rule.kind != "raw":
         score = _score(state, categories)
-    decision = _decide(state, raw, score, complete=enough)
+    decision, *levels = _decide(state, raw, score, complete=enough)
     reported = _report_raw(raw, state) if score is None else _report_theta(score, state)
     objectives = _objectives(state)
     record = _record(state, categories, raw, decision, objectives, decided_at, engine)
-    return Outcome(decision, score, reported, objectives, record)
+    if levels:
+        record["levels"] = [level.record() for level in levels]
+    return Outcome(decision, score, reported, objectives, record, tuple(levels))
 
 
-def _decide(state: SessionState, raw: int, score: Score | None, *, complete: bool) -> Decision:
+def _decide(state: SessionState, raw: int, score: Score | None, *, complete: bool) -> list[Decision]:
+    """The decision at the form's cut, then those at its further cuts, from one score by one rule."""
     release = state.release
+    cuts = ((release.cut, release.ratings), *release.further_cuts)
     if score is None:
-        cut = replace(release.cut, raw=release.raw_cut)
-        return decide_raw(raw, cut, complete=complete, parameter_set=release.parameter_set.id)
+        parameter_set = release.parameter_set.id
+        return [
+            decide_raw(
+                raw,
+                replace(cut, raw=release.raw_cut_of(ratings)),
+                complete=complete,
+                parameter_set=parameter_set,
+            )
+            for cut, ratings in cuts
+        ]
     form, provisional = release.form, not release.calibrated
     rule = PointRule(form.scoring) if provisional else rule_for(form.rule, scoring=form.scoring)
     assert not isinstance(rule, RawRule)
-    return decide(score, release.cut, rule=rule, complete=complete, parameters_provisional=provisional)
+    return [
+        decide(score, cut, rule=rule, complete=complete, parameters_provisional=provisional)
+        for cut, _ in cuts
+    ]
 
 
 def _scored_categories(state: SessionState) -> dict[int, int]:

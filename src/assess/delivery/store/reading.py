@@ -276,6 +276,8 @@ class LearnerRecords:
     ids: tuple[str, ...] = ()
     # Merges that were undone: what was told because of them holds no more.
     undone: frozenset[str] = frozenset()
+    # Of a school: the records of all who ever were its members.
+    members: tuple[LearnerRecords, ...] = ()
 
 
 LEARNER = (
@@ -351,28 +353,47 @@ def fact(connection: Connection, tenant: str, id: str) -> Fact | None:
     return _one(connection, Fact, c.tenant == tenant, c.id == id)
 
 
-def changes(connection: Connection, tenant: str, *, after: int, limit: int, sandbox: bool) -> list[ChangeRow]:
-    """The feed after a sequence number."""
+def _not_private(tenant: str, learner: Any) -> Any:
+    p = tables.learners.c
+    return ~exists().where(p.tenant == tenant, p.id == learner, p.private.is_(True))
+
+
+def changes(
+    connection: Connection, tenant: str, *, after: int, limit: int, sandbox: bool, private: bool = True
+) -> list[ChangeRow]:
+    """The feed after a sequence number; without `private`, not what is about somebody private."""
     c = tables.changes.c
-    conditions = (c.tenant == tenant, c.sequence > after, c.sandbox == sandbox)
+    conditions = [c.tenant == tenant, c.sequence > after, c.sandbox == sandbox]
+    if not private:
+        conditions.append(_not_private(tenant, c.learner))
     return _all(connection, ChangeRow, *conditions, order=(c.sequence,), limit=limit)
 
 
 def badge_subjects(
-    connection: Connection, tenant: str, badge: str, status: str, *, after: str, limit: int, sandbox: bool
+    connection: Connection,
+    tenant: str,
+    badge: str,
+    status: str,
+    *,
+    after: str,
+    limit: int,
+    sandbox: bool,
+    private: bool = True,
 ) -> list[EligibilityState]:
     """Learners of a status for a badge, by id; one who was merged is answered for by the other."""
     c = tables.eligibility_states.c
     m = learner_merges.c
     merged = exists().where(m.tenant == tenant, m.learner == c.learner, m.undone_at.is_(None))
-    conditions = (
+    conditions = [
         ~merged,
         c.tenant == tenant,
         c.badge == badge,
         c.status == status,
         c.learner > after,
         c.sandbox == sandbox,
-    )
+    ]
+    if not private:
+        conditions.append(_not_private(tenant, c.learner))
     return _all(connection, EligibilityState, *conditions, order=(c.learner,), limit=limit)
 
 

@@ -91,7 +91,7 @@ class SigningKey(Stored):
 
 @dataclass(frozen=True, slots=True)
 class Learner(Stored):
-    """A pseudonymous learner."""
+    """A pseudonymous learner: a person, a student, or a school, which takes no courses itself."""
 
     table = tables.learners
     tenant: str
@@ -101,6 +101,9 @@ class Learner(Stored):
     version: int
     created_at: datetime
     erased_at: datetime | None = None
+    kind: str = "person"
+    private: bool = False
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +278,7 @@ class Fact(Stored):
     void_reason: str | None
     sandbox: bool
     data: dict[str, Any]
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
