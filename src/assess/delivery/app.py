@@ -69,6 +69,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.FormNotActive: (409, "form_not_active", "No form of this course is live"),
     errors.ActivationRefused: (422, "field_invalid", "The release must not go live"),
     errors.RescoreRefused: (409, "rescore_refused", "Sessions cannot be scored again like this"),
+    errors.AppealRefused: (409, "appeal_refused", "The appeal cannot be taken like this"),
     errors.LearnerErased: (410, "learner_erased", "The learner was erased"),
     errors.RateLimited: (429, "rate_limited", "Too many tries"),
     errors.IdempotencyConflict: (409, "idempotency_conflict", "The key came before with another body"),

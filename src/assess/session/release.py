@@ -89,6 +89,11 @@ class Release:
         return self.form.kind == "adaptive" and not self.calibrated
 
     @property
+    def holds_results(self) -> bool:
+        """Whether a session's result is held when it ends; practice decides nothing, so nothing is held."""
+        return self.form.release == "after_standard" and not self.practice
+
+    @property
     def provisional(self) -> bool:
         """Whether its decisions are provisional: judged parameters, or a cut that no panel adopted."""
         return not self.calibrated or self.cut.status != "adopted"

@@ -211,7 +211,7 @@ def tagged(request: Request, body: object, moment: Moment) -> Response:
 
 _DOCUMENTED: list[Any] = [schemas.Problem]
 # What any route may answer, and what one with a body may answer besides; the code says which problem it is.
-_PROBLEMS = (400, 401, 403, 404, 422, 500, 503)
+_PROBLEMS = (400, 401, 403, 404, 410, 422, 500, 503)
 _PROBLEMS_OF_BODIES = (409, 413, 415)
 
 

@@ -266,9 +266,10 @@ def _require_try(
         used = f"{found.tries_used} tries in {release.form.retake.period_days} days are used"
         raise TriesExhausted(used, not_before=found.not_before)
     if found.action == "wait":
-        raise RetakeTooEarly(
-            "the waiting time after the last try has not passed", not_before=found.not_before
-        )
+        why = "the waiting time after the last try has not passed"
+        if found.not_before is None:
+            why = "the result of the last try is still to come"
+        raise RetakeTooEarly(why, not_before=found.not_before)
 
 
 def _level_left(records: LearnerRecords, release: Release, now: datetime) -> bool:

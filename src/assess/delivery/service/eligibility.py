@@ -16,7 +16,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.standing import Moment, ended, evaluation_facts, next_step, sequence, voided
 from assess.delivery.store import reading, reading_marks
 from assess.delivery.store.reading import LearnerRecords
-from assess.errors import AssessError, Forbidden, InvalidRequest, NotFound
+from assess.errors import AssessError, Forbidden, InvalidRequest, LearnerErased, NotFound
 from assess.standards.eligibility import Eligibility, FactBook, evaluate, rule_sentence, status_of
 from assess.standards.facts import instant
 from assess.standards.grammar import Pass, predicates
@@ -183,6 +183,9 @@ async def query(
             answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
         except Forbidden as fault:
             error = {"status": 403, "code": fault.code, "detail": str(fault)}
+            answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
+        except LearnerErased as fault:
+            error = {"status": 410, "code": "learner_erased", "detail": str(fault)}
             answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
         except AssessError as fault:
             error = {"status": 500, "code": "internal_error", "detail": str(fault)}

@@ -14,7 +14,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import reading
 from assess.delivery.store.reading import SessionRecords
 from assess.delivery.store.rows import OfferRow, ResponseRow, Session, SessionEvent, Stored, Update
-from assess.errors import NotFound, OpenedElsewhere, StaleSession
+from assess.errors import LearnerErased, NotFound, OpenedElsewhere, StaleSession
 from assess.session import (
     Accommodation,
     Break,
@@ -30,6 +30,8 @@ from assess.session import (
 )
 
 T = TypeVar("T")
+ERASED = "erased:"
+"""With what the hash of the token begins in a session whose learner was erased; no true hash does."""
 _RETRIES = 3
 
 
@@ -86,6 +88,12 @@ async def load(services: Services, scope: Scope, session: str, *, at_once: bool 
     if scope.learner not in (None, whose) and not await learners.same_person(services, scope, whose):
         raise NotFound("session", session)
     return known
+
+
+def require_not_erased(session: Session) -> None:
+    """Refuse to show a session whose learner was erased."""
+    if session.token_sha256.startswith(ERASED):
+        raise LearnerErased(f"the learner of session {session.id} was erased")
 
 
 async def _read(services: Services, tenant: str, session: str) -> Loaded:

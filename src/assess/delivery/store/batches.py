@@ -19,6 +19,7 @@ from sqlalchemy import Dialect
 
 from assess.delivery.store import (  # noqa: F401 - they join the metadata
     tables,
+    tables_appeals,
     tables_badges,
     tables_people,
     tables_rescores,
