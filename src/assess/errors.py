@@ -234,6 +234,22 @@ class FactConflict(AssessError):
     """The same fact id with another content."""
 
 
+class NotEligible(AssessError):
+    """Something that only an eligible learner can have was asked for one who is not."""
+
+
+class ClaimInvalid(AssessError):
+    """A token of a claim that was not made here, or was altered."""
+
+
+class ClaimExpired(AssessError):
+    """A token of a claim that came too late."""
+
+
+class ClaimUsed(AssessError):
+    """A token of a claim that was redeemed before."""
+
+
 class StoreLocked(AssessError):
     """Another process writes this SQLite file."""
 

@@ -122,6 +122,9 @@ BESIDE = {
     "roster codes": ASKS,
     "roster merge": ASKS,
     "roster unmerge": ASKS,
+    "facts import": ASKS,
+    "badge try": ASKS,
+    "usage": ASKS,
     "incident declare": ASKS,
     "incident list": ASKS,
     "incident show": ASKS,
@@ -129,6 +132,12 @@ BESIDE = {
     "invigilator create": ASKS,
     "invigilator list": ASKS,
     "invigilator revoke": ASKS,
+    "badge export": ASKS,
+    "webhook create": ASKS,
+    "webhook list": ASKS,
+    "webhook deliveries": ASKS,
+    "webhook replay": ASKS,
+    "webhook test": ASKS,
     "erase": ASKS,
     "appeal list": ASKS,
     "appeal show": ASKS,
@@ -177,6 +186,8 @@ def filled(assess, banks, tmp_path) -> Path:
     assert assess("simulate", "toy", "--learners", 40, "--form", "toy-fixed").code == 0
     assert assess("backup", tmp_path / "b.zip").code == 0
     (tmp_path / "roster.csv").write_text("learner\na\n", encoding="utf-8")
+    (tmp_path / "facts.csv").write_text("id,source,t,subject,at\nf,x,t,a,2026-01-01\n", encoding="utf-8")
+    (tmp_path / "rule.yaml").write_text("rule: {fact: {type: t}}\n", encoding="utf-8")
     return tmp_path
 
 
@@ -197,6 +208,9 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "roster codes": ("c1", "--out", "codes.csv", "--address", "http://a.example"),
     "roster merge": ("a", "--into", "b", "--reason", "x"),
     "roster unmerge": ("a", "--reason", "x"),
+    "facts import": ("facts.csv",),
+    "badge try": ("TOY", "rule.yaml"),
+    "usage": (),
     "incident declare": ("add_time", "--from", _AT, "--to", _AT, "--reason", "x", "--course", "toy"),
     "incident list": (),
     "incident show": ("inc_x",),
@@ -204,6 +218,12 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "invigilator create": ("toy", "--from", _AT, "--to", _AT),
     "invigilator list": (),
     "invigilator revoke": ("inv_x",),
+    "badge export": ("a", "TOY"),
+    "webhook create": ("https://a.example/hook",),
+    "webhook list": (),
+    "webhook deliveries": ("whk_x",),
+    "webhook replay": ("whk_x", "--after", 0),
+    "webhook test": ("whk_x",),
     "erase": ("a", "--reason", "x"),
     "appeal list": (),
     "appeal show": ("apl_x",),
@@ -230,6 +250,9 @@ SENTENCES = {
     "roster codes": _THROUGH,
     "roster merge": _THROUGH,
     "roster unmerge": _THROUGH,
+    "facts import": _THROUGH,
+    "badge try": _THROUGH,
+    "usage": _THROUGH,
     "incident declare": _THROUGH,
     "incident list": _THROUGH,
     "incident show": _THROUGH,
@@ -237,6 +260,12 @@ SENTENCES = {
     "invigilator create": _THROUGH,
     "invigilator list": _THROUGH,
     "invigilator revoke": _THROUGH,
+    "badge export": _THROUGH,
+    "webhook create": _THROUGH,
+    "webhook list": _THROUGH,
+    "webhook deliveries": _THROUGH,
+    "webhook replay": _THROUGH,
+    "webhook test": _THROUGH,
     "erase": _THROUGH,
     "appeal list": _THROUGH,
     "appeal show": _THROUGH,

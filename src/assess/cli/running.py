@@ -155,7 +155,8 @@ def create_key(
     scope: Annotated[list[str], typer.Option(help="deliver, read-status, attest or manage; repeatable.")],
     sandbox: Annotated[bool, typer.Option("--sandbox", help="A test key: sandbox data only.")] = False,
     source: Annotated[
-        list[str] | None, typer.Option(help="A source of facts it may speak for; repeatable.")
+        list[str] | None,
+        typer.Option(help="A source of facts it may speak for, or lms=attended,points; repeatable."),
     ] = None,
     may_proctor: Annotated[
         bool, typer.Option("--may-proctor", help="It may state that a session is proctored.")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from assess.errors import NotFinished
@@ -53,12 +54,12 @@ class Recorded:
 
     record: Mapping[str, Any]
 
-    @property
+    @cached_property
     def record_bytes(self) -> bytes:
         """The record as canonical JSON."""
         return canonical_json(self.record)
 
-    @property
+    @cached_property
     def record_sha256(self) -> str:
         """Hash of the record."""
         return sha256(self.record_bytes)
@@ -66,12 +67,16 @@ class Recorded:
 
 @dataclass(frozen=True, eq=False)
 class Outcome(Recorded):
-    """A decision with its score and its record."""
+    """A decision with its score and its record.
+
+    `levels` are the decisions at the form's further cuts, from the same score.
+    """
 
     decision: Decision
     score: Score | None
     reported: ReportedScore
     objectives: tuple[Objective, ...]
+    levels: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,14 +158,16 @@ def outcome(
     score: Score | None = None
     if release.form.rule.kind != "raw":
         score = _score(state, categories)
-    decision = _decide(state, raw, score, complete=enough)
-    if decision.passed and not _answered(state):
+    decision, *levels = _decide(state, raw, score, complete=enough)
+    if any(found.passed for found in (decision, *levels)) and not _answered(state):
         # A cut below all that can be scored, or a prior far above it, would pass whoever answers nothing.
-        decision = _decide(state, raw, score, complete=False)
+        decision, *levels = _decide(state, raw, score, complete=False)
     reported = _report_raw(raw, state) if score is None else _report_theta(score, state)
     objectives = _objectives(state)
     record = _record(state, categories, raw, decision, objectives, decided_at, engine)
-    return Outcome(record, decision, score, reported, objectives)
+    if levels:
+        record["levels"] = [level.record() for level in levels]
+    return Outcome(record, decision, score, reported, objectives, tuple(levels))
 
 
 def _require_ended(state: SessionState) -> None:
@@ -168,15 +175,28 @@ def _require_ended(state: SessionState) -> None:
         raise NotFinished(f"session {state.start.session} has not ended")
 
 
-def _decide(state: SessionState, raw: int, score: Score | None, *, complete: bool) -> Decision:
+def _decide(state: SessionState, raw: int, score: Score | None, *, complete: bool) -> list[Decision]:
+    """The decision at the form's cut, then those at its further cuts, from one score by one rule."""
     release = state.release
+    cuts = ((release.cut, release.ratings), *release.further_cuts)
     if score is None:
-        cut = replace(release.cut, raw=release.raw_cut)
-        return decide_raw(raw, cut, complete=complete, parameter_set=release.parameter_set.id)
+        parameter_set = release.parameter_set.id
+        return [
+            decide_raw(
+                raw,
+                replace(cut, raw=release.raw_cut_of(ratings)),
+                complete=complete,
+                parameter_set=parameter_set,
+            )
+            for cut, ratings in cuts
+        ]
     form, provisional = release.form, not release.calibrated
     rule = PointRule(form.scoring) if provisional else rule_for(form.rule, scoring=form.scoring)
     assert not isinstance(rule, RawRule)
-    return decide(score, release.cut, rule=rule, complete=complete, parameters_provisional=provisional)
+    return [
+        decide(score, cut, rule=rule, complete=complete, parameters_provisional=provisional)
+        for cut, _ in cuts
+    ]
 
 
 def _answered(state: SessionState) -> bool:

@@ -18,7 +18,17 @@ from assess.delivery.api.wire import (
     services,
     tagged,
 )
-from assess.delivery.service import decisions, eligibility, erasing, facts, learners, merging, sandbox, status
+from assess.delivery.service import (
+    decisions,
+    eligibility,
+    erasing,
+    fact_import,
+    facts,
+    learners,
+    merging,
+    sandbox,
+    status,
+)
 
 router = json_router()
 LearnerId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}$")]
@@ -29,7 +39,14 @@ async def put_learner(request: Request, scope: Who, learner: LearnerId) -> Respo
     """Make a learner known, or say anew who the learner is elsewhere."""
     body = await read(request, schemas.PutLearner)
     found, is_new = await learners.upsert(
-        services(request), scope, id=learner, external_ids=body.external_ids, locale=body.locale
+        services(request),
+        scope,
+        id=learner,
+        external_ids=body.external_ids,
+        locale=body.locale,
+        kind=body.kind,
+        private=body.private,
+        region=body.region,
     )
     return reply(found, 201 if is_new else 200)
 
@@ -149,6 +166,13 @@ async def post_fact(request: Request, scope: Who) -> Response:
     body = await read(request, dict[str, Any])
     fact, is_new = await facts.attest(services(request), scope, body)
     return reply(fact, 201 if is_new else 200)
+
+
+@router.post("/v1/facts/import", **documents(schemas.FactsReply, body=schemas.ImportFacts))
+async def import_facts(request: Request, scope: Who) -> Response:
+    """A part of a file of facts: all of it, or with a fault none."""
+    body = await read(request, schemas.ImportFacts)
+    return reply(await fact_import.take(services(request), scope, body))
 
 
 @router.post("/v1/facts/{fact}/void", **documents(schemas.FactReply, body=schemas.VoidFact))

@@ -141,6 +141,7 @@ async def me(request: Request) -> Response:
         "me.html",
         known=True,
         signed_in=known.signed_in,
+        may_claim=known.signed_in or visit.demo,
         open_sessions=[_open(session, shelf, words) for session in mine.open_sessions],
         courses=[_course(course, known, shelf, words, mine) for course in mine.courses],
         badges=[progress_view(answer, names[answer.badge.id], shelf, words) for answer in found.items],

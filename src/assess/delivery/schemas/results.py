@@ -154,6 +154,19 @@ class AlignedTo(Reply, frozen=True):
     code: str
 
 
+class LevelDecision(Reply, frozen=True):
+    """The decision that speaks for a further level of a course; `decision` is the record it stands in."""
+
+    level: str
+    status: str
+    provisional: bool
+    cut: DecisionCut
+    p_at_or_above_cut: float | None
+    decision: str
+    tested_at: datetime
+    valid_until: datetime | None
+
+
 class StatusDecision(Reply, frozen=True):
     """The decision that speaks for a course; what an outside source did not tell is null."""
 
@@ -182,6 +195,7 @@ class StatusDecision(Reply, frozen=True):
     supersedes: str | None
     change_reason: str | None
     url: str | None
+    levels: list[LevelDecision] = []
 
 
 class CourseStatus(Reply, frozen=True):

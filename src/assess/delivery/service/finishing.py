@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from assess.delivery.security import new_id
-from assess.delivery.service import changes, status
+from assess.delivery.service import changes, schools, status
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.loading import (
     Loaded,
@@ -186,8 +186,9 @@ async def commit_end(
         )
     after = with_decision(with_session(after, row), decision)
     told = changes.events(before, after, shelf, now=now, cause="session", reason_id=row.id, course=row.course)
+    jobs = await schools.follow_ups(services, shelf, records, cause="session", reason_id=row.id)
     await services.store.commit(
-        Writes(row.tenant, tuple(updates), inserts=rows, decisions=(decision,), changes=told)
+        Writes(row.tenant, tuple(updates), inserts=(*rows, *jobs), decisions=(decision,), changes=told)
     )
 
 

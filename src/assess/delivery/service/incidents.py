@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from assess.delivery import schemas
 from assess.delivery.security import new_id
-from assess.delivery.service import activations, finishing, idempotency, voiding
+from assess.delivery.service import activations, finishing, idempotency, schools, voiding
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.idempotency import Key
 from assess.delivery.service.loading import ERASED, Loaded, event_row, load, moved_on
@@ -431,6 +431,7 @@ async def _void(
     expected = {"version": row.version, "state": row.state}
     update = Update(Session, {"tenant": row.tenant, "id": row.id}, values, expected)
     event = event_row(loaded.records, "voided", now, {"incident": incident.id, "by": incident.by})
+    jobs = await schools.follow_ups(services, shelf, records, cause="void", reason_id=incident.id)
     return Writes(
-        row.tenant, (update, finishing.moved(records.learner)), inserts=(told, event), changes=changes
+        row.tenant, (update, finishing.moved(records.learner)), inserts=(told, event, *jobs), changes=changes
     )

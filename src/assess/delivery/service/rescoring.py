@@ -20,7 +20,7 @@ from typing import Any
 from assess import __version__
 from assess.delivery import schemas
 from assess.delivery.security import new_id
-from assess.delivery.service import changes, finishing
+from assess.delivery.service import changes, finishing, schools
 from assess.delivery.service.activations import require_second_person
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
@@ -381,10 +381,12 @@ async def _carry_out(services: Services, running: Rescore, onto: Release, learne
             )
             for old, new in plan.pairs
         )
+        shelf = await services.catalogue.shelf(running.tenant)
+        jobs = await schools.follow_ups(services, shelf, plan.records, cause="rescore", reason_id=running.id)
         writes = Writes(
             running.tenant,
             (*superseded, finishing.moved(plan.records.learner)),
-            inserts=plan.rows,
+            inserts=(*plan.rows, *jobs),
             decisions=tuple(new for _, new in plan.pairs),
             changes=plan.changes,
         )

@@ -176,6 +176,8 @@ async def respond(
         responded = await attempt(at_once=True)
     except StaleSession:
         responded = await again(lambda: attempt(at_once=False))
+    if not waiting.was_felt(services, begun):
+        return responded
     current = await waiting.given_back(services, scope, session, responded.current, begun)
     return msgspec.structs.replace(responded, current=current)
 
@@ -213,10 +215,7 @@ async def _respond(
         if isinstance(refusal, SessionExpired | ItemTimeOver):
             await touched(services, scope, loaded.row.id)
         raise
-    stored = next(
-        (r for r in loaded.records.responses if (r.position, r.revision) == (position, revision)), None
-    )
-    if stored is not None:
+    if position in state.latest and (stored := _row(loaded, position, revision)) is not None:
         _judge_again(services, loaded)
         await idempotency.earlier(services, scope, key)
         state = (await touched(services, scope, loaded.row.id)).state
@@ -244,6 +243,11 @@ async def _respond(
         await services.store.commit(Writes(scope.tenant, (update,), inserts=tuple(rows)))
         services.recent.keep(after(loaded, state, rows))
     return _responded(services, row, state, now)
+
+
+def _row(loaded: Loaded, position: int, revision: int) -> ResponseRow | None:
+    rows = loaded.records.responses
+    return next((row for row in rows if (row.position, row.revision) == (position, revision)), None)
 
 
 def _judge_again(services: Services, loaded: Loaded) -> None:
