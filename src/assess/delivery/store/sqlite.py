@@ -30,7 +30,7 @@ from assess.errors import AssessError, StorageUnavailable, StoreLocked
 PRAGMAS = ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 
 
-# A page that is written again within 4,000 pages of the log (16 MB) is copied into the file once; and what the
+# What is written again within 4,000 pages of the log (16 MB) is copied into the file once; and what the
 # writer changes stays in its memory (64 MB). Neither touches what a commit promises.
 _OF_THE_WRITER = ("wal_autocheckpoint = 4000", "cache_size = -65536")
 _REFUSALS = (AssessError, SQLAlchemyError, sqlite3.Error, ValueError, OverflowError)
