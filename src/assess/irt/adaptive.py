@@ -2,8 +2,10 @@ r"""Adaptive testing: which unit next, and when to stop.
 
 One kernel works on arrays of examinees, for a simulation with thousands; its
 twin takes one examinee as vectors, for the engine, where arrays of one cost
-more than the arithmetic. A test holds the two to the same choices, to the bit. Theta is the mean of the posterior on fixed nodes,
-and the next unit is the one of greatest priority
+more than the arithmetic. A test holds the two to the same choices, to the bit.
+
+Theta is the mean of the posterior on fixed nodes, and the next unit is the one
+of greatest priority
 
 .. math:: \mathrm{PI}_i = I_i(\hat\theta) \prod_{k \ni i} f_k ,
 
