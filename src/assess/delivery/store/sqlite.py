@@ -101,19 +101,16 @@ class SqliteStore(GroupCommit, SnapshotReads):
         return [outcome for writes in group for outcome in self._write_group([writes])]
 
     def _write_plain(self, group: list[Writes]) -> list[Outcome]:
-        """All members by a few statements, on the driver's own connection; none where one is refused."""
-        driver: Any = self._connected().connection.driver_connection
-        cursor = driver.cursor()
-        try:
-            cursor.execute("BEGIN IMMEDIATE")
-            outcomes = apply_batch(cursor, self._writer_engine.dialect, group)
-            # SQLite may have rolled it all back by itself; then this COMMIT fails, as it must.
-            cursor.execute("COMMIT")
-            return [*outcomes]
-        finally:
-            if driver.in_transaction:
-                cursor.execute("ROLLBACK")
-            cursor.close()
+        """All members by a few statements; none where one is refused."""
+        connection = self._connected()
+        with connection.begin():
+            cursor = connection.connection.cursor()
+            try:
+                outcomes = apply_batch(cursor, connection.dialect, group)
+            finally:
+                cursor.close()
+            _require_transaction(connection, None)
+        return [*outcomes]
 
     def _connected(self) -> Connection:
         if self._connection is None:
