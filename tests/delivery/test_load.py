@@ -114,7 +114,8 @@ def test_a_begin_is_overloaded_and_an_answer_is_not(world: World) -> None:
 def test_beyond_the_limit_newcomers_are_sent_away_first(world: World) -> None:
     world.learner()
     begun = world.begin()
-    frame: Any = world.app._shortcut._frame
+    app: Any = world.app
+    frame = app._shortcut._frame
     frame._admitted = 2
     frame.inside = 3
     refused(world.call("GET", "/v1/badges/ONE"), 503, "overloaded")

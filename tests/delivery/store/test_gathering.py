@@ -32,6 +32,7 @@ def test_a_learner_is_read_as_by_one_question_after_the_other(both_worlds: World
     filled(world)
     found = world.ask(reading.learner_records, "default", "lrn_1")
     assert found == world.ask(reading.records_of, "default", Person("lrn_1", ("lrn_1",)))
+    assert found is not None
     assert (len(found.sessions), len(found.decisions), len(found.facts)) == (2, 1, 1)
     assert found.changes
 
@@ -59,4 +60,6 @@ def test_the_parts_of_a_session_come_in_their_order(both_worlds: World) -> None:
     assert found is not None
     assert [offer.position for offer in found.offers] == list(range(1, len(found.offers) + 1))
     assert [response.position for response in found.responses] == [o.position for o in found.offers]
-    assert found.session == both_worlds.ask(reading.learner_records, "default", "lrn_1").sessions[0]
+    records = both_worlds.ask(reading.learner_records, "default", "lrn_1")
+    assert records is not None
+    assert found.session == records.sessions[0]

@@ -69,7 +69,7 @@ def gathered(
 @cache
 def _prepared(
     parts: tuple[Part, ...], dialect: Dialect
-) -> tuple[str, tuple[str, ...], tuple[Callable[[list[Any]], Stored], ...]]:
+) -> tuple[str, tuple[str, ...], tuple[Callable[[list[Any]], Any], ...]]:
     sqlite = dialect.name == "sqlite"
     quote = dialect.identifier_preparer.quote
     mark = "?" if sqlite else "%s"
@@ -86,12 +86,12 @@ def _prepared(
     return " UNION ALL ".join(texts), tuple(names), tuple(_maker(part.row) for part in parts)
 
 
-def _maker(row: type[Stored]) -> Callable[[list[Any]], Stored]:
+def _maker(row: Any) -> Callable[[list[Any]], Any]:
     """A row of its stored values."""
     kinds = (row.table.c[name].type for name in row.__slots__)
     readers = tuple((n, read) for n, kind in enumerate(kinds) if (read := _reader(kind)) is not None)
 
-    def make(cells: list[Any]) -> Stored:
+    def make(cells: list[Any]) -> Any:
         for place, read in readers:
             if cells[place] is not None:
                 cells[place] = read(cells[place])

@@ -34,12 +34,13 @@ class Stored:
 
     def changed(self: R, **values: Any) -> R:
         """The same row with other values in some columns."""
-        kind = type(self)
+        kind: Any = type(self)
         names: tuple[str, ...] = kind.__slots__
         columns = list(_columns(kind)(self))
         for name, value in values.items():
             columns[names.index(name)] = value
-        return kind(*columns)
+        found: R = kind(*columns)
+        return found
 
     @classmethod
     def read(cls: type[R], row: SqlRow[Any]) -> R:
@@ -50,7 +51,7 @@ class Stored:
 
 
 @cache
-def _columns(kind: type[Stored]) -> Callable[[Any], tuple[Any, ...]]:
+def _columns(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
     return attrgetter(*kind.__slots__)
 
 
