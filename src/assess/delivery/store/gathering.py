@@ -51,12 +51,8 @@ def gathered(
 ) -> list[tuple[Any, ...]]:
     """The rows of every part, in the order of the parts."""
     statement, names, makers = _prepared(parts, connection.dialect)
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(statement, tuple(values[name] for name in names))
-        raw = cursor.fetchall()
-    finally:
-        cursor.close()
+    # Through SQLAlchemy, which knows a lost connection when it sees one, and calls it by its own name.
+    raw = connection.exec_driver_sql(statement, tuple(values[name] for name in names)).all()
     found: list[list[Any]] = [[] for _ in parts]
     for number, cells in raw:
         found[number].append(makers[number](_decode(cells)))
