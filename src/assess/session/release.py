@@ -67,6 +67,8 @@ class Release:
     cut: CutScore
     ratings: Mapping[str, float]
     prior: Prior
+    # Cuts of other levels, each with the judged ratings it rests on.
+    further_cuts: tuple[tuple[CutScore, Mapping[str, float]], ...] = ()
 
     def __repr__(self) -> str:
         return f"<Release {self.sha256[:12]}: {self.form.reference}, {len(self.units)} units>"
@@ -85,6 +87,11 @@ class Release:
     def practice(self) -> bool:
         """An adaptive form on judged parameters: never accepted for a badge."""
         return self.form.kind == "adaptive" and not self.calibrated
+
+    @property
+    def holds_results(self) -> bool:
+        """Whether a session's result is held when it ends; practice decides nothing, so nothing is held."""
+        return self.form.release == "after_standard" and not self.practice
 
     @property
     def provisional(self) -> bool:
@@ -115,7 +122,11 @@ class Release:
     @lazy
     def raw_cut(self) -> float:
         """Expected raw score of the just-proficient teacher on the operational items."""
-        return math.fsum(self.ratings[item.reference] for unit in self.units for item in unit.items)
+        return self.raw_cut_of(self.ratings)
+
+    def raw_cut_of(self, ratings: Mapping[str, float]) -> float:
+        """The raw cut that judged ratings of one level make on the operational items."""
+        return math.fsum(ratings[item.reference] for unit in self.units for item in unit.items)
 
     @lazy
     def raw_maximum(self) -> int:
@@ -184,6 +195,7 @@ class Release:
         }
         parameter_set = read_parameter_set(fields.below("parameter_set"))
         cut, ratings = read_cut(fields.below("cut"))
+        further = tuple(read_cut(below) for below in fields.each("further_cuts", ()))
         fields.finish()
         mean = cut.theta if form.prior.mean is None else form.prior.mean
         release = cls(
@@ -198,13 +210,14 @@ class Release:
             cut=cut,
             ratings=ratings,
             prior=Prior(mean, 1.0 if form.prior.sd is None else form.prior.sd),
+            further_cuts=further,
         )
         release._check()
         return release
 
     def _check(self) -> None:
         form = self.form
-        require_same_scale(self.scale.id, self.cut.scale_id, doing=f"activating {form.reference}")
+        self._check_cuts()
         known = set(self.parameter_set.parameters.item_ids)
         missing = [unit.reference for unit in self.units if unit.reference not in known]
         if missing:
@@ -254,6 +267,17 @@ class Release:
                     f"{form.reference}: the blueprint needs {needed} items, max_units allows {longest}"
                 )
 
+    def _check_cuts(self) -> None:
+        form, cuts = self.form, [self.cut, *(cut for cut, _ in self.further_cuts)]
+        for cut in cuts:
+            require_same_scale(self.scale.id, cut.scale_id, doing=f"activating {form.reference}")
+        if tuple(cut.id for cut, _ in self.further_cuts) != form.further_cuts:
+            named = ", ".join(form.further_cuts) or "none"
+            raise ActivationRefused(f"{form.reference}: its further cuts are {named}, and others are given")
+        doubled = [level for level, n in Counter(cut.level for cut in cuts).items() if n > 1]
+        if doubled:
+            raise ActivationRefused(f"{form.reference}: two cuts for the level {doubled[0]}")
+
     def _check_rule(self) -> None:
         form = self.form
         if form.rule.kind == "raw":
@@ -261,13 +285,12 @@ class Release:
                 raise ActivationRefused(
                     f"{form.reference}: a raw score means nothing over items chosen for the learner"
                 )
-            unrated = [
-                i.reference for unit in self.units for i in unit.items if i.reference not in self.ratings
-            ]
-            if unrated:
-                raise ActivationRefused(
-                    f"{form.reference}: cut {self.cut.id} has no judged rating for {unrated[0]}"
-                )
+            for cut, ratings in ((self.cut, self.ratings), *self.further_cuts):
+                unrated = [i.reference for u in self.units for i in u.items if i.reference not in ratings]
+                if unrated:
+                    raise ActivationRefused(
+                        f"{form.reference}: cut {cut.id} has no judged rating for {unrated[0]}"
+                    )
         elif form.kind == "fixed" and not self.calibrated:
             raise ActivationRefused(
                 f"{form.reference}: parameter set {self.parameter_set.id} is provisional; "

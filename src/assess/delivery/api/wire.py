@@ -194,12 +194,10 @@ def tagged(request: Request, body: object, moment: Moment) -> Response:
     Without this, an answer for "now" would differ with every second, and the
     client that polls could never be told 304.
     """
-    plain = schemas.plain(body)
-    for part in plain.get("items", [plain]):
-        for name in ("as_of", "as_known_at"):
-            if name not in moment.given:
-                part.pop(name, None)
-    tag = f'"{hashlib.sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()[:32]}"'
+    parts = body.items if isinstance(body, schemas.Page) else [body]
+    still = {name: moment.EVER for name in ("as_of", "as_known_at") if name not in moment.given}
+    content = msgspec.json.encode([msgspec.structs.replace(part, **still) for part in parts])
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
     known = [
         entry.strip().removeprefix("W/") for entry in request.headers.get("if-none-match", "").split(",")
@@ -213,7 +211,7 @@ def tagged(request: Request, body: object, moment: Moment) -> Response:
 
 _DOCUMENTED: list[Any] = [schemas.Problem]
 # What any route may answer, and what one with a body may answer besides; the code says which problem it is.
-_PROBLEMS = (400, 401, 403, 404, 422, 500, 503)
+_PROBLEMS = (400, 401, 403, 404, 410, 422, 500, 503)
 _PROBLEMS_OF_BODIES = (409, 413, 415)
 
 

@@ -18,6 +18,7 @@ from assess.delivery.service import (
     learners,
     showing,
     standing,
+    status,
     waiting,
     windows,
 )
@@ -129,6 +130,8 @@ async def _begin(
             return await _resume(services, scope, loaded, key)
         records = await learners.records(services, scope, learner)
     learners.require_not_erased(records.learner)
+    if records.learner.kind == "school":
+        raise InvalidRequest("a school takes no course; name one of its members", path="learner")
     release = shelf.form(form_id)
     await _require_consent(services, scope, release)
     now = services.clock()
@@ -136,7 +139,7 @@ async def _begin(
     assured = await invigilation.assurance(
         services, scope, learner=learner, course=release.course.id, code=code, stated=assurance
     )
-    _require_try(records, release, now, assured)
+    _require_try(records, shelf, release, now, assured)
     excluded = await _met_before(services, records, release)
     session_id = new_id("ses")
     record = start(
@@ -236,11 +239,13 @@ async def _require_consent(services: Services, scope: Scope, release: Release) -
         )
 
 
-def _require_try(records: LearnerRecords, release: Release, now: datetime, assured: str) -> None:
+def _require_try(
+    records: LearnerRecords, shelf: Shelf, release: Release, now: datetime, assured: str
+) -> None:
     """The retake policy; practice may be repeated at will, because it decides nothing.
 
-    A passed course may be passed again under a higher assurance, which a badge may ask for; whoever fails
-    that keeps the pass.
+    A passed course may be passed again under a higher assurance, which a badge may ask for, for a level that
+    is not passed yet, and when the pass is about to end; whoever fails that keeps the pass.
     """
     if release.practice:
         return
@@ -250,16 +255,27 @@ def _require_try(records: LearnerRecords, release: Release, now: datetime, assur
     higher = speaking is not None and ASSURANCES.index(assured) > ASSURANCES.index(
         speaking.decision.report["assurance"]
     )
-    if passed and not higher:
-        raise AlreadyPassed(f"course {course} is passed; it is not taken again except for renewal")
+    declared = shelf.course(course)
+    renewable = standing.renewal(speaking, status.course_rule(shelf, declared), status.zone(shelf, declared))
+    renewing = renewable is not None and now >= renewable
+    if passed and not (higher or renewing or _level_left(records, release, now)):
+        until = "" if renewable is None else f", from {renewable.isoformat(timespec='seconds')} on"
+        raise AlreadyPassed(f"course {course} is passed; it is not taken again except for renewal{until}")
     found = standing.next_step(records, course, release.form.retake, now, passed_is_enough=False)
     if found.action == "contact":
         used = f"{found.tries_used} tries in {release.form.retake.period_days} days are used"
         raise TriesExhausted(used, not_before=found.not_before)
     if found.action == "wait":
-        raise RetakeTooEarly(
-            "the waiting time after the last try has not passed", not_before=found.not_before
-        )
+        why = "the waiting time after the last try has not passed"
+        if found.not_before is None:
+            why = "the result of the last try is still to come"
+        raise RetakeTooEarly(why, not_before=found.not_before)
+
+
+def _level_left(records: LearnerRecords, release: Release, now: datetime) -> bool:
+    """Whether the form decides on a further level that is not passed."""
+    found = (standing.spoken(records, release.course.id, now, cut.level) for cut, _ in release.further_cuts)
+    return any(speaking is None or speaking.word != "passed" for speaking in found)
 
 
 async def _met_before(services: Services, records: LearnerRecords, release: Release) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +14,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import reading
 from assess.delivery.store.reading import SessionRecords
 from assess.delivery.store.rows import OfferRow, ResponseRow, Session, SessionEvent, Stored, Update
-from assess.errors import NotFound, OpenedElsewhere, StaleSession
+from assess.errors import LearnerErased, NotFound, OpenedElsewhere, StaleSession
 from assess.session import (
     Accommodation,
     Break,
@@ -28,6 +30,8 @@ from assess.session import (
 )
 
 T = TypeVar("T")
+ERASED = "erased:"
+"""With what the hash of the token begins in a session whose learner was erased; no true hash does."""
 _RETRIES = 3
 
 
@@ -44,20 +48,22 @@ class Loaded:
         return self.records.session
 
 
-async def again(use_case: Callable[[], Awaitable[T]]) -> T:
+async def again(use_case: Callable[[], Awaitable[T]], *, retries: int = _RETRIES) -> T:
     """Run a use case; if somebody else wrote first, read and run it again, a few times.
 
     Once is too few: an answer from one tab and the timer may both go before
     the hand-in from another, and a learner who hands in must not hear "try
-    again" for that.
+    again" for that. Where many come at once, each waits longer every time, by
+    lot, so that they come apart.
     """
-    for _ in range(_RETRIES):
+    for n in range(retries):
         try:
             return await use_case()
         except OpenedElsewhere:
             raise
         except StaleSession:
-            continue
+            if n >= _RETRIES:
+                await asyncio.sleep(secrets.randbelow(10 << min(n - _RETRIES, 5)) / 1000)
     return await use_case()
 
 
@@ -82,6 +88,12 @@ async def load(services: Services, scope: Scope, session: str, *, at_once: bool 
     if scope.learner not in (None, whose) and not await learners.same_person(services, scope, whose):
         raise NotFound("session", session)
     return known
+
+
+def require_not_erased(session: Session) -> None:
+    """Refuse to show a session whose learner was erased."""
+    if session.token_sha256.startswith(ERASED):
+        raise LearnerErased(f"the learner of session {session.id} was erased")
 
 
 async def _read(services: Services, tenant: str, session: str) -> Loaded:

@@ -17,7 +17,14 @@ from typing import Any
 
 from sqlalchemy import Dialect
 
-from assess.delivery.store import tables, tables_people, tables_rescores  # noqa: F401 - they join the metadata
+from assess.delivery.store import (  # noqa: F401 - they join the metadata
+    tables,
+    tables_appeals,
+    tables_badges,
+    tables_people,
+    tables_rescores,
+    tables_webhooks,
+)
 from assess.delivery.store.numbering import chain, number_changes
 from assess.delivery.store.packing import Processors, cells, insert_rows, packed, processors_of, source
 from assess.delivery.store.rows import Committed, Stored, Writes

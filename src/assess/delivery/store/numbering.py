@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Dialect
 
-from assess.delivery.store.packing import insert_rows
+from assess.delivery.store.packing import insert_rows, select_rows
 from assess.delivery.store.rows import ChangeRow, DecisionRow, EligibilityState, Outgoing, Writes
+from assess.delivery.store.rows_webhooks import Webhook
 from assess.errors import NotFound
 from assess.standards.records import GENESIS
 
 _NEWER = "ON CONFLICT (tenant, learner, badge) DO UPDATE SET " + ", ".join(
-    f"{name} = excluded.{name}" for name in ("status", "since", "sequence", "sandbox")
+    f"{name} = excluded.{name}" for name in ("status", "since", "sequence", "sandbox", "ends_at")
 )
 
 
@@ -40,7 +42,7 @@ def number_changes(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> li
             last[n] = number
     if numbered:
         insert_rows(cursor, dialect, numbered)
-        insert_rows(cursor, dialect, [Outgoing(c.tenant, c.sequence, c.at) for c in numbered])
+        insert_rows(cursor, dialect, _put_out(cursor, dialect, numbered))
         # The last word about a badge: one statement must not meet the same row twice.
         states = {(c.tenant, c.learner, c.badge): state for c in numbered if (state := _state(c)) is not None}
         insert_rows(cursor, dialect, list(states.values()), _NEWER)
@@ -73,7 +75,33 @@ def _state(change: ChangeRow) -> EligibilityState | None:
         since=change.at,
         sequence=change.sequence,
         sandbox=change.sandbox,
+        ends_at=_end(change),
     )
+
+
+def _end(change: ChangeRow) -> datetime | None:
+    """Until when the eligibility that was told lasts."""
+    until = change.data.get("valid_until") if change.current == "eligible" else None
+    return None if until is None else datetime.fromisoformat(until)
+
+
+def _put_out(cursor: Any, dialect: Dialect, changes: Sequence[ChangeRow]) -> list[Outgoing]:
+    """An entry of the outbox for every webhook that wants a change.
+
+    Here and not by a worker later: the order of entries is then that of the commits, whoever sends them.
+    """
+    mark = "?" if dialect.name == "sqlite" else "%s"
+    listening = f"tenant = {mark} AND disabled_at IS NULL AND deleted_at IS NULL"
+    webhooks = {
+        tenant: select_rows(cursor, dialect, Webhook, listening, (tenant,))
+        for tenant in sorted({change.tenant for change in changes})
+    }
+    return [
+        Outgoing(change.tenant, webhook.id, change.sequence, change.learner, change.at)
+        for change in changes
+        for webhook in webhooks[change.tenant]
+        if webhook.wants(change.type, sandbox=change.sandbox)
+    ]
 
 
 def chain(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import chain as joined
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Dialect
@@ -21,6 +21,7 @@ from sqlalchemy.types import TypeEngine
 
 from assess.delivery.store.rows import Stored
 
+Row = TypeVar("Row", bound=Stored)
 Processor = Callable[[Any], Any]
 Processors = tuple[tuple[int, Processor], ...]
 _MOST_ROWS = 128
@@ -39,6 +40,35 @@ def insert_rows(cursor: Any, dialect: Dialect, rows: Sequence[Stored], conflict:
     _process(values, processors)
     for some in _by_powers(values):
         cursor.execute(_insert_values(kind, dialect, len(some), conflict), tuple(joined(*some)))
+
+
+def select_rows(
+    cursor: Any, dialect: Dialect, kind: type[Row], condition: str, values: Sequence[Any]
+) -> list[Row]:
+    """The rows of one table that meet a condition in SQL."""
+    cursor.execute(f"{_select(kind, dialect)} WHERE {condition}", tuple(values))
+    processors = _results(kind, dialect)
+    return [
+        kind(
+            *(
+                value if process is None else process(value)
+                for process, value in zip(processors, row, strict=True)
+            )
+        )
+        for row in cursor.fetchall()
+    ]
+
+
+@cache
+def _select(kind: type[Stored], dialect: Dialect) -> str:
+    quote = dialect.identifier_preparer.quote
+    return f"SELECT {', '.join(map(quote, kind.__slots__))} FROM {quote(kind.table.name)}"  # noqa: S608
+
+
+@cache
+def _results(kind: type[Stored], dialect: Dialect) -> tuple[Processor | None, ...]:
+    types = [kind.table.c[name].type for name in kind.__slots__]
+    return tuple(found.dialect_impl(dialect).result_processor(dialect, None) for found in types)
 
 
 def _by_powers(values: list[list[Any]]) -> Iterator[list[list[Any]]]:

@@ -276,6 +276,8 @@ class LearnerRecords:
     ids: tuple[str, ...] = ()
     # Merges that were undone: what was told because of them holds no more.
     undone: frozenset[str] = frozenset()
+    # Of a school: the records of all who ever were its members.
+    members: tuple[LearnerRecords, ...] = ()
 
 
 LEARNER = (
@@ -353,28 +355,47 @@ def fact(connection: Connection, tenant: str, id: str) -> Fact | None:
     return _one(connection, Fact, c.tenant == tenant, c.id == id)
 
 
-def changes(connection: Connection, tenant: str, *, after: int, limit: int, sandbox: bool) -> list[ChangeRow]:
-    """The feed after a sequence number."""
+def _not_private(tenant: str, learner: Any) -> Any:
+    p = tables.learners.c
+    return ~exists().where(p.tenant == tenant, p.id == learner, p.private.is_(True))
+
+
+def changes(
+    connection: Connection, tenant: str, *, after: int, limit: int, sandbox: bool, private: bool = True
+) -> list[ChangeRow]:
+    """The feed after a sequence number; without `private`, not what is about somebody private."""
     c = tables.changes.c
-    conditions = (c.tenant == tenant, c.sequence > after, c.sandbox == sandbox)
+    conditions = [c.tenant == tenant, c.sequence > after, c.sandbox == sandbox]
+    if not private:
+        conditions.append(_not_private(tenant, c.learner))
     return _all(connection, ChangeRow, *conditions, order=(c.sequence,), limit=limit)
 
 
 def badge_subjects(
-    connection: Connection, tenant: str, badge: str, status: str, *, after: str, limit: int, sandbox: bool
+    connection: Connection,
+    tenant: str,
+    badge: str,
+    status: str,
+    *,
+    after: str,
+    limit: int,
+    sandbox: bool,
+    private: bool = True,
 ) -> list[EligibilityState]:
     """Learners of a status for a badge, by id; one who was merged is answered for by the other."""
     c = tables.eligibility_states.c
     m = learner_merges.c
     merged = exists().where(m.tenant == tenant, m.learner == c.learner, m.undone_at.is_(None))
-    conditions = (
+    conditions = [
         ~merged,
         c.tenant == tenant,
         c.badge == badge,
         c.status == status,
         c.learner > after,
         c.sandbox == sandbox,
-    )
+    ]
+    if not private:
+        conditions.append(_not_private(tenant, c.learner))
     return _all(connection, EligibilityState, *conditions, order=(c.learner,), limit=limit)
 
 
@@ -387,11 +408,9 @@ def jobs(connection: Connection) -> list[Job]:
 
 
 def work_is_due(connection: Connection, now: datetime) -> bool:
-    """Whether a job or an entry of the outbox waits to be claimed."""
-    return any(
-        connection.execute(select(row.table.c.run_at).where(*claiming.due(row, now)).limit(1)).first()
-        for row in (Job, Outgoing)
-    )
+    """Whether a job waits to be claimed."""
+    due = select(tables.jobs.c.run_at).where(*claiming.due(Job, now)).limit(1)
+    return connection.execute(due).first() is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,7 +426,7 @@ class Backlog:
 def backlog(connection: Connection, row: type[Job] | type[Outgoing]) -> Backlog:
     """What waits, since when, and what was given up."""
     c = row.table.c
-    waiting = connection.execute(select(func.count(), func.min(c.run_at)).where(c.dead_at.is_(None))).one()
+    waiting = connection.execute(select(func.count(), func.min(c.run_at)).where(*claiming.waiting(row))).one()
     dead = connection.scalar(select(func.count()).where(c.dead_at.is_not(None)))
     newest = select(c.error).where(c.dead_at.is_not(None)).order_by(c.dead_at.desc()).limit(1)
     return Backlog(waiting[0], waiting[1], dead or 0, connection.scalar(newest))

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from sqlalchemy import Row as SqlRow
 from sqlalchemy import Table
 
-from assess.delivery.store import tables
+from assess.delivery.store import tables, tables_webhooks
 
 R = TypeVar("R", bound="Stored")
 
@@ -102,7 +102,7 @@ class SigningKey(Stored):
 
 @dataclass(frozen=True, slots=True)
 class Learner(Stored):
-    """A pseudonymous learner."""
+    """A pseudonymous learner: a person, a student, or a school, which takes no courses itself."""
 
     table = tables.learners
     tenant: str
@@ -112,6 +112,9 @@ class Learner(Stored):
     version: int
     created_at: datetime
     erased_at: datetime | None = None
+    kind: str = "person"
+    private: bool = False
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +289,7 @@ class Fact(Stored):
     void_reason: str | None
     sandbox: bool
     data: dict[str, Any]
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +324,7 @@ class EligibilityState(Stored):
     since: datetime
     sequence: int
     sandbox: bool
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,17 +359,21 @@ class Job(Stored):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing(Stored):
-    """A change that is still to be told; written in the commit of the change itself."""
+    """A change that is told, or still to be told, to one webhook; written in the commit of the change."""
 
-    table = tables.outbox
+    table = tables_webhooks.outbox
     tenant: str
+    webhook: str
     sequence: int
+    subject: str
     run_at: datetime
     attempts: int = 0
     leased_until: datetime | None = None
     lease: str | None = None
     error: str | None = None
     dead_at: datetime | None = None
+    delivered_at: datetime | None = None
+    status: int | None = None
 
 
 # --- what is written -----------------------------------------------------------
@@ -415,6 +424,8 @@ class Claim:
         When the lease ends and others may claim what was not finished.
     kinds : tuple of str or None
         The kinds of jobs that this worker knows; None for a table without kinds.
+    webhook : str, optional
+        Whose entries of the outbox, in the tenant of the writes.
     """
 
     row: type[Job] | type[Outgoing]
@@ -423,6 +434,7 @@ class Claim:
     until: datetime
     limit: int
     kinds: tuple[str, ...] | None = None
+    webhook: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,8 +453,8 @@ class Writes:
     decisions : tuple of DecisionRow
         Numbered and chained in the commit; the head of the chain is locked last.
     changes : tuple of ChangeRow
-        Numbered in the commit, and put into the outbox. A change of a badge also moves its
-        `eligibility_states` row.
+        Numbered in the commit, and put into the outbox of every webhook that wants them. A change of a
+        badge also moves its `eligibility_states` row.
     activations : tuple of Activation
         Numbered in the commit.
     claim : Claim, optional

@@ -27,11 +27,16 @@ from assess.delivery.store.snapshots import SnapshotReads
 from assess.delivery.store.writing import apply
 from assess.errors import AssessError, StorageUnavailable, StoreLocked
 
-PRAGMAS = ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
-
-
-# What is written again within 4,000 pages of the log (16 MB) is copied into the file once; and what the
-# writer changes stays in its memory (64 MB). Neither touches what a commit promises.
+PRAGMAS = (
+    "busy_timeout = 5000",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    # What is deleted is overwritten: else a name that was erased stays in the file, on a page that is free.
+    "secure_delete = ON",
+)
+# A page that is written again within 4,000 pages of the log (16 MB) is copied into the file once; and what
+# the writer changes stays in its memory (64 MB). Neither touches what a commit promises.
 _OF_THE_WRITER = ("wal_autocheckpoint = 4000", "cache_size = -65536")
 _REFUSALS = (AssessError, SQLAlchemyError, sqlite3.Error, ValueError, OverflowError)
 

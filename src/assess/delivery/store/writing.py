@@ -45,7 +45,7 @@ def apply(connection: Connection, writes: Writes) -> Committed:
             connection.execute(_insert(connection, row.table).on_conflict_do_nothing(), row.values())
         activation = _activate(connection, writes.activations)
         last = _number(connection, writes)
-        claimed = () if writes.claim is None else claiming.claim(connection, writes.claim)
+        claimed = () if writes.claim is None else claiming.claim(connection, writes.claim, writes.tenant)
     except (IntegrityError, sqlite3.IntegrityError, psycopg.IntegrityError) as fault:
         if _is_duplicate(fault):
             raise StaleSession("something with the same key was stored first; read again") from fault
