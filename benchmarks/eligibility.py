@@ -61,7 +61,8 @@ def rows_of(learner: str, release: str, rng: random.Random) -> list[Any]:
         rows.append(
             DecisionRow(
                 "default", f"dec-{id_}", f"ses-{id_}", learner, course, f"{course}-fixed.v1", status,
-                False, False, status == "passed", "course_form", "{}", "0" * 64, report, "benchmark", 0, "0" * 64, at,
+                False, False, status == "passed", "course_form", "{}", "0" * 64, report, "benchmark", 0,
+                "0" * 64, at,
             )
         )  # fmt: skip
     for n in range(30):
@@ -156,17 +157,24 @@ async def ask(server: Server, paths: list[str], rate: float, seconds: float) -> 
     """Requests at a fixed rate over a few dozen connections; each waits from when it was due."""
     times, n = Times(), int(rate * seconds)
     idle = [Connection(server.port, server.key) for _ in range(64)]
-    started = time.perf_counter()
+    gate, started = asyncio.Semaphore(len(idle)), time.perf_counter()
 
     async def one(number: int) -> None:
         due = started + number / rate
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        wire = idle.pop() if idle else Connection(server.port, server.key)
-        status, _, _ = await wire.ask("GET", paths[number % len(paths)])
-        times.seconds.append(time.perf_counter() - due)
-        if status != 200:
-            times.fail(str(status))
-        idle.append(wire)
+        async with gate:
+            wire = idle.pop()
+            try:
+                status, _, _ = await wire.ask("GET", paths[number % len(paths)])
+            except (TimeoutError, OSError) as fault:
+                times.fail(type(fault).__name__)
+                wire.close()
+                wire = Connection(server.port, server.key)
+            else:
+                if status != 200:
+                    times.fail(str(status))
+            times.seconds.append(time.perf_counter() - due)
+            idle.append(wire)
 
     await asyncio.gather(*(one(number) for number in range(n)))
     return times

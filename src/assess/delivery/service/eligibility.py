@@ -240,6 +240,9 @@ async def badge_info(
         starts_on=_day(rule.starts_on),
         retired_on=_day(rule.retired_on),
         valid_until=_day(rule.valid_until),
+        image=rule.image or None,
+        extends=None if rule.extends is None else schemas.PinnedRule(*rule.extends),
+        earlier_versions=[version.version for version in rule.earlier],
     )
 
 

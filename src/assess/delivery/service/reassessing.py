@@ -24,7 +24,7 @@ from assess.delivery.service.loading import again
 from assess.delivery.service.standing import Moment
 from assess.delivery.store import Writes, reading, reading_bulk
 from assess.delivery.store.reading import LearnerRecords
-from assess.delivery.store.rows import ChangeRow, EligibilityState, Job
+from assess.delivery.store.rows import ChangeRow, EligibilityState, Job, Update
 from assess.errors import InvalidContent, InvalidRule, NotFound, StaleSession
 from assess.standards.rules import SUBJECTS
 
@@ -156,7 +156,8 @@ async def _tell(
     moment, tenant = Moment.at(services.clock()), everybody[0].learner.tenant
     ids = [records.learner.id for records in everybody]
     known = await services.store.read(reading_bulk.states, tenant, ids)
-    updates, rows = [], []
+    updates: list[Update] = []
+    rows: list[ChangeRow] = []
     for records in everybody:
         told = _differing(records, shelf, known, badges, moment, reason)
         if told:
@@ -176,7 +177,7 @@ def _differing(
 ) -> tuple[ChangeRow, ...]:
     learner = records.learner
     mine = [b for _, b in personal_badges(shelf, learner.kind) if badges is None or b in badges]
-    rows = []
+    rows: list[ChangeRow] = []
     for badge, is_now in statuses(records, shelf, mine, moment).items():
         state = known.get((learner.id, badge))
         if state is None and is_now != "eligible":

@@ -31,7 +31,8 @@ class Mark:
 
 
 _l, _s, _m = tables.learners.c, tables.sessions.c, learner_merges.c
-_TENANT, _ID = bindparam("tenant"), bindparam("learner")
+_TENANT: Any = bindparam("tenant")
+_ID: Any = bindparam("learner")
 _STATEMENT = select(
     _l.version,
     _l.sandbox,
