@@ -107,11 +107,12 @@ _FACTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def fill(url: str, n: int) -> None:
-    """Make the programmes live and so many learners known."""
+def fill(url: str, n: int, *, settle: bool) -> None:
+    """Make the programmes live and so many learners known; `settle` does the work that this enters."""
     from dataclasses import replace
 
     from assess.cli.running import find_document
+    from assess.delivery.jobs import worker
     from assess.delivery.service import activations, keys, open_services
     from assess.delivery.settings import Settings
     from assess.delivery.store import Writes
@@ -144,6 +145,10 @@ def fill(url: str, n: int) -> None:
             for start in range(0, n, _PART):
                 for writes in written(range(start, min(start + _PART, n)), release):
                     await services.store.commit(writes)
+            if settle:
+                # What activations and new learners left to do would else be done while we measure.
+                while await worker(services).work():
+                    pass
         finally:
             services.store.close()
 
@@ -188,7 +193,7 @@ def requests(options: argparse.Namespace, kind: str) -> None:
     print(f"hello-world at {options.rate:.0f}/s: p95 {plain.quantile(0.95):.1f} ms")
     with database(kind) as url:
         key = prepare(url)
-        fill(url, options.learners)
+        fill(url, options.learners, settle=True)
         with ours(url, key) as server:
             for what, ending in (("one badge", "/TWT"), ("all badges", "")):
                 learners = rng.sample(range(options.learners), options.pool)
@@ -237,7 +242,7 @@ def back_fill(options: argparse.Namespace, kind: str) -> None:
 
     with database(kind) as url:
         prepare(url)
-        fill(url, options.judged)
+        fill(url, options.judged, settle=False)
 
         async def run() -> int:
             services = await open_services(Settings(database_url=url))

@@ -7,6 +7,7 @@ and an interrupted run goes on: whoever was seen to already differs no more.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -163,6 +164,8 @@ async def _tell(
         if told:
             updates.append(moved(records.learner))
             rows += told
+        # Who answers an item meanwhile waits for one learner to be judged, and not for a page of them.
+        await asyncio.sleep(0)
     if rows:
         await services.store.commit(Writes(tenant, tuple(updates), changes=tuple(rows)))
 
@@ -235,6 +238,7 @@ async def attempt(
         would = statuses(records, tried, [badge], moment)[badge]
         if was != would:
             moves.append(schemas.TrialMove(learner=records.learner.id, was=was, would_be=would))
+        await asyncio.sleep(0)
     return schemas.RuleTrial(
         badge=badge,
         seen=len(page),
