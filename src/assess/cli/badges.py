@@ -1,17 +1,20 @@
-"""`assess facts`, `badge` and `usage`: what others attest, a rule that is tried, and how badges are used."""
+"""`assess facts`, `badge` and `usage`: attested facts, rules that are tried, badges to take away, counts."""
 
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
 
 import typer
 
 from assess.cli.console import By, CommandError, Key, Server, out, table
 from assess.cli.desk import Desk, at_desk
+from assess.cli.sitting import through
 from assess.progress import Progress, bar
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from assess.publishing.facts import FactFile, FactLine
 
 facts_app = typer.Typer(help="Facts that others attest.", no_args_is_help=True)
-app = typer.Typer(help="Badge rules.", no_args_is_help=True)
+app = typer.Typer(help="Badge rules, and badges as Open Badges.", no_args_is_help=True)
 Sandbox = Annotated[
     bool, typer.Option("--sandbox", help="Sandbox learners; through a server the key decides.")
 ]
@@ -165,6 +168,42 @@ async def _attempt(
             after = page.next
             progress(counts["seen"], None, "")
     return moves, counts
+
+
+# --- a badge to take away ---------------------------------------------------------------
+
+
+@app.command("export")
+def export_badge(
+    learner: Annotated[str, typer.Argument(help="The id of the learner.")],
+    badge: Annotated[str, typer.Argument(help="The id of the badge.")],
+    format: Annotated[
+        Literal["vc-jwt", "ob2"],
+        typer.Option(help="Open Badges 3.0 as a signed credential, or 2.0 as a hosted assertion."),
+    ] = "vc-jwt",
+    target: Annotated[Path | None, typer.Option("--out", help="A new file; else it is printed.")] = None,
+    sandbox: Sandbox = False,
+    by: By = "",
+    server: Server = "",
+    key: Key = "",
+) -> None:
+    """Write the credential of a learner who meets the rule of a badge."""
+    from assess.delivery.service import credentials
+
+    if target is not None and target.exists():
+        raise CommandError(f"{target} is there already; name a new file")
+    found = through(
+        server, key, by, "GET",
+        f"/v1/learners/{quote(learner, safe='')}/badges/{quote(badge, safe='')}/credential", None,
+        lambda services, who: credentials.credential(services, who, learner=learner, badge=badge),
+        sandbox=sandbox,
+    )  # fmt: skip
+    text = found["credential"] if format == "vc-jwt" else json.dumps(found["assertion"], indent=2)
+    if target is None:
+        print(text)
+    else:
+        target.write_text(text + "\n", encoding="utf-8")
+        out.print(f"wrote {target}: {found['id']} of {found['learner']}", markup=False)
 
 
 # --- usage -----------------------------------------------------------------------------

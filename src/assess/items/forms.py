@@ -130,6 +130,9 @@ class Form:
         Cuts of other levels of the course; each gets a decision of its own beside that of `cut`.
     waiting_cap_seconds : int
         At most so much of the time that a learner waited for the server is given back per item.
+    release : str
+        "immediate": a session is decided when it ends. "after_standard": its result is held until the
+        results of the form are released, by the cut that a panel has adopted by then.
     """
 
     id: str
@@ -160,6 +163,7 @@ class Form:
     item_time_limit_seconds: int | None = None
     waiting_cap_seconds: int = _WAITING_CAP_SECONDS
     further_cuts: tuple[str, ...] = ()
+    release: str = "immediate"
 
     @property
     def reference(self) -> str:
@@ -204,6 +208,7 @@ class Form:
             item_time_limit_seconds=fields.integer("item_time_limit_seconds", None, minimum=5),
             waiting_cap_seconds=fields.integer("waiting_cap_seconds", _WAITING_CAP_SECONDS, minimum=0),
             further_cuts=fields.strings("further_cuts", ()),
+            release=fields.choice("release", ("immediate", "after_standard"), "immediate"),
         )
         fields.finish()
         form._check(fields)
@@ -232,6 +237,11 @@ class Form:
             self.adaptive.max_units, len(self.units)
         ):
             raise fields.fault("adaptive", "min_units exceeds max_units or the number of units")
+
+        if self.release == "after_standard" and self.feedback == "rationales":
+            raise fields.fault(
+                "feedback", "rationales tell what is right, and results that are held tell nothing yet"
+            )
 
     def _check_clocks(self, fields: Fields) -> None:
         if self.sections:
@@ -305,6 +315,8 @@ class Form:
             out["waiting_cap_seconds"] = self.waiting_cap_seconds
         if self.further_cuts:
             out["further_cuts"] = list(self.further_cuts)
+        if self.release != "immediate":
+            out["release"] = self.release
         return _without_none(out)
 
 

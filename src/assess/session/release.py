@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from assess.irt.scoring import Prior
 from assess.items import Alignment, CaseSet, Form, Item, Requirement, needs_rater
 from assess.items.reading import Fields
 from assess.scale import CutScore, Scale, require_same_scale
+from assess.session.lazily import lazy
 from assess.standards.records import canonical_json, sha256
 
 SCHEMA = "assess.release/1"
@@ -89,32 +89,37 @@ class Release:
         return self.form.kind == "adaptive" and not self.calibrated
 
     @property
+    def holds_results(self) -> bool:
+        """Whether a session's result is held when it ends; practice decides nothing, so nothing is held."""
+        return self.form.release == "after_standard" and not self.practice
+
+    @property
     def provisional(self) -> bool:
         """Whether its decisions are provisional: judged parameters, or a cut that no panel adopted."""
         return not self.calibrated or self.cut.status != "adopted"
 
-    @cached_property
+    @lazy
     def items(self) -> Mapping[str, Item]:
         """Every item that can be offered, pilot items included, by reference."""
         found = {item.reference: item for unit in self.units for item in unit.items}
         return found | {item.reference: item for item in self.pilot}
 
-    @cached_property
+    @lazy
     def unit_of(self) -> Mapping[str, int]:
         """Index of the unit to which an operational item belongs."""
         return {item.reference: u for u, unit in enumerate(self.units) for item in unit.items}
 
-    @cached_property
+    @lazy
     def section_of_unit(self) -> tuple[int, ...]:
         """Index of the section of each unit, in the order of the units; empty without sections."""
         return tuple(s for s, section in enumerate(self.form.sections) for _ in section.units)
 
-    @cached_property
+    @lazy
     def parameters(self) -> ItemParameters:
         """Parameters of the units, in their order."""
         return self.parameter_set.parameters.take([unit.reference for unit in self.units])
 
-    @cached_property
+    @lazy
     def raw_cut(self) -> float:
         """Expected raw score of the just-proficient teacher on the operational items."""
         return self.raw_cut_of(self.ratings)
@@ -123,17 +128,17 @@ class Release:
         """The raw cut that judged ratings of one level make on the operational items."""
         return math.fsum(ratings[item.reference] for unit in self.units for item in unit.items)
 
-    @cached_property
+    @lazy
     def raw_maximum(self) -> int:
         """Highest raw score on the operational items."""
         return sum(unit.n_categories - 1 for unit in self.units)
 
-    @cached_property
+    @lazy
     def order(self) -> tuple[str, ...]:
         """References of the items of all units, in the order of the form."""
         return tuple(item.reference for unit in self.units for item in unit.items)
 
-    @cached_property
+    @lazy
     def adaptive_test(self) -> AdaptiveTest:
         """The selection kernel of an adaptive form, built once."""
         rules = self.form.adaptive

@@ -120,14 +120,18 @@ class BadgeRules:
         return f"<BadgeRules: {badges}, {courses}, {self.time_zone}>"
 
 
+# Without https only on one's own machine, to try things out.
+_ADDRESS = re.compile(
+    r"(https://[\w.-]+|http://(localhost|127\.0\.0\.1))(:\d{1,5})?(/[\x21\x24-\x3b=\x3f-\x7e]*)?"
+)
 _FILE_KEYS = (
     "schema", "id", "version", "title", "description", "notes", "source", "licence", "languages",
     "frameworks", "policies", "on_loss", "time_zone", "accept_provisional",
-    "courses", "external_badges", "parents", "badges",
+    "courses", "external_badges", "parents", "badges", "claim_url",
 )  # fmt: skip
 _BADGE_KEYS = (
     "id", "version", "title", "description", "subject", "rule", "starts_on", "retired_on", "valid_until",
-    "criterion", "published_criterion", "criterion_source", "reading", "alignments", "image",
+    "criterion", "published_criterion", "criterion_source", "reading", "alignments", "image", "claim_url",
     "valid_for", "effective_from", "earlier", "extends",
 )  # fmt: skip
 _EARLIER_KEYS = (
@@ -147,6 +151,7 @@ def parse_rules(mapping: Mapping[str, Any]) -> BadgeRules:
     accept = mapping.get("accept_provisional", False)
     if not isinstance(accept, bool):
         raise InvalidRule(f"{accept!r} is neither true nor false", path="accept_provisional")
+    _claim_url(mapping, "")
     declared = list(_named_entries(mapping.get("badges"), "badges"))
     external = mapping.get("external_badges", [])
     if isinstance(external, str) or not isinstance(external, Sequence):
@@ -282,6 +287,7 @@ def _badge(
     id_: str, entry: Mapping[str, Any], path: str, names: Names, known: Mapping[str, BadgeRule]
 ) -> BadgeRule:
     refuse_unknown(entry, _BADGE_KEYS, path)
+    _claim_url(entry, f"{path}.")
     subject = entry.get("subject", "person")
     if subject not in SUBJECTS:
         raise InvalidRule(f"{subject!r} is not one of {', '.join(SUBJECTS)}", path=f"{path}.subject")
@@ -395,6 +401,15 @@ def _earlier(badge: BadgeRule, entry: Mapping[str, Any], path: str, names: Names
         )
         versions[-1] = _with_criterion(versions[-1], one)
     return tuple(versions[1:])
+
+
+def _claim_url(entry: Mapping[str, Any], path: str) -> None:
+    """Refuse an address that a learner must not be sent to with a token."""
+    value = entry.get("claim_url")
+    if value is not None and not _ADDRESS.fullmatch(str(value)):
+        raise InvalidRule(
+            f"{value!r} is not an address such as https://badges.example/claim", path=f"{path}claim_url"
+        )
 
 
 def _day(entry: Mapping[str, Any], key: str, path: str) -> date | None:

@@ -8,7 +8,7 @@ from fastapi import Query, Request, Response
 
 from assess.delivery import schemas
 from assess.delivery.api.wire import Limit, Who, documents, json_router, number_cursor, read, reply, services
-from assess.delivery.service import changes, eligibility, reassessing, usage
+from assess.delivery.service import changes, claims, eligibility, reassessing, usage
 from assess.errors import InvalidContent, InvalidRequest
 
 router = json_router()
@@ -51,6 +51,13 @@ async def query_badge(request: Request, scope: Who, badge: str) -> Response:
     """The eligibility of up to 1,000 learners, with an error for each id that has one."""
     body = await read(request, schemas.BadgeQuery)
     return reply(await eligibility.query(services(request), scope, badge=badge, subjects=body.subjects))
+
+
+@router.post("/v1/claims/redeem", **documents(schemas.Redeemed, body=schemas.RedeemClaim, also=(410,)))
+async def post_redeem(request: Request, scope: Who) -> Response:
+    """Who came with this token, for which badge, and whether the rule is met; each token once."""
+    body = await read(request, schemas.RedeemClaim)
+    return reply(await claims.redeem(services(request), scope, token=body.token))
 
 
 @router.post("/v1/badges/{badge}/try", **documents(schemas.RuleTrial, body=schemas.TryRule))

@@ -21,6 +21,7 @@ from assess.delivery.api.wire import (
 from assess.delivery.service import (
     decisions,
     eligibility,
+    erasing,
     fact_import,
     facts,
     learners,
@@ -135,6 +136,28 @@ async def learner_badge(
 async def decision_record(request: Request, scope: Who, decision: str) -> Response:
     """The record of a decision with its hash and its place in the chain."""
     return reply(await decisions.record(services(request), scope, decision))
+
+
+@router.post("/v1/learners/{learner}/erase", **documents(schemas.ErasureReply, body=schemas.EraseLearner))
+async def erase_learner(request: Request, scope: Who, learner: str) -> Response:
+    """Remove who a person is and what they wrote; what was measured stays under the random id."""
+    body = await read(request, schemas.EraseLearner)
+    return reply(
+        await erasing.erase(
+            services(request),
+            scope,
+            learner=learner,
+            reason=body.reason,
+            approved_by=body.approved_by,
+            dry_run=body.dry_run,
+        )
+    )
+
+
+@router.get("/v1/erasures", **documents(schemas.Page[schemas.ErasureReply]))
+async def get_erasures(request: Request, scope: Who) -> Response:
+    """Who was erased, oldest first."""
+    return reply(await erasing.all_of(services(request), scope))
 
 
 @router.post("/v1/facts", **documents(schemas.FactReply, body=dict[str, Any], status=201, also=(200,)))

@@ -6,6 +6,15 @@ refuse unknown fields. Fields are only ever added. A module for each part of
 the contract; users import from here.
 """
 
+from assess.delivery.schemas.appeals import (
+    Appeal,
+    AppealEntry,
+    DecideAppeal,
+    FileAppeal,
+    LookAtAppeal,
+    OwnAppeal,
+    ProblemNote,
+)
 from assess.delivery.schemas.around import (
     AccommodationEntry,
     DeclareIncident,
@@ -43,6 +52,8 @@ from assess.delivery.schemas.badges import (
     UsageCell,
 )
 from assess.delivery.schemas.base import Body, Number, Page, Reply, encode, plain
+from assess.delivery.schemas.claims import RedeemClaim, Redeemed
+from assess.delivery.schemas.credentials import OpenBadge
 from assess.delivery.schemas.management import (
     SANDBOX_STATES,
     Activate,
@@ -53,6 +64,7 @@ from assess.delivery.schemas.management import (
     FlippedSession,
     ForceState,
     Moved,
+    ReleaseResults,
     Rescoring,
     RescoringState,
 )
@@ -63,6 +75,8 @@ from assess.delivery.schemas.people import (
     CodeReply,
     CohortLearner,
     CohortReply,
+    EraseLearner,
+    ErasureReply,
     ExternalId,
     FactLine,
     FactReply,
@@ -124,14 +138,27 @@ from assess.delivery.schemas.sessions import (
     Verified,
     VerifyReceipt,
 )
+from assess.delivery.schemas.webhooks import (
+    EVENT_TYPES,
+    ChangedWebhook,
+    Delivery,
+    DeliveryState,
+    NewWebhook,
+    Replayed,
+    Tested,
+    WebhookReply,
+)
 
 __all__ = [
+    "EVENT_TYPES",
     "SANDBOX_STATES",
     "AccommodationEntry",
     "Accommodations",
     "Activate",
     "Activated",
     "AlignedTo",
+    "Appeal",
+    "AppealEntry",
     "AskRescoring",
     "AssignCourse",
     "AssignCourses",
@@ -148,6 +175,7 @@ __all__ = [
     "Body",
     "Change",
     "ChangeData",
+    "ChangedWebhook",
     "Choice",
     "CodeReply",
     "CohortLearner",
@@ -157,9 +185,14 @@ __all__ = [
     "CourseStatus",
     "Criterion",
     "Current",
+    "DecideAppeal",
     "DecisionCut",
     "DecisionScore",
     "DeclareIncident",
+    "Delivery",
+    "DeliveryState",
+    "EraseLearner",
+    "ErasureReply",
     "Evidence",
     "Excluded",
     "ExternalId",
@@ -168,6 +201,7 @@ __all__ = [
     "FactRow",
     "FactsReply",
     "FieldProblem",
+    "FileAppeal",
     "Finished",
     "FlippedSession",
     "ForceState",
@@ -184,6 +218,7 @@ __all__ = [
     "LearnerReply",
     "Leaving",
     "LevelDecision",
+    "LookAtAppeal",
     "MakeCodes",
     "MakeInvigilatorCode",
     "MergeLearner",
@@ -191,17 +226,21 @@ __all__ = [
     "Missing",
     "Moved",
     "NewInvigilatorCode",
+    "NewWebhook",
     "NextStep",
     "Notice",
     "Number",
     "ObjectiveResult",
     "OnBreak",
+    "OpenBadge",
+    "OwnAppeal",
     "Page",
     "Pending",
     "PinnedRule",
     "PositionView",
     "PostResponse",
     "Problem",
+    "ProblemNote",
     "Progress",
     "PutCohort",
     "PutLearner",
@@ -210,6 +249,10 @@ __all__ = [
     "Reason",
     "Receipt",
     "ReceiptToVerify",
+    "RedeemClaim",
+    "Redeemed",
+    "ReleaseResults",
+    "Replayed",
     "Reply",
     "Rescoring",
     "RescoringState",
@@ -227,6 +270,7 @@ __all__ = [
     "ShownItem",
     "StatusDecision",
     "Subject",
+    "Tested",
     "Timer",
     "TrialMove",
     "TryRule",
@@ -236,6 +280,7 @@ __all__ = [
     "Verified",
     "VerifyReceipt",
     "VoidFact",
+    "WebhookReply",
     "encode",
     "plain",
 ]

@@ -241,3 +241,25 @@ class CodeReply(Reply, frozen=True):
     code: str
     url: str
     expires_at: datetime
+
+
+class EraseLearner(Body, frozen=True):
+    """`POST /v1/learners/{id}/erase`: remove who the person is; with `dry_run` only count."""
+
+    reason: str
+    approved_by: str | None = None
+    dry_run: bool = False
+
+
+class ErasureReply(Reply, frozen=True):
+    """What an erasure removed, or would remove; `ids` are all ids of the person."""
+
+    erasure: str | None
+    learner: str
+    ids: list[str]
+    erased_at: datetime | None
+    by: str
+    approved_by: str | None
+    reason: str
+    removed: dict[str, int]
+    dry_run: bool

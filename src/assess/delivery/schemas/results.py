@@ -91,18 +91,30 @@ class Correction(Reply, frozen=True):
     cause: str
 
 
+class Pending(Reply, frozen=True):
+    """Why a decision cannot be used yet."""
+
+    reason: Literal["awaiting_calibration", "awaiting_standard", "awaiting_rater", "under_review"]
+    since: datetime
+    sentence: str = ""
+
+
 class Result(Reply, frozen=True):
-    """`GET /v1/sessions/{id}/result`; `rationales` is null unless the form's policy gives them."""
+    """`GET /v1/sessions/{id}/result`; `rationales` is null unless the form's policy gives them.
+
+    While a form holds its results, the decision is `pending`, `pending` says why, and `score` is null.
+    """
 
     session: str
     decision: ResultDecision
-    score: ResultScore
+    score: ResultScore | None
     objectives: list[ObjectiveResult]
     next: NextStep
     rationales: list[Rationale] | None = None
     form_accuracy: FormAccuracy | None = None
     release: str = ""
     corrected: Correction | None = None
+    pending: Pending | None = None
 
 
 # --- pass status ---------------------------------------------------------------
@@ -184,13 +196,6 @@ class StatusDecision(Reply, frozen=True):
     change_reason: str | None
     url: str | None
     levels: list[LevelDecision] = []
-
-
-class Pending(Reply, frozen=True):
-    """Why a decision cannot be used yet."""
-
-    reason: Literal["awaiting_calibration", "awaiting_standard", "awaiting_rater", "under_review"]
-    since: datetime
 
 
 class CourseStatus(Reply, frozen=True):

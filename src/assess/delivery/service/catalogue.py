@@ -21,13 +21,15 @@ import msgspec
 from assess.delivery import schemas
 from assess.delivery.store import Store, reading
 from assess.delivery.store.rows import Activation, StoredRelease, Tenant
-from assess.errors import NotFound
+from assess.errors import InvalidRule, NotFound
 from assess.session import Release
 from assess.standards.eligibility import BadgeRules, load_rules
 from assess.standards.grammar import judgements
 
 PROGRAMME_SCHEMA = "assess.programme/1"
 _KEPT_RELEASES = 64
+APPEAL_DAYS = 30
+"""How long an appeal may take where the programme says nothing."""
 
 
 def pick(texts: Mapping[str, str], language: str | None) -> str:
@@ -73,6 +75,7 @@ class Programme:
     rules: BadgeRules
     accept_provisional: bool
     on_loss: str
+    appeal_days: int = APPEAL_DAYS
 
     @cached_property
     def judges(self) -> Mapping[str, frozenset[str]]:
@@ -118,7 +121,12 @@ class Programme:
             rules=rules,
             accept_provisional=bool(document.get("accept_provisional", False)),
             on_loss=rules.on_loss,
+            appeal_days=_appeal_days(document),
         )
+
+    def claim_url(self, badge: str) -> str | None:
+        """Where a learner claims a badge; None if there is no such place."""
+        return self.badge_document(badge).get("claim_url") or self.document.get("claim_url")
 
     def badge_entries(self) -> list[Mapping[str, Any]]:
         """All badges as the programme's file states them, each with its id."""
@@ -130,6 +138,14 @@ class Programme:
     def badge_document(self, badge: str) -> Mapping[str, Any]:
         """A badge as the programme's file states it."""
         return next(entry for entry in self.badge_entries() if entry["id"] == badge)
+
+
+def _appeal_days(document: Mapping[str, Any]) -> int:
+    policies = document.get("policies") or {}
+    days = policies.get("appeal_days", APPEAL_DAYS) if isinstance(policies, Mapping) else APPEAL_DAYS
+    if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= 365:
+        raise InvalidRule(f"{days!r} is no number of days from 1 to 365", path="policies.appeal_days")
+    return days
 
 
 def _texts(value: Any) -> Mapping[str, str]:

@@ -74,6 +74,16 @@ def badge_row(
     return _row(records.learner, kind, None, badge, was, is_now, now=now, cause=cause, reason_id=reason_id)
 
 
+def course_row(
+    records: LearnerRecords, course: str, was: str, is_now: str, *, now: datetime, cause: str, reason_id: str
+) -> ChangeRow:
+    """A change of the decision on one course, still without its snapshot."""
+    return _row(
+        records.learner, "decision.changed", course, None, was, is_now,
+        now=now, cause=cause, reason_id=reason_id,
+    )  # fmt: skip
+
+
 def _row(
     learner: Learner,
     kind: str,
@@ -154,7 +164,7 @@ async def feed(
         sandbox=scope.sandbox,
         private="manage" in scope.rights,
     )
-    items = [_change(row) for row in rows[:limit]]
+    items = [entry(row) for row in rows[:limit]]
     return schemas.Page(items=items, next=str(rows[limit - 1].sequence) if len(rows) > limit else None)
 
 
@@ -165,7 +175,8 @@ def _subject(row: ChangeRow) -> schemas.Subject:
     return schemas.Subject(type=kind, id=row.learner)
 
 
-def _change(row: ChangeRow) -> schemas.Change:
+def entry(row: ChangeRow) -> schemas.Change:
+    """A change as the feed and webhooks tell it."""
     if row.badge is not None:
         resource = f"/v1/learners/{row.learner}/badges/{row.badge}"
     elif row.course is None:

@@ -13,10 +13,10 @@ from assess.delivery.receipts import rfc3339
 from assess.delivery.service import learners, remembering
 from assess.delivery.service.catalogue import Programme, Shelf, pick
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.standing import Moment, evaluation_facts, next_step, sequence, voided
+from assess.delivery.service.standing import Moment, ended, evaluation_facts, next_step, sequence, voided
 from assess.delivery.store import reading, reading_marks
 from assess.delivery.store.reading import LearnerRecords
-from assess.errors import AssessError, Forbidden, InvalidRequest, NotFound
+from assess.errors import AssessError, Forbidden, InvalidRequest, LearnerErased, NotFound
 from assess.standards.eligibility import Eligibility, FactBook, evaluate, rule_sentence, status_of
 from assess.standards.facts import instant
 from assess.standards.grammar import Pass, predicates
@@ -64,11 +64,17 @@ async def badge(
         records = await learners.as_known(services, scope, learner, records, moment)
         body = badge_at(records, shelf, badge, moment)
     if statement:
-        signed = services.statements.sign(
-            schemas.plain(body), issuer=services.settings.public_url or "assess", at=now
-        )
-        body = msgspec.structs.replace(body, statement=signed)
+        body = with_statement(services, body, now)
     return body, moment
+
+
+def with_statement(
+    services: Services, body: schemas.BadgeEligibility, now: datetime
+) -> schemas.BadgeEligibility:
+    """The body with itself as a signed statement, for whoever must be able to verify it later."""
+    issuer = services.settings.public_url or "assess"
+    signed = services.statements.sign(schemas.plain(body), issuer=issuer, at=now)
+    return msgspec.structs.replace(body, statement=signed)
 
 
 async def badges(
@@ -177,6 +183,9 @@ async def query(
             answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
         except Forbidden as fault:
             error = {"status": 403, "code": fault.code, "detail": str(fault)}
+            answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
+        except LearnerErased as fault:
+            error = {"status": 410, "code": "learner_erased", "detail": str(fault)}
             answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
         except AssessError as fault:
             error = {"status": 500, "code": "internal_error", "detail": str(fault)}
@@ -405,6 +414,7 @@ def _since(records: LearnerRecords, badge: str, found: Eligibility, moment: Mome
         and c.at <= moment.effective
         and c.learner == records.learner.id
         and c.reason_id not in records.undone
+        and c.previous != c.current  # else only the award changed, or until when it lasts
     ]
     if seen and seen[-1].current == found.status:
         return seen[-1].at
@@ -434,13 +444,16 @@ def _award(
         and fact.recorded_at <= moment.as_known_at
         and instant(fact.at, zone) <= moment.as_of
     ]
-    standing = [fact for fact in awards if not voided(fact, moment, zone)]
+    valid = [fact for fact in awards if not voided(fact, moment, zone)]
+    standing = [fact for fact in valid if not ended(fact, moment.as_of, zone)]
     kept = status == "eligible" or programme.on_loss == "keep"
     state: Any
     if standing:
         state = "claimed" if kept else {"suspend": "suspended", "withdraw": "withdrawn"}[programme.on_loss]
-    elif awards:
+    elif awards and not valid:
         state = "withdrawn"
     else:
+        # Never awarded, or the award ran out: where the rule is met it may be claimed, again.
         state = "claimable" if status == "eligible" else "none"
-    return schemas.Award(state=state, policy_on_loss=programme.on_loss, claim_url=None)
+    claim_url = programme.claim_url(badge) if state == "claimable" else None
+    return schemas.Award(state=state, policy_on_loss=programme.on_loss, claim_url=claim_url)

@@ -11,14 +11,17 @@ from assess.delivery.service import changes, learners, schools
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import moved
+from assess.delivery.service.loading import again
 from assess.delivery.service.standing import with_fact
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import ChangeRow, Fact, Update
-from assess.errors import FactConflict, Forbidden, InvalidFact, NotFound, StaleSession
+from assess.errors import FactConflict, Forbidden, InvalidFact, NotFound
 from assess.standards.facts import FactBook, instant
 from assess.standards.grammar import RESERVED
 
+# A platform hands over all that it has of one learner at once, and each of it moves the learner's version.
+_RETRIES = 40
 _OWN = ("id", "source", "t", "subject", "at")
 
 
@@ -37,10 +40,8 @@ async def attest(
         The id stands for another fact.
     """
     scope.require("attest")
-    try:
-        return await _attest(services, scope, body, dry_run)
-    except StaleSession:
-        return await _attest(services, scope, body, dry_run)
+    async with services.turns.of(scope.tenant, str(body.get("subject"))):
+        return await again(lambda: _attest(services, scope, body, dry_run), retries=_RETRIES)
 
 
 async def _attest(
@@ -197,10 +198,7 @@ async def void(services: Services, scope: Scope, id: str, *, at: str, reason: st
         It is void already, from another day.
     """
     scope.require("attest")
-    try:
-        return await _void(services, scope, id, at, reason)
-    except StaleSession:
-        return await _void(services, scope, id, at, reason)
+    return await again(lambda: _void(services, scope, id, at, reason), retries=_RETRIES)
 
 
 async def _void(services: Services, scope: Scope, id: str, at: str, reason: str) -> schemas.FactReply:

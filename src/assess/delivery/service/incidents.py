@@ -19,7 +19,7 @@ from assess.delivery.security import new_id
 from assess.delivery.service import activations, finishing, idempotency, schools, voiding
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.idempotency import Key
-from assess.delivery.service.loading import Loaded, event_row, load, moved_on
+from assess.delivery.service.loading import ERASED, Loaded, event_row, load, moved_on
 from assess.delivery.service.standing import with_session
 from assess.delivery.store import Writes, reading, reading_people, sitting
 from assess.delivery.store.rows import Session, Stored, Update
@@ -285,6 +285,8 @@ async def _deed(services: Services, incident: Incident, loaded: Loaded) -> Deed:
     state = loaded.state
     if state.void:
         return Deed(skipped="it is void")
+    if loaded.row.token_sha256.startswith(ERASED):
+        return Deed(skipped="its learner was erased")
     if incident.action == "void_without_try":
         return Deed()
     if incident.action == "add_time":

@@ -17,11 +17,22 @@ from assess.errors import Forbidden, InvalidRequest, LearnerErased, NotFound, St
 
 
 async def records(services: Services, scope: Scope, learner: str) -> LearnerRecords:
-    """All that a learner's standing rests on; NotFound also for a learner of another tenant or sandbox."""
+    """All that a learner's standing rests on; NotFound also for a learner of another tenant or sandbox.
+
+    Raises
+    ------
+    NotFound, LearnerErased
+    """
     found = await services.store.read(reading.learner_records, scope.tenant, learner)
+    return await with_members(services, within(scope, learner, found))
+
+
+def within(scope: Scope, learner: str, found: LearnerRecords | None) -> LearnerRecords:
+    """The records, if the scope reaches them; NotFound otherwise."""
     if found is None or found.learner.sandbox != scope.sandbox:
         raise NotFound("learner", learner)
-    return await with_members(services, found)
+    require_not_erased(found.learner)
+    return found
 
 
 async def with_members(
@@ -195,6 +206,7 @@ async def get(services: Services, scope: Scope, id: str) -> schemas.LearnerReply
     found = await services.store.read(reading.learner, scope.tenant, person.id)
     if found is None or found.sandbox != scope.sandbox:
         raise NotFound("learner", id)
+    require_not_erased(found)
     ids = await services.store.read(reading_people.external_ids_of, scope.tenant, person.ids)
     return schemas.LearnerReply(
         id=found.id,

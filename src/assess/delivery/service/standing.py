@@ -18,6 +18,7 @@ from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import DecisionRow, Fact, Session
 from assess.errors import InvalidFact, InvalidRequest
 from assess.items import RetakePolicy
+from assess.session import PENDING
 from assess.standards.decisions import SessionOutcome, course_decision
 from assess.standards.eligibility import Course
 from assess.standards.facts import first_instant, instant, period_end
@@ -168,6 +169,12 @@ def voided(fact: Fact, moment: Moment, zone: tzinfo) -> bool:
     return instant(fact.void_at, zone) <= moment.as_of
 
 
+def ended(fact: Fact, at: datetime, zone: tzinfo) -> bool:
+    """Whether the last day or instant of a fact has passed."""
+    until = fact.data.get("until")
+    return until is not None and instant(str(until), zone, end=True) < at
+
+
 def evaluation_facts(records: LearnerRecords, at: datetime) -> list[dict[str, Any]]:
     """All facts as the badge rules read them: the decisions that speak, and what was attested."""
     facts: list[dict[str, Any]] = []
@@ -276,6 +283,8 @@ def next_step(
         return step("resume")
     if not counted:
         return step("start")
+    if speaking is not None and speaking.word == PENDING:
+        return step("wait")
     if left == 0:
         return step("contact", tries[0].started_at + period)
     wait = timedelta(hours=policy.first_wait_hours) if used <= 1 else timedelta(days=policy.wait_days)

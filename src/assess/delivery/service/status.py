@@ -24,8 +24,8 @@ from assess.delivery.service.standing import (
     valid_until,
 )
 from assess.delivery.store.reading import LearnerRecords
-from assess.delivery.store.rows import Fact
-from assess.session import Outcome, Release, SessionState
+from assess.delivery.store.rows import DecisionRow, Fact
+from assess.session import AWAITING_STANDARD, PENDING, Held, Outcome, Release, SessionState
 from assess.standards.eligibility import Course
 from assess.standards.facts import instant, period_end
 
@@ -160,13 +160,12 @@ def _state(speaking: Spoken, accepted: bool) -> tuple[str, bool | None, schemas.
         return "void", None, None
     if row.status == "incomplete":
         return "incomplete", None, None
-    if row.status == "pending":
-        reason: Any = row.report.get("pending", "under_review")
-        return "pending", None, schemas.Pending(reason=reason, since=row.decided_at)
+    if row.status == PENDING:
+        return "pending", None, pending_for(row)
     if row.provisional and not accepted:
         judged = row.report.get("probability_basis") == "not_calibrated"
         reason = "awaiting_calibration" if judged else "awaiting_standard"
-        return "pending", None, schemas.Pending(reason=reason, since=row.decided_at)
+        return "pending", None, _pending(reason, row.decided_at)
     return "decided", {"passed": True, "not_passed": False}.get(row.status), None
 
 
@@ -176,8 +175,25 @@ def _attested_state(
     if decision.status in ("void", "incomplete"):
         return decision.status, None, None
     if decision.status == "pending" or (decision.provisional and not accepted):
-        return "pending", None, schemas.Pending(reason="under_review", since=decision.decided_at)
+        return "pending", None, _pending("under_review", decision.decided_at)
     return "decided", {"passed": True, "not_passed": False}.get(decision.status), None
+
+
+_SENTENCES = {
+    "awaiting_calibration": "The result waits until enough answers were gathered to measure by.",
+    "awaiting_standard": "The answers are stored, and the result comes when the standard has been set.",
+    "awaiting_rater": "The result waits for somebody who reads the answers.",
+    "under_review": "The result is being looked at.",
+}
+
+
+def _pending(reason: Any, since: datetime) -> schemas.Pending:
+    return schemas.Pending(reason=reason, since=since, sentence=_SENTENCES[reason])
+
+
+def pending_for(row: DecisionRow) -> schemas.Pending:
+    """Why a decision that is pending cannot be told yet."""
+    return _pending(row.report.get("pending", "under_review"), row.decided_at)
 
 
 def _decision(speaking: Spoken, shelf: Shelf) -> schemas.StatusDecision:
@@ -251,13 +267,22 @@ def _told(fact: Fact, name: str) -> str | None:
     return str(fact.data[name]) if fact.data.get(name) is not None else None
 
 
-def report(state: SessionState, found: Outcome) -> dict[str, Any]:
+def report(state: SessionState, found: Outcome | Held) -> dict[str, Any]:
     """What a status answer shows beside the record; stored with the decision."""
-    release, decision, score = state.release, found.decision, found.reported
-    return {
+    release = state.release
+    about = {
         "release": release.sha256,
-        "level": decision.level,
+        "level": release.cut.level,
         "assurance": state.start.assurance,
+        "parameter_set": release.parameter_set.id,
+        "engine": state.start.engine,
+        "bank_security": release.security,
+        "alignments": alignments(release),
+    }
+    if isinstance(found, Held):
+        return about | _UNTOLD
+    decision, score = found.decision, found.reported
+    return about | {
         "score": {
             "value": score.value,
             "se": score.se,
@@ -270,10 +295,6 @@ def report(state: SessionState, found: Outcome) -> dict[str, Any]:
         "p_at_or_above_cut": decision.p_at_or_above_cut,
         "probability_basis": decision.probability_basis,
         "rule": decision.rule,
-        "parameter_set": release.parameter_set.id,
-        "engine": state.start.engine,
-        "bank_security": release.security,
-        "alignments": alignments(release),
         "objectives": [{"code": o.code, "right": o.right, "seen": o.seen} for o in found.objectives],
         **({"levels": _level_reports(state, found)} if found.levels else {}),
     }
@@ -295,6 +316,17 @@ def _level_reports(state: SessionState, found: Outcome) -> list[dict[str, Any]]:
             }
         )
     return reports
+
+
+_UNTOLD: dict[str, Any] = {
+    "score": None,
+    "cut": None,
+    "p_at_or_above_cut": None,
+    "probability_basis": "not_calibrated",
+    "rule": None,
+    "objectives": [],
+    "pending": AWAITING_STANDARD,
+}
 
 
 def alignments(release: Release) -> list[dict[str, str]]:

@@ -340,8 +340,17 @@ eligibility_states = _table(
     Column("since", Instant, nullable=False),
     Column("sequence", Whole, nullable=False),
     Column("sandbox", Flag, nullable=False),
+    # Until when an eligible one was told to last; looked at again when that has passed.
+    Column("ends_at", Instant),
     _of("learners", "tenant", "learner", to=("tenant", "id")),
     Index(None, "tenant", "badge", "status", "learner"),
+    Index(
+        "ix_eligibility_states_ends_at",
+        "tenant",
+        "ends_at",
+        sqlite_where=text("ends_at IS NOT NULL"),
+        postgresql_where=text("ends_at IS NOT NULL"),
+    ),
 )
 
 idempotency = _table(
@@ -450,7 +459,8 @@ invigilator_codes = _table(
 # --- what is done later: claimed by one statement, see store/claiming.py -----------
 
 
-def _claimable() -> tuple[Column[Any], ...]:
+def claimable() -> tuple[Column[Any], ...]:
+    """Columns of work that is claimed."""
     return (
         Column("run_at", Instant, nullable=False),
         # How often it was claimed; a claim that was never finished counts too.
@@ -468,24 +478,9 @@ jobs = _table(
     _key("id"),
     Column("kind", Text, nullable=False),
     Column("payload", JsonText, nullable=False),
-    *_claimable(),
+    *claimable(),
     Index(
         "ix_jobs_waiting_run_at",
-        "run_at",
-        sqlite_where=text("dead_at IS NULL"),
-        postgresql_where=text("dead_at IS NULL"),
-    ),
-)
-
-outbox = _table(
-    "outbox",
-    _key("tenant"),
-    # The change that is to be told, written in the same commit.
-    Column("sequence", Whole, primary_key=True, nullable=False, autoincrement=False),
-    *_claimable(),
-    _of("changes", "tenant", "sequence", to=("tenant", "sequence")),
-    Index(
-        "ix_outbox_waiting_run_at",
         "run_at",
         sqlite_where=text("dead_at IS NULL"),
         postgresql_where=text("dead_at IS NULL"),

@@ -11,7 +11,7 @@ from alembic import op
 from assess.delivery.store import columns
 
 revision = "0011_eligibility"
-down_revision = "0007_rescores"
+down_revision = "0010_webhooks"
 branch_labels = None
 depends_on = None
 
