@@ -30,6 +30,7 @@ BADGES: list[dict[str, Any]] = [
 @pytest.fixture
 def school(world: World) -> World:
     world.activate(programme(badges=BADGES))
+    work(world)  # what the activation enters, so that only what follows is told
     for person in ("p1", "p2", "p3"):
         world.learner(person)
     assert world.call("PUT", "/v1/learners/sch", {"kind": "school", "region": "KE"}).status_code == 201
@@ -264,6 +265,7 @@ def test_postgresql_tells_the_same_of_a_school(pg_url: str, tmp_path: Any, clock
     (world,) = [next(worlds)]
     try:
         world.activate(programme(badges=BADGES))
+        work(world)
         for person in ("p1", "p2"):
             world.learner(person)
         world.call("PUT", "/v1/learners/sch", {"kind": "school"})

@@ -115,7 +115,7 @@ async def _now(
         raise NotFound("learner", learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     now = services.clock()
-    alone = not mark.joined and mark.kind != "school"
+    alone = not (mark.joined or mark.erased) and mark.kind != "school"
     if alone and not (mark.private and "manage" not in scope.rights):
         if badge is not None:
             require_subject(shelf, badge, mark.kind)
