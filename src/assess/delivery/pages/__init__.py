@@ -12,6 +12,7 @@ from assess.delivery.pages import (
     own_pages,
     practice_pages,
     session_pages,
+    share_pages,
     waiting_page,
 )
 from assess.delivery.pages.waiting_page import problem_page
@@ -24,6 +25,7 @@ for part in (
     own_pages,
     practice_pages,
     session_pages,
+    share_pages,
     help_pages,
     waiting_page,
 ):
