@@ -13,6 +13,7 @@ from assess.delivery.pages import (
     practice_pages,
     session_pages,
     share_pages,
+    standards_page,
     waiting_page,
 )
 from assess.delivery.pages.waiting_page import problem_page
@@ -27,6 +28,7 @@ for part in (
     session_pages,
     share_pages,
     help_pages,
+    standards_page,
     waiting_page,
 ):
     router.include_router(part.router)
