@@ -26,7 +26,7 @@ from assess.delivery.sender import LEASE, SCHEDULE, Sender, wait_after
 from assess.delivery.service import Services, keys, open_services, webhooks
 from assess.delivery.settings import Settings, utc_now
 from assess.delivery.store import Writes, reading, reading_webhooks
-from assess.delivery.store.rows import Outgoing
+from assess.delivery.store.rows import Outgoing, Update
 from assess.delivery.store.rows_webhooks import Webhook
 from assess.errors import StaleSession
 from tests.delivery.receiving import Receiver
@@ -91,6 +91,21 @@ def entries(services: Services, id: str = "whk_a") -> list[Outgoing]:
 
 
 # --- what is sent -----------------------------------------------------------------
+
+
+def test_what_waits_behind_another_or_for_nobody_is_not_late(services: Services, clock: Clock) -> None:
+    """Else a receiver that is down would look like a server that does not work."""
+    write(services, learner("p"), webhook("https://a.example/"))
+    changes(services, *"pp")
+    key = {"tenant": "default", "webhook": "whk_a", "sequence": 1}
+    later = clock.now + timedelta(hours=2)
+    update = Update(Outgoing, key, {"run_at": later}, {"attempts": 0})
+    run(services.store.commit(Writes("default", (update,))))
+    backlog = run(services.store.read(reading.backlog, Outgoing))
+    assert (backlog.n_waiting, backlog.oldest) == (2, later)
+    gone = Update(Webhook, {"tenant": "default", "id": "whk_a"}, {"disabled_at": clock.now})
+    run(services.store.commit(Writes("default", (gone,))))
+    assert run(services.store.read(reading.backlog, Outgoing)).oldest is None
 
 
 @needs_shared
