@@ -34,7 +34,7 @@ def make(world: World, badges: tuple[str, ...] = ("ONE",), **fields: Any) -> str
     """A new link, as the page shows it; the path of it."""
     page = world.client.get("/me/shares")
     assert page.status_code == 200, page.text
-    answer = post(world, page.text, "/me/shares", badge=list(badges), **fields)
+    answer = post(world, page.text, "/me/shares", badge=[*badges], **fields)
     assert answer.status_code == 200, answer.text
     (path,) = re.findall(r'value="http://testserver(/share/\w+)"', answer.text)
     return str(path)

@@ -56,7 +56,7 @@ async def post_rotate(request: Request, scope: Who, webhook: str) -> Response:
 @router.post("/v1/webhooks/{webhook}/test", **documents(schemas.Tested))
 async def post_test(request: Request, scope: Who, webhook: str) -> Response:
     """Send an `endpoint.test` and say what the receiver answered."""
-    return reply(await webhooks.test(services(request), scope, webhook))
+    return reply(await webhooks.try_out(services(request), scope, webhook))
 
 
 @router.get("/v1/webhooks/{webhook}/deliveries", **documents(schemas.Page[schemas.Delivery]))

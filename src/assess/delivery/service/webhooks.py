@@ -197,7 +197,7 @@ async def _replay_chunk(services: Services, row: Webhook, after: int) -> tuple[i
     return len(wanted), found[-1][0].sequence
 
 
-async def test(services: Services, scope: Scope, id: str) -> schemas.Tested:
+async def try_out(services: Services, scope: Scope, id: str) -> schemas.Tested:
     """`POST /v1/webhooks/{webhook}/test`: send an `endpoint.test` now, and say what came of it."""
     row = await _webhook(services, scope, id)
     now = services.clock()
