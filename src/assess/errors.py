@@ -87,6 +87,10 @@ class RescoreRefused(AssessError):
     """Sessions that cannot be scored again as asked, with the reason."""
 
 
+class AppealRefused(AssessError):
+    """An appeal that cannot be filed, looked at or answered as asked, with the reason."""
+
+
 # --- a session -------------------------------------------------------------
 
 

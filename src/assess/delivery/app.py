@@ -26,14 +26,14 @@ from starlette.staticfiles import StaticFiles
 from assess import __version__, errors
 from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
-from assess.delivery.api.shortcut import Shortcut
-from assess.delivery.around import Answer, Shell
+from assess.delivery.around import Answer, Frame, Shell
 from assess.delivery.clock import SteadyClock
 from assess.delivery.jobs import worker
 from assess.delivery.metrics import Metrics
 from assess.delivery.sender import Sender
 from assess.delivery.service import downtime, open_services
 from assess.delivery.settings import Settings
+from assess.delivery.shortcut import Application
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.FormNotActive: (409, "form_not_active", "No form of this course is live"),
     errors.ActivationRefused: (422, "field_invalid", "The release must not go live"),
     errors.RescoreRefused: (409, "rescore_refused", "Sessions cannot be scored again like this"),
+    errors.AppealRefused: (409, "appeal_refused", "The appeal cannot be taken like this"),
     errors.LearnerErased: (410, "learner_erased", "The learner was erased"),
     errors.RateLimited: (429, "rate_limited", "Too many tries"),
     errors.IdempotencyConflict: (409, "idempotency_conflict", "The key came before with another body"),
@@ -128,7 +129,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
                 await downtime.stop(services, pulse)
             services.store.close()
 
-    app = FastAPI(
+    app = Application(
         title="assess",
         version=__version__,
         lifespan=lifespan,
@@ -149,8 +150,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
     _document(app)
     # A page shrinks to a quarter. Nothing a stranger sends is echoed beside a secret, so sizes tell nothing.
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM)
-    app.add_middleware(Shortcut, minimum_size=_COMPRESSED_FROM)
-    app.add_middleware(Shell, settings=settings, metrics=metrics, monotonic=monotonic, on_fault=answer)
+    frame = Frame(settings, metrics, monotonic)
+    app.add_middleware(Shell, frame=frame, on_fault=answer)
+    app.shorten(frame, answer, minimum_size=_COMPRESSED_FROM)
     return app
 
 

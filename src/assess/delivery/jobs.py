@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from assess.delivery.security import new_id
-from assess.delivery.service import Services, expiry, rescoring, sessions
+from assess.delivery.service import Services, expiry, reassessing, rescoring, schools, sessions
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import Claim, Delete, Idempotency, Job, Outgoing, Update
 from assess.errors import StaleSession, StorageUnavailable
@@ -51,7 +51,11 @@ RECURRING: Mapping[str, Handler] = {
     "forget-keys": _forget_keys,
     expiry.JOB: expiry.work,
 }
-ONCE: Mapping[str, Handler] = {rescoring.JOB: rescoring.work}
+ONCE: Mapping[str, Handler] = {
+    rescoring.JOB: rescoring.work,
+    schools.JOB: reassessing.work_subject,
+    reassessing.JOB_EVERYBODY: reassessing.work_everybody,
+}
 
 
 def recurring(services: Services) -> dict[str, timedelta]:

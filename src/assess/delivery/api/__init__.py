@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from assess.delivery.api import (
+    appeals,
     badges,
     cohorts,
     delivery,
@@ -24,6 +25,7 @@ ROUTERS = (
     sitting.router,
     webhooks.router,
     open_badges.router,
+    appeals.router,
 )
 
 __all__ = ["ROUTERS"]

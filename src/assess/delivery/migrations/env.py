@@ -9,6 +9,7 @@ from alembic.autogenerate.api import AutogenContext
 
 from assess.delivery.store import (  # noqa: F401 - they join the metadata
     columns,
+    tables_appeals,
     tables_badges,
     tables_people,
     tables_rescores,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from assess.delivery.service.attempts import Attempts
 from assess.delivery.service.guessing import Guesses
+from assess.delivery.service.remembering import Remembered
 from assess.delivery.service.turns import Turns
 from assess.delivery.settings import Settings
 from assess.delivery.store import Store
@@ -107,3 +108,4 @@ class Services:
     attempts: Attempts = field(default_factory=Attempts)
     guesses: Guesses = field(default_factory=Guesses)
     turns: Turns = field(default_factory=Turns)
+    remembered: Remembered = field(default_factory=Remembered)

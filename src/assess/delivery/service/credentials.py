@@ -25,7 +25,7 @@ from assess.delivery.store import Writes, reading_badges
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.reading_badges import Standing
 from assess.delivery.store.rows_badges import Credential
-from assess.errors import InvalidRequest, NotEligible, NotFound
+from assess.errors import InvalidRequest, LearnerErased, NotEligible, NotFound
 from assess.exchange import open_badges
 from assess.standards import frameworks
 from assess.standards.records import canonical_json, sha256
@@ -153,9 +153,13 @@ def _lost(found: Standing, kept: frozenset[str]) -> bool:
 
 async def token(services: Services, id: str) -> str:
     """`GET /v1/open-badges/credentials/{credential}`: the credential at its own address."""
-    row = await services.store.read(reading_badges.credential, services.settings.tenant, id)
+    tenant = services.settings.tenant
+    row = await services.store.read(reading_badges.credential, tenant, id)
     if row is None:
         raise NotFound("credential", id)
+    (found,) = await services.store.read(reading_badges.standing, tenant, id=id)
+    if found.status == "erased":
+        raise LearnerErased("the learner was erased")
     return row.token
 
 

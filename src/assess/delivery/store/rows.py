@@ -30,6 +30,12 @@ class Stored:
         names: tuple[str, ...] = self.__slots__
         return {name: getattr(self, name) for name in names}
 
+    def changed(self: R, **values: Any) -> R:
+        """The same row with other values in some columns."""
+        kind = type(self)
+        names: tuple[str, ...] = kind.__slots__
+        return kind(*(values[name] if name in values else getattr(self, name) for name in names))
+
     @classmethod
     def read(cls: type[R], row: SqlRow[Any]) -> R:
         """The record of a row that was selected with all columns of the table."""
@@ -85,7 +91,7 @@ class SigningKey(Stored):
 
 @dataclass(frozen=True, slots=True)
 class Learner(Stored):
-    """A pseudonymous learner."""
+    """A pseudonymous learner: a person, a student, or a school, which takes no courses itself."""
 
     table = tables.learners
     tenant: str
@@ -95,6 +101,9 @@ class Learner(Stored):
     version: int
     created_at: datetime
     erased_at: datetime | None = None
+    kind: str = "person"
+    private: bool = False
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +278,7 @@ class Fact(Stored):
     void_reason: str | None
     sandbox: bool
     data: dict[str, Any]
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

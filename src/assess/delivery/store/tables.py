@@ -96,6 +96,10 @@ learners = _table(
     Column("version", Whole, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("erased_at", Instant),
+    # person, student or school; only a student or whoever asked for it is private.
+    Column("kind", Text, nullable=False, server_default=text("'person'")),
+    Column("private", Flag, nullable=False, server_default=text("0")),
+    Column("region", Text),
     _of("tenants", "tenant", to=("id",)),
 )
 
@@ -294,8 +298,17 @@ facts = _table(
     Column("void_reason", Text),
     Column("sandbox", Flag, nullable=False),
     Column("data", JsonText, nullable=False),
+    # Of a membership: whom it is about. What changes for this person may change something for the school.
+    Column("person", Text),
     _of("learners", "tenant", "subject", to=("tenant", "id")),
     Index(None, "tenant", "subject"),
+    Index(
+        "ix_facts_person",
+        "tenant",
+        "person",
+        sqlite_where=text("person IS NOT NULL"),
+        postgresql_where=text("person IS NOT NULL"),
+    ),
 )
 
 changes = _table(

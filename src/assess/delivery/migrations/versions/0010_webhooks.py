@@ -16,7 +16,7 @@ from alembic import op
 from assess.delivery.store import columns
 
 revision = "0010_webhooks"
-down_revision = "0007_rescores"
+down_revision = "0008_appeals"
 branch_labels = None
 depends_on = None
 
