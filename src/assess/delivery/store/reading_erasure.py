@@ -123,7 +123,9 @@ def traces(connection: Connection, tenant: str, id: str) -> Traces | None:
                 order=(d.id,),
             )
         ),
-        credentials=tuple(_all(connection, Credential, b.tenant == tenant, b.learner.in_(ids), order=(b.id,))),
+        credentials=tuple(
+            _all(connection, Credential, b.tenant == tenant, b.learner.in_(ids), order=(b.id,))
+        ),
     )  # fmt: skip
 
 
