@@ -177,13 +177,15 @@ def test_one_book_of_facts_answers_for_every_badge():
 def test_the_status_alone_is_that_of_the_whole_answer(published):
     for vector in VECTORS:
         book = FactBook(vector["facts"], subject=vector["subject"], time_zone=published.time_zone)
-        alone = status_of(published, book, badge=vector["badge"], as_of=vector["as_of"])
+        alone = status_of(
+            published, book, badge=vector["badge"], subject=vector["subject"], as_of=vector["as_of"]
+        )
         assert alone == _answer(published, vector).status, _name(vector)
 
 
 def test_the_status_alone_of_an_unknown_badge_is_refused():
     with pytest.raises(NotFound):
-        status_of(TWT, FactBook([], subject="p1"), badge="X", as_of="2026-06-01")
+        status_of(TWT, FactBook([], subject="p1"), badge="X", subject="p1", as_of="2026-06-01")
 
 
 # --- decisions -----------------------------------------------------------------

@@ -60,13 +60,13 @@ def select_rows(
 
 
 @cache
-def _select(kind: type[Stored], dialect: Dialect) -> str:
+def _select(kind: Any, dialect: Dialect) -> str:
     quote = dialect.identifier_preparer.quote
     return f"SELECT {', '.join(map(quote, kind.__slots__))} FROM {quote(kind.table.name)}"  # noqa: S608
 
 
 @cache
-def _results(kind: type[Stored], dialect: Dialect) -> tuple[Processor | None, ...]:
+def _results(kind: Any, dialect: Dialect) -> tuple[Processor | None, ...]:
     types = [kind.table.c[name].type for name in kind.__slots__]
     return tuple(found.dialect_impl(dialect).result_processor(dialect, None) for found in types)
 
