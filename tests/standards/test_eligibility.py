@@ -176,10 +176,9 @@ def test_one_book_of_facts_answers_for_every_badge():
 @needs_shared
 def test_the_status_alone_is_that_of_the_whole_answer(published):
     for vector in VECTORS:
-        book = FactBook(vector["facts"], subject=vector["subject"], time_zone=published.time_zone)
-        alone = status_of(
-            published, book, badge=vector["badge"], subject=vector["subject"], as_of=vector["as_of"]
-        )
+        who = vector["subject"]
+        book = FactBook(vector["facts"], subject=who, time_zone=published.time_zone)
+        alone = status_of(published, book, badge=vector["badge"], subject=who, as_of=vector["as_of"])
         assert alone == _answer(published, vector).status, _name(vector)
 
 
