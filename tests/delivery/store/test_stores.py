@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import inspect, select, text
 
 from assess.delivery.settings import Settings
-from assess.delivery.store import Store, Writes, open_store, reading, rows_badges, tables
+from assess.delivery.store import Store, Writes, open_store, reading, reading_categories, rows_badges, tables
 from assess.delivery.store.rows import (
     Activation,
     ChangeRow,
@@ -355,7 +355,7 @@ def test_only_the_highest_revision_of_ended_valid_sessions_is_calibrated_on(stor
         answered(2, 1, 0, None),
     )
     run(store.commit(Writes("default", inserts=rows)))
-    found = run(store.read(reading.course_categories, "default", "twt-3"))
+    found = run(store.read(reading_categories.course_categories, "default", "twt-3"))
     assert [(row.session, row.item, row.category, row.omitted) for row in found] == [
         ("s", "i1", 1, False),
         ("s", "i2", 0, True),
