@@ -80,9 +80,8 @@ async def _erase(
     if found is None or any(learner.sandbox != scope.sandbox for learner in found.learners):
         raise NotFound("learner", id)
     ids = [learner.id for learner in found.learners]
-    if all(learner.erased_at is not None for learner in found.learners):
-        known = await services.store.read(reading_erasure.erasure, scope.tenant, ids)
-        assert known is not None
+    known = await services.store.read(reading_erasure.erasure, scope.tenant, ids)
+    if known is not None and all(learner.erased_at is not None for learner in found.learners):
         return _reply(known, ids, dry_run=False)
     tenant = (await services.catalogue.shelf(scope.tenant)).tenant
     now = services.clock()
