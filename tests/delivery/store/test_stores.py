@@ -16,7 +16,16 @@ import pytest
 from sqlalchemy import inspect, select, text
 
 from assess.delivery.settings import Settings
-from assess.delivery.store import Store, Writes, open_store, reading, reading_categories, rows_badges, tables
+from assess.delivery.store import (
+    Store,
+    Writes,
+    open_store,
+    reading,
+    reading_bulk,
+    reading_categories,
+    rows_badges,
+    tables,
+)
 from assess.delivery.store.rows import (
     Activation,
     ChangeRow,
@@ -247,7 +256,9 @@ def test_changes_are_numbered_without_a_gap_and_move_the_state_of_the_badge(stor
     feed = run(store.read(reading.changes, "default", after=0, limit=10, sandbox=False))
     assert [row.sequence for row in feed] == [1, 2, 3]
     states = run(
-        store.read(reading.badge_subjects, "default", "B", "not_eligible", after="", limit=9, sandbox=False)
+        store.read(
+            reading_bulk.badge_subjects, "default", "B", "not_eligible", after="", limit=9, sandbox=False
+        )
     )
     assert states == [
         EligibilityState("default", "lrn_1", "B", "not_eligible", NOW + timedelta(days=1), 3, False)

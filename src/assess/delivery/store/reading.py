@@ -17,7 +17,6 @@ from assess.delivery.store.rows import (
     ChangeRow,
     Consent,
     DecisionRow,
-    EligibilityState,
     Fact,
     Idempotency,
     Job,
@@ -35,7 +34,6 @@ from assess.delivery.store.rows import (
 )
 from assess.delivery.store.rows_people import Merge
 from assess.delivery.store.rows_sitting import IncidentSession
-from assess.delivery.store.tables_people import learner_merges
 
 
 def _one(connection: Connection, row: type[R], *conditions: Any) -> R | None:
@@ -354,7 +352,8 @@ def fact(connection: Connection, tenant: str, id: str) -> Fact | None:
     return _one(connection, Fact, c.tenant == tenant, c.id == id)
 
 
-def _not_private(tenant: str, learner: Any) -> Any:
+def not_private(tenant: str, learner: Any) -> Any:
+    """That nobody private is meant by a column."""
     p = tables.learners.c
     return ~exists().where(p.tenant == tenant, p.id == learner, p.private.is_(True))
 
@@ -366,36 +365,8 @@ def changes(
     c = tables.changes.c
     conditions = [c.tenant == tenant, c.sequence > after, c.sandbox == sandbox]
     if not private:
-        conditions.append(_not_private(tenant, c.learner))
+        conditions.append(not_private(tenant, c.learner))
     return _all(connection, ChangeRow, *conditions, order=(c.sequence,), limit=limit)
-
-
-def badge_subjects(
-    connection: Connection,
-    tenant: str,
-    badge: str,
-    status: str,
-    *,
-    after: str,
-    limit: int,
-    sandbox: bool,
-    private: bool = True,
-) -> list[EligibilityState]:
-    """Learners of a status for a badge, by id; one who was merged is answered for by the other."""
-    c = tables.eligibility_states.c
-    m = learner_merges.c
-    merged = exists().where(m.tenant == tenant, m.learner == c.learner, m.undone_at.is_(None))
-    conditions = [
-        ~merged,
-        c.tenant == tenant,
-        c.badge == badge,
-        c.status == status,
-        c.learner > after,
-        c.sandbox == sandbox,
-    ]
-    if not private:
-        conditions.append(_not_private(tenant, c.learner))
-    return _all(connection, EligibilityState, *conditions, order=(c.learner,), limit=limit)
 
 
 # --- work ------------------------------------------------------------------------
