@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from assess.errors import InvalidParameters, InvalidResponses
 from assess.irt.adaptive import REASONS, AdaptiveTest
+from assess.irt.criteria import Criterion, SelectionRule
 from assess.irt.models import category_probabilities, information
 from assess.irt.parameters import FloatArray, IntArray, ItemParameters, same_units
 from assess.irt.quadrature import Prior, default_nodes
@@ -28,7 +29,7 @@ _CHUNK = 512
 def replay(
     parameters: Source,
     responses: Mapping[str, int] | pd.Series[Any],
-    selection: Literal["MFI"] = "MFI",
+    selection: SelectionRule = "MFI",
     estimator: Method = "EAP",
     start: float = 0.0,
     min_items: int = 1,
@@ -45,7 +46,8 @@ def replay(
     responses : mapping or Series of item id to category
         What the learner would answer.
     selection : str
-        "MFI", maximum Fisher information at the current estimate.
+        One of `assess.irt.criteria.SELECTION_RULES`; the first item has maximum Fisher information
+        at `start` whatever the rule. "cut" looks at the mean of the prior.
     estimator : str
         EAP, MAP, ML or WL.
     start : float
@@ -71,8 +73,6 @@ def replay(
     """
     import pandas as pd
 
-    if selection != "MFI":
-        raise InvalidParameters(f"selection {selection!r} is not known; say 'MFI'")
     if estimator == "EAPsum":
         raise InvalidParameters("an adaptive test has no common summed score; say EAP, MAP, ML or WL")
     bank, chosen = resolved(parameters, prior)
@@ -83,20 +83,34 @@ def replay(
     bank = bank.take([item for item in bank.item_ids if item in given])
     longest = len(bank) if max_items is None else min(max_items, len(bank))
     nodes = default_nodes(bank, chosen, longest)
+    log_weights = chosen.log_density(nodes)
+    criterion = Criterion(selection, bank, nodes, log_weights, cut=chosen.mean)
     left = np.ones(len(bank), dtype=bool)
     theta, error = start, math.inf
     taken: dict[str, int] = {}
     steps: list[tuple[str, int, float, float]] = []
     while len(steps) < longest and not (se is not None and len(steps) >= min_items and error <= se):
         at = min(max(theta, -_FURTHEST), _FURTHEST)
-        j = int(np.where(left, information(bank, at)[0], -1.0).argmax())
+        if not steps or selection == "MFI":
+            worth = information(bank, at)
+        else:
+            worth = criterion.worth(log_weights[None, :], np.array([at]))
+        j = int(np.where(left, worth[0], -1.0).argmax())
         left[j] = False
         item = bank.item_ids[j]
         taken[item] = int(given[item])
         score = score_one(taken, bank, method=estimator, prior=chosen, nodes=nodes)
         theta, error = score.theta, score.se
         steps.append((item, taken[item], theta, error))
+        if selection not in ("MFI", "cut"):
+            log_weights = np.log(np.maximum(_posterior(taken, bank, chosen, nodes), np.finfo(float).tiny))
     return pd.DataFrame(steps, columns=["item", "response", "theta", "se"])
+
+
+def _posterior(taken: Mapping[str, int], bank: ItemParameters, prior: Prior, nodes: FloatArray) -> FloatArray:
+    weights = score_one(taken, bank, prior=prior, nodes=nodes).posterior
+    assert weights is not None
+    return weights
 
 
 @dataclass(frozen=True, eq=False)
