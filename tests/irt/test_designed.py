@@ -326,9 +326,10 @@ def test_without_constraints_a_shadow_test_gives_the_best_unit():
     items = bank(24)
     stop = DesignedStop(8, 8)
     answers = [1, 0, 0] * 8
-    assert run(DesignedTest(items, stop=stop, shadow=True), answers)[0] == run(
-        DesignedTest(items, stop=stop), answers
-    )[0]
+    assert (
+        run(DesignedTest(items, stop=stop, shadow=True), answers)[0]
+        == run(DesignedTest(items, stop=stop), answers)[0]
+    )
 
 
 def test_what_was_composed_before_leaves_no_trace():
@@ -353,7 +354,9 @@ def test_excluded_units_are_in_no_shadow_test():
 
 def test_a_conflict_names_its_demands_and_how_far_they_would_have_to_give_way():
     assert shadowed().conflict() is None
-    conflict = shadowed(constraints=[*areas(24, 4, 5), Constraint("hard", np.arange(24) >= 16, 4, 6)]).conflict()
+    conflict = shadowed(
+        constraints=[*areas(24, 4, 5), Constraint("hard", np.arange(24) >= 16, 4, 6)]
+    ).conflict()
     assert str(conflict) == (
         "cannot be met together: area 0: at least 4, with the others 3 or less; area 1: at least 4, with the "
         "others 3 or less; area 2: at least 4, with the others 3 or less; length: at most 11, with the others "

@@ -26,7 +26,6 @@ from dataclasses import dataclass
 import highspy
 import numpy as np
 from highspy._core import _Highs
-
 from numpy.typing import NDArray
 
 from assess.irt.parameters import FloatArray, IntArray

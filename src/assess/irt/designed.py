@@ -113,7 +113,9 @@ class DesignedTest(AdaptiveTest):
     def __post_init__(self) -> None:
         AdaptiveTest.__post_init__(self)
         if self.updating not in UPDATING:
-            raise InvalidParameters(f"updating {self.updating!r} is not known; say one of {', '.join(UPDATING)}")
+            raise InvalidParameters(
+                f"updating {self.updating!r} is not known; say one of {', '.join(UPDATING)}"
+            )
         if self.start is not None and not math.isfinite(self.start):
             raise InvalidParameters(f"start is {self.start}; say a finite theta")
         if self.first_among is not None and self.first_among < 1:
@@ -204,10 +206,12 @@ class DesignedTest(AdaptiveTest):
         """Index into `REASONS` per examinee, -1 to go on."""
         assert isinstance(state, DesignedState)
         met = np.all(state.counts >= self._minima, axis=1)
-        theta, own_se = self._point(state)
+        theta, own_se = np.zeros(len(se)), se
+        if self._looks_at_theta:
+            theta, own_se = self._point(state)
         left = np.full(len(se), np.inf)
         if self.stop.information is not None:
-            worth = np.where(self._admissible(state), self.criterion.information_at(theta), 0.0)
+            worth = np.where(self._admissible(state), self._information_at(theta), 0.0)
             left = worth.max(axis=1)
         seen = Evidence(
             n_units=state.n_units,
@@ -243,7 +247,10 @@ class DesignedTest(AdaptiveTest):
         """What each unit is worth to each examinee now, before content, (N, J)."""
         if self.start is not None and not state.n_units.any():
             return np.tile(self._at_start, (len(state.n_units), 1))
-        return self.criterion.worth(self._chosen_by(state), self._aim(state))
+        aim = self._aim(state)
+        if self.selection == "MFI":
+            return self._information_at(aim)
+        return self.criterion.worth(self._chosen_by(state), aim)
 
     def shadow_of(self, state: DesignedState, worth: FloatArray, row: int) -> BoolArray | None:
         """The shadow test of one examinee as a mark on its units, (J,); None where there is none."""
@@ -309,6 +316,12 @@ class DesignedTest(AdaptiveTest):
             self.composition.learn(worth, length, length, near)
             self._learnt.add(near)
         return near
+
+    @cached_property
+    def _looks_at_theta(self) -> bool:
+        """Whether any rule for an end asks more than the scored posterior's spread."""
+        asked = self.stop.interval is not None or self.stop.information is not None
+        return asked or (self._interim is not None and self.stop.se is not None)
 
     @cached_property
     def _interim(self) -> Interim | None:

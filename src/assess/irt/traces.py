@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from assess.errors import InvalidParameters, InvalidResponses
 from assess.irt.adaptive import REASONS, AdaptiveTest
+from assess.irt.batch import Answers, Kernel
 from assess.irt.criteria import Criterion, SelectionRule
-from assess.irt.models import category_probabilities, information
+from assess.irt.models import information
 from assess.irt.parameters import FloatArray, IntArray, ItemParameters, same_units
 from assess.irt.quadrature import Prior, default_nodes
 from assess.irt.scoring import Method, Source, resolved, score_one
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 # Where the next item is chosen while the estimate is infinite.
 _FURTHEST = 6.0
-_CHUNK = 512
 
 
 def replay(
@@ -137,6 +137,14 @@ class AdaptiveRun:
     n_units: IntArray
     reasons: tuple[str, ...]
 
+    @classmethod
+    def of(
+        cls, units: IntArray, categories: NDArray[np.int8], final: FloatArray, codes: IntArray
+    ) -> AdaptiveRun:
+        """From what `assess.irt.batch.Kernel.run` returns."""
+        reasons = tuple(REASONS[code] for code in codes.tolist())
+        return cls(units, categories, final[0], final[1], final[2], (units >= 0).sum(axis=1), reasons)
+
     def __repr__(self) -> str:
         return f"<AdaptiveRun: {len(self.theta):,} examinees, {self.n_units.mean():.1f} units on average>"
 
@@ -147,6 +155,7 @@ def simulate_adaptive(
     rng: np.random.Generator,
     *,
     answering: ItemParameters | None = None,
+    closed: NDArray[np.bool_] | None = None,
 ) -> AdaptiveRun:
     """Send examinees with known thetas through an adaptive test.
 
@@ -160,6 +169,8 @@ def simulate_adaptive(
         Two uniform numbers per examinee and step: for the choice, for the answer.
     answering : ItemParameters, optional
         By which examinees answer, where that is not what the test scores by; the same units.
+    closed : array (N, J) of bool, optional
+        Units that each examinee must not meet.
 
     Examples
     --------
@@ -173,44 +184,5 @@ def simulate_adaptive(
     longest = min(test.stop.max_units, len(test.parameters))
     # Drawn beforehand, person by person, so that nobody's luck depends on how long others take.
     chance = rng.random((len(persons), longest, 2))
-    units = np.full((len(persons), longest), -1, dtype=np.int64)
-    categories = np.full((len(persons), longest), -1, dtype=np.int8)
-    final = np.empty((3, len(persons)))
-    codes = np.empty(len(persons), dtype=np.int64)
-    for start in range(0, len(persons), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        reached = np.cumsum(category_probabilities(answers, persons[rows]), axis=2)
-        _run_chunk(test, reached, chance[rows], units[rows], categories[rows], final[:, rows], codes[rows])
-    reasons = tuple(REASONS[code] for code in codes.tolist())
-    return AdaptiveRun(units, categories, final[0], final[1], final[2], (units >= 0).sum(axis=1), reasons)
-
-
-def _run_chunk(
-    test: AdaptiveTest,
-    reached: FloatArray,
-    chance: FloatArray,
-    units: IntArray,
-    categories: NDArray[np.int8],
-    final: FloatArray,
-    codes: IntArray,
-) -> None:
-    """Run some examinees in lock-step and write into the last four arrays."""
-    state = test.begin(len(units))
-    going = np.arange(len(units))
-    last = test.parameters.n_categories - 1
-    for step in range(units.shape[1] + 1):
-        theta, se, p_above = test.estimate(state)
-        ended = test.stopped(state, se, p_above)
-        draws = chance[going, step] if step < units.shape[1] else np.zeros((len(going), 2))
-        chosen = np.where(ended < 0, test.select(state, theta, draws[:, 0]), -1)
-        ended = np.where((chosen < 0) & (ended < 0), REASONS.index("exhausted"), ended)
-        out = chosen < 0
-        final[:, going[out]] = theta[out], se[out], p_above[out]
-        codes[going[out]] = ended[out]
-        going, chosen, draws = going[~out], chosen[~out], draws[~out]
-        if not len(going):
-            return
-        state = state.take(~out)
-        answers = np.minimum((draws[:, 1, None] >= reached[going, chosen]).sum(axis=1), last[chosen])
-        units[going, step], categories[going, step] = chosen, answers
-        test.update(state, np.arange(len(going)), chosen, answers)
+    found = Kernel(test).run(Answers(answers), persons, chance, closed=closed)
+    return AdaptiveRun.of(*found)
