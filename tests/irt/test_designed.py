@@ -239,7 +239,7 @@ def test_no_end_comes_before_the_minimum_length_and_the_content():
 
 
 def sprt_errors(n_learners, seed):
-    """Observed errors at the cut less and plus delta on an ample bank, the longest test, and who was cut off."""
+    """Observed errors at the cut less and plus delta on an ample bank, how many were cut off, the longest."""
     rng = np.random.default_rng(seed)
     items = ItemParameters(
         [f"i{j}" for j in range(300)], "2PL", rng.uniform(0.8, 2.0, 300), rng.normal(0.2, 0.6, (300, 1))
@@ -358,9 +358,9 @@ def test_a_conflict_names_its_demands_and_how_far_they_would_have_to_give_way():
         constraints=[*areas(24, 4, 5), Constraint("hard", np.arange(24) >= 16, 4, 6)]
     ).conflict()
     assert str(conflict) == (
-        "cannot be met together: area 0: at least 4, with the others 3 or less; area 1: at least 4, with the "
-        "others 3 or less; area 2: at least 4, with the others 3 or less; length: at most 11, with the others "
-        "12 or more"
+        "cannot be met together: area 0: at least 4, with the others 3 or less; "
+        "area 1: at least 4, with the others 3 or less; area 2: at least 4, with the others 3 or less; "
+        "length: at most 11, with the others 12 or more"
     )
     alone = shadowed(constraints=[Constraint("TL.3.a", np.arange(24) < 2, 3)]).conflict()
     assert "TL.3.a: at least 3" in str(alone)

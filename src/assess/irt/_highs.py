@@ -200,7 +200,7 @@ class Solver:
         return np.flatnonzero(self._whole & (np.abs(values - np.round(values)) > _INTEGRAL))
 
     def _rounded(self, values: FloatArray) -> FloatArray | None:
-        """A whole solution near the linear one that was solved last; None where the rounding leads nowhere."""
+        """A whole solution near the linear one that was solved last; None where rounding leads nowhere."""
         for _ in range(len(values)):
             open_columns = self._fractions(values)
             if not len(open_columns):

@@ -83,7 +83,7 @@ class Composition:
 
     @cached_property
     def rows(self) -> tuple[Constraint, ...]:
-        """Every row with its bounds: content, enemies, and last the length, whose bounds come with a question."""
+        """Every row with its bounds: content, enemies, and last the length, bounded by each question."""
         n_units = len(self.names)
         found = list(self.constraints)
         for group in self.enemies:

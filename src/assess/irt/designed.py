@@ -1,4 +1,4 @@
-r"""An adaptive test whose form says more than maximum information: criteria, estimates, starts, shadows, ends.
+r"""An adaptive test whose form says more than maximum information: criteria, starts, shadows, ends.
 
 `DesignedTest` is `AdaptiveTest` with every rule open to choice. Two posteriors
 are kept apart. The *scored* one has the course's prior; the probability at or
