@@ -65,7 +65,7 @@ class Solver:
     def __init__(self, matrix: FloatArray, integer: BoolArray | None = None) -> None:
         self._matrix = np.asarray(matrix, dtype=float)
         n_rows, n_columns = self._matrix.shape
-        self._rows = np.arange(n_rows, dtype=np.int32)
+        self._n_rows = n_rows
         self._columns = np.arange(n_columns, dtype=np.int32)
         self._whole = np.ones(n_columns, dtype=bool) if integer is None else np.asarray(integer)
         self._linear = self._made(integer=False)
@@ -180,7 +180,8 @@ class Solver:
         highs.clearSolver()
         highs.changeColsCost(len(self._columns), self._columns, worth)
         highs.changeColsBounds(len(self._columns), self._columns, lower, upper)
-        highs.changeRowsBounds(len(self._rows), self._rows, row_lower, row_upper)
+        for row in range(self._n_rows):
+            highs.changeRowBounds(row, float(row_lower[row]), float(row_upper[row]))
         basis = self._bases.get(near)
         if basis is not None:
             highs.setBasis(basis)

@@ -391,11 +391,14 @@ class Kernel:
             p_above = test.estimate(state)[2] if sure else np.zeros(len(going))
             ended = test.stopped(state, se, p_above)
             u = chance[going, step, 0] if step < units.shape[1] else np.zeros(len(going))
-            if fast is not None:
-                among = np.full(len(going), first if step == 0 else test.randomesque)
-                chosen = fast.select(state, mean, u, among)
-            else:
-                chosen = test.select(state, mean, u)
+            among = first if step == 0 else test.randomesque
+            chosen = self._choose(fast, state, mean, u, among)
+            if closed is not None and ((chosen < 0) & (ended < 0)).any():
+                # As for a single session: exposure control ends no test.
+                empty = np.flatnonzero((chosen < 0) & (ended < 0))
+                state.available[empty] |= self._openable(closed[going[empty]], units[going[empty], :step])
+                fast = None if fast is None else _Fast(self, state.available)
+                chosen = self._choose(fast, state, mean, u, among)
             chosen = np.where(ended < 0, chosen, -1)
             over = chosen < 0
             if over.any():
@@ -412,6 +415,22 @@ class Kernel:
             test.update(state, np.arange(len(going)), chosen, own.astype(np.int64))
             if fast is not None:
                 fast.strike(chosen)
+
+    def _choose(
+        self, fast: _Fast | None, state: State, theta: FloatArray, u: FloatArray, among: int
+    ) -> IntArray:
+        if fast is None:
+            return self.test.select(state, theta, u)
+        return fast.select(state, theta, u, np.full(len(theta), among))
+
+    def _openable(self, closed: BoolArray, given: IntArray) -> BoolArray:
+        """Closed units that were not given, nor an enemy of theirs, (rows, J)."""
+        out = closed.copy()
+        for row, units in enumerate(given):
+            out[row, units] = False
+            if self.test._enemies is not None and len(units):
+                out[row] &= ~self.test._enemies[units].any(axis=0)
+        return out
 
 
 def moments(log_weights: FloatArray, nodes: FloatArray) -> tuple[FloatArray, FloatArray]:
