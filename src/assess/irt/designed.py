@@ -223,7 +223,7 @@ class DesignedTest(AdaptiveTest):
             glr=self._generalised_ratio(state),
             best_left=left,
         )
-        return self.stop.code(seen, self.cut)
+        return self.stop.ends(seen, self.cut)
 
     def select(self, state: State, theta: FloatArray, u: FloatArray) -> IntArray:
         """The next unit of each examinee, -1 where no admissible unit is left, (N,)."""
