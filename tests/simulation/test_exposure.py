@@ -31,11 +31,12 @@ def stepped(found, seed, answers):
     """One session of the engine whose learner earns answers[unit] on each unit: units, and its last state."""
     state = fold(found, start(found, session="s", learner="l", seed=seed, now=NOON), (), ())
     left: dict[int, int] = {}
-    units = []
+    units: list[int] = []
     while True:
         due = step(state, NOON)
         if due.ending is not None:
             return units, with_ending(state, due.ending)
+        assert due.offer is not None
         state = with_offer(state, due.offer, NOON)
         unit = found.unit_of[due.offer]
         if unit not in left:

@@ -144,13 +144,8 @@ class DesignedTest(AdaptiveTest):
         units = sorted(categories)
         self._check_given(units)
         state = self.begin(1, choosing=None if choosing is None else [choosing])
-        nobody = np.zeros(1, dtype=np.int64)
-        for unit, category in units:
-            if category >= 0:
-                self.update(state, nobody, np.array([unit]), np.array([category]))
-            else:
-                self._mark(state, nobody, np.array([unit]))
-                state.given[0, unit] = True
+        if units:
+            self._enter(state, units)
         state.available[0, list(excluded)] = False
         theta, se, p_above = self.estimate(state)
         code = int(self.stopped(state, se, p_above)[0])
@@ -163,6 +158,23 @@ class DesignedTest(AdaptiveTest):
             float(se[0]),
             float(p_above[0]),
         )
+
+    def _enter(self, state: DesignedState, units: Sequence[tuple[int, int]]) -> None:
+        """All answers of one examinee at once, summed in the order of the units."""
+        given = np.array([unit for unit, _ in units])
+        scored = np.array([unit for unit, category in units if category >= 0], dtype=np.int64)
+        categories = np.array([category for _, category in units if category >= 0], dtype=np.int64)
+        state.n_units[0] = len(given)
+        state.counts[0] = np.add.reduce(self._coefficients[:, given], axis=1)
+        state.given[0, given] = True
+        state.available[0, given] = False
+        if self._enemies is not None:
+            state.available[0] &= ~self._enemies[given].any(axis=0)
+        state.log_weights[0] += np.add.reduce(self._log_table[scored, categories], axis=0)
+        if self._interim is not None:
+            self._interim.enter_all(state.curves, scored, categories)
+        if self._ratio_table is not None:
+            state.log_ratio[0] = np.add.reduce(self._ratio_table[scored, categories])
 
     # --- many examinees -------------------------------------------------------
 
@@ -330,7 +342,7 @@ class DesignedTest(AdaptiveTest):
     @cached_property
     def _at_start(self) -> FloatArray:
         assert self.start is not None
-        return information(self.parameters, self.start)[0]
+        return np.asarray(information(self.parameters, self.start)[0])
 
     @cached_property
     def _ratio_table(self) -> FloatArray | None:
@@ -423,4 +435,4 @@ def _highest(nodes: FloatArray, log_likelihood: FloatArray, bound: float, side: 
         + near[3] * (x + 1.0) * x * (x - 1.0) / 6.0
     )
     on_nodes = np.where(inside, log_likelihood, -np.inf).max(axis=1)
-    return np.maximum(np.maximum(peak.max(axis=1), at_bound), on_nodes)
+    return np.asarray(np.maximum(np.maximum(peak.max(axis=1), at_bound), on_nodes))
