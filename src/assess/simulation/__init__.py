@@ -5,19 +5,25 @@ from assess.simulation.accuracy import (
     FormAccuracy,
     accuracy_after_tries,
     badge_accuracy,
+    decide,
     form_accuracy,
 )
 from assess.simulation.cohorts import Cohort, Teacher, administer, answers_by_category, true_parameters
+from assess.simulation.expectation import Expectation, expectation, percentiles
 
 __all__ = [
     "BadgeAccuracy",
     "Cohort",
+    "Expectation",
     "FormAccuracy",
     "Teacher",
     "accuracy_after_tries",
     "administer",
     "answers_by_category",
     "badge_accuracy",
+    "decide",
+    "expectation",
     "form_accuracy",
+    "percentiles",
     "true_parameters",
 ]

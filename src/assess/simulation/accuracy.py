@@ -247,7 +247,7 @@ def accuracy_after_tries(
     out = []
     for number in range(1, k + 1):
         again = np.flatnonzero(standing != _PASSED)
-        standing[again] = _once(release, theta[again], release.parameters, rng)
+        standing[again] = decide(release, theta[again], release.parameters, rng)
         method = "first try" if number == 1 else f"after up to {number} tries"
         out.append(accuracy_of_outcomes(theta, standing, release.cut.theta, method=method))
     return tuple(out)
@@ -355,7 +355,7 @@ def badge_accuracy(
             decided[:, k] = _NOT_PASSED
             for _ in range(tries):
                 again = np.flatnonzero(decided[:, k] != _PASSED)
-                decided[again, k] = _once(release, theta[again, k], release.parameters, rng)
+                decided[again, k] = decide(release, theta[again, k], release.parameters, rng)
         found[r] = accuracy_of_outcomes(standing(truth), standing(decided), 1.0, method=f"badge {badge}")
     return BadgeAccuracy(badge, tries, found)
 
@@ -363,10 +363,28 @@ def badge_accuracy(
 # --- inside -------------------------------------------------------------------
 
 
-def _once(
+def decide(
     release: Release, theta: ArrayLike, answering: ItemParameters, rng: np.random.Generator
 ) -> NDArray[np.int8]:
-    """One administration of every learner, decided as production decides."""
+    """One administration of every learner, decided as production decides.
+
+    Parameters
+    ----------
+    theta : array (N,)
+        True abilities.
+    answering : ItemParameters
+        What the answers are drawn from; decisions use the release's own.
+
+    Returns
+    -------
+    array (N,)
+        1 passed, -1 not passed, 0 undetermined.
+
+    Examples
+    --------
+    >>> decide(release, [-3.0, 3.0], release.parameters, np.random.default_rng(1)).shape
+    (2,)
+    """
     persons = np.asarray(theta, dtype=float)
     if not len(persons):
         return np.empty(0, dtype=np.int8)
@@ -395,7 +413,7 @@ def _once(
 
 def _twice(release: Release, theta: FloatArray, answering: ItemParameters, seed: int) -> NDArray[np.int8]:
     rng = np.random.default_rng(seed)
-    return np.stack([_once(release, theta, answering, rng) for _ in range(2)], axis=1)
+    return np.stack([decide(release, theta, answering, rng) for _ in range(2)], axis=1)
 
 
 def _errors(release: Release) -> tuple[Mapping[str, Mapping[str, float]], Mapping[str, Sequence[float]]]:
