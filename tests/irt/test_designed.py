@@ -62,6 +62,10 @@ def areas(n_units, minimum, maximum, n_areas=3):
     ]
 
 
+def marks(which):
+    return np.asarray(which, dtype=np.float64)
+
+
 def run(test, answers, u=0.0, **options):
     """Units given to somebody who answers answers[unit], and how it ended."""
     done: list[tuple[int, int]] = []
@@ -234,7 +238,7 @@ def test_no_end_comes_before_the_minimum_length_and_the_content():
     )
     units, _ = run(DesignedTest(bank(), stop=stop), [1] * 30)
     assert len(units) == 5
-    content = [Constraint("late", 1.0 * (np.arange(30) >= 27), 3.0)]
+    content = [Constraint("late", marks(np.arange(30) >= 27), 3.0)]
     units, _ = run(DesignedTest(bank(), stop=stop, constraints=content), [1] * 30)
     assert sum(unit >= 27 for unit in units) == 3
 
@@ -290,7 +294,7 @@ def shadowed(**changes):
     options: dict[str, Any] = {
         "constraints": [
             *areas(24, 3, 5),
-            Constraint("hard", 1.0 * (np.arange(24) >= 16), 4, 6),
+            Constraint("hard", marks(np.arange(24) >= 16), 4, 6),
             Constraint("seconds", np.linspace(40.0, 120.0, 24), 0.0, 900.0),
         ],
         "enemies": [(0, 1, 2), (20, 23)],
@@ -356,16 +360,17 @@ def test_excluded_units_are_in_no_shadow_test():
 def test_a_conflict_names_its_demands_and_how_far_they_would_have_to_give_way():
     assert shadowed().conflict() is None
     conflict = shadowed(
-        constraints=[*areas(24, 4, 5), Constraint("hard", 1.0 * (np.arange(24) >= 16), 4, 6)]
+        constraints=[*areas(24, 4, 5), Constraint("hard", marks(np.arange(24) >= 16), 4, 6)]
     ).conflict()
     assert str(conflict) == (
         "cannot be met together: area 0: at least 4, with the others 3 or less; "
         "area 1: at least 4, with the others 3 or less; area 2: at least 4, with the others 3 or less; "
         "length: at most 11, with the others 12 or more"
     )
-    alone = shadowed(constraints=[Constraint("TL.3.a", 1.0 * (np.arange(24) < 2), 3)]).conflict()
+    alone = shadowed(constraints=[Constraint("TL.3.a", marks(np.arange(24) < 2), 3)]).conflict()
     assert "TL.3.a: at least 3" in str(alone)
-    assert shadowed().conflict(closed=range(14)) is not None
+    assert shadowed().feasible()
+    assert not shadowed().feasible(closed=range(14))
 
 
 @pytest.mark.parametrize(

@@ -281,14 +281,15 @@ class DesignedTest(AdaptiveTest):
             gap=_SHADOW_GAP,
         )
 
-    def conflict(self, closed: Iterable[int] = ()) -> Conflict | None:
-        """Why no test of the shortest or of the longest length can be composed; None where both can."""
+    def feasible(self, closed: Iterable[int] = ()) -> bool:
+        """Whether tests of the shortest and of the longest length can be composed without these units."""
         shut = np.zeros(len(self.parameters), dtype=bool)
         shut[list(closed)] = True
-        lengths = [(self._longest, self._longest)]
-        if self.stop.ends_early:
-            lengths = [(self.stop.min_units, self.stop.min_units), *lengths]
-        found = (self.composition.conflict(*length, closed=shut) for length in lengths)
+        return all(self.composition.feasible(length, length, closed=shut) for length in self._lengths)
+
+    def conflict(self) -> Conflict | None:
+        """Why no test of the shortest or of the longest length can be composed; None where both can."""
+        found = (self.composition.conflict(length, length) for length in self._lengths)
         return next((conflict for conflict in found if conflict is not None), None)
 
     # --- inside ---------------------------------------------------------------
@@ -308,6 +309,11 @@ class DesignedTest(AdaptiveTest):
     @cached_property
     def _longest(self) -> int:
         return min(self.stop.max_units, len(self.parameters))
+
+    @cached_property
+    def _lengths(self) -> tuple[int, ...]:
+        """Lengths that a shadow test must have: at the first end that may come, and at the last."""
+        return (self.stop.min_units, self._longest) if self.stop.ends_early else (self._longest,)
 
     @cached_property
     def _learnt(self) -> set[int]:
