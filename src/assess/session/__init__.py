@@ -15,9 +15,18 @@ from assess.session.engine import (
     with_offer,
     with_response,
 )
-from assess.session.outcome import Objective, Outcome, ReportedScore, outcome
+from assess.session.outcome import (
+    AWAITING_STANDARD,
+    PENDING,
+    Held,
+    Objective,
+    Outcome,
+    ReportedScore,
+    held,
+    outcome,
+)
 from assess.session.release import Course, Release, Unit, count_items
-from assess.session.rescoring import require_rescorable, rescore, rescored
+from assess.session.rescoring import require_rescorable, require_standard, rescore, rescored
 from assess.session.selection import kept_closed, left_out, require_feasible
 from assess.session.state import (
     Ending,
@@ -43,14 +52,17 @@ from assess.standards.grammar import ASSURANCES
 
 __all__ = [
     "ASSURANCES",
+    "AWAITING_STANDARD",
     "LARGEST_MULTIPLIER",
     "NO_ACCOMMODATION",
+    "PENDING",
     "Accommodation",
     "Break",
     "Clock",
     "Closing",
     "Course",
     "Ending",
+    "Held",
     "Objective",
     "Offer",
     "Outcome",
@@ -68,12 +80,14 @@ __all__ = [
     "chance",
     "count_items",
     "fold",
+    "held",
     "is_complete",
     "kept_closed",
     "left_out",
     "outcome",
     "require_feasible",
     "require_rescorable",
+    "require_standard",
     "rescore",
     "rescored",
     "start",
