@@ -105,7 +105,7 @@ class _Fast:
         n_choices = np.minimum(n_allowed, among)
         wanted = np.minimum((u * n_choices).astype(np.int64), n_choices - 1)
         chosen = np.full(len(theta), -1, dtype=np.int64)
-        struck: list[IntArray] = []
+        struck: list[tuple[IntArray, BoolArray]] = []
         last = int(wanted.max(initial=-1))
         for rank in range(last + 1):
             priority = np.where(allowed & (worth > 0.0), worth * factor, -1.0)
@@ -126,7 +126,7 @@ class _Fast:
             chosen = np.where(wanted == rank, np.where(top >= 0.0, unit[rows, number], -1), chosen)
             if rank < last:
                 at = best[rows, number]
-                struck.append(at)
+                struck.append((at, self.open[rows, at]))
                 self.open[rows, at] = False
                 own_place = place[rows, number]
                 own = np.where(own_place == at[:, None], 0.0, value[rows, number])
@@ -135,8 +135,9 @@ class _Fast:
                 best[rows, number], worth[rows, number] = again[0][:, 0], again[1][:, 0]
                 behind = behind.copy()
                 behind[rows, number] = kernel.behind[cell, number]
-        for at in struck:
-            self.open[rows, at] = True
+        # Last first, and as they were: where nothing was left to choose, a closed unit stood in.
+        for at, before in reversed(struck):
+            self.open[rows, at] = before
         return chosen
 
     def _search(self, row: int, number: int, cell: int, share: float) -> tuple[int, float]:

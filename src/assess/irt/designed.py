@@ -36,7 +36,7 @@ from assess.irt.criteria import Criterion, SelectionRule
 from assess.irt.interim import UPDATING, Interim, Updating
 from assess.irt.models import information, log_category_probabilities
 from assess.irt.parameters import FloatArray, IntArray
-from assess.irt.quadrature import Prior
+from assess.irt.quadrature import Prior, cubic_basis
 from assess.irt.stopping import DesignedStop, Evidence
 
 _EXHAUSTED = REASONS.index("exhausted")
@@ -433,12 +433,6 @@ def _highest(nodes: FloatArray, log_likelihood: FloatArray, bound: float, side: 
     peak = np.where((peak_at - bound) * side >= 0.0, peak, -np.inf)
     cell = int(np.clip((bound - nodes[0]) / step, 1, len(nodes) - 3))
     x = (bound - nodes[cell]) / step
-    near = [log_likelihood[:, cell + k] for k in (-1, 0, 1, 2)]
-    at_bound = (
-        -near[0] * x * (x - 1.0) * (x - 2.0) / 6.0
-        + near[1] * (x + 1.0) * (x - 1.0) * (x - 2.0) / 2.0
-        - near[2] * (x + 1.0) * x * (x - 2.0) / 2.0
-        + near[3] * (x + 1.0) * x * (x - 1.0) / 6.0
-    )
+    at_bound = log_likelihood[:, cell - 1 : cell + 3] @ cubic_basis(np.array(1.0 + x))
     on_nodes = np.where(inside, log_likelihood, -np.inf).max(axis=1)
     return np.asarray(np.maximum(np.maximum(peak.max(axis=1), at_bound), on_nodes))
