@@ -16,13 +16,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from assess.irt.adaptive import REASONS, AdaptiveTest, BoolArray, State
+from assess.irt.adaptive import AdaptiveTest, State
+from assess.irt.design import EXHAUSTED, BoolArray, Constraint
 from assess.irt.designed import DesignedTest
 from assess.irt.models import linear_form
 from assess.irt.parameters import FloatArray, IntArray, ItemParameters
 from assess.irt.quadrature import Prior
 
-_EXHAUSTED = REASONS.index("exhausted")
 _ROWS = 512
 # How many units are looked at in all classes together, and in each at least, before a class is searched.
 _LEADING, _LEAST_LEADING = 96, 6
@@ -281,8 +281,6 @@ class Kernel:
     def classes(self) -> AdaptiveTest:
         """The same rules over one unit of each class."""
         test, ids = self.test, self.test.parameters.item_ids
-        from assess.irt.adaptive import Constraint
-
         return AdaptiveTest(
             test.parameters.take([ids[unit] for unit in self._first]),
             test.prior,
@@ -404,7 +402,7 @@ class Kernel:
             over = chosen < 0
             if over.any():
                 final[:, going[over]] = test.estimate(state.take(over))
-                codes[going[over]] = np.where(ended[over] < 0, _EXHAUSTED, ended[over])
+                codes[going[over]] = np.where(ended[over] < 0, EXHAUSTED, ended[over])
                 going, chosen = going[~over], chosen[~over]
                 if not len(going):
                     return

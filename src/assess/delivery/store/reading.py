@@ -310,10 +310,12 @@ def records_found(
     connection: Connection, tenant: str, id: str, found: list[tuple[Any, ...]], known_at: datetime | None
 ) -> LearnerRecords | None:
     """The records that `LEARNER` found, or of all that are the same person's where some were merged."""
-    merged, merging, learners, *theirs = found
+    merged, merging, learners, sessions, decisions, facts, changes, incidents = found
     if merged or merging:
         return records_of(connection, tenant, person(connection, tenant, id, known_at), known_at=known_at)
-    return LearnerRecords(learners[0], *theirs, ids=(id,)) if learners else None
+    if not learners:
+        return None
+    return LearnerRecords(learners[0], sessions, decisions, facts, changes, incidents, (id,))
 
 
 def records_of(
