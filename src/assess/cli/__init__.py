@@ -7,6 +7,7 @@ import sys
 import typer
 
 from assess.cli import (
+    accuracy,
     banks,
     demo,
     measuring,
@@ -33,6 +34,7 @@ app.add_typer(running.keys_app, name="keys")
 app.add_typer(rosters.app, name="roster")
 app.command()(running.activate)
 app.command()(simulating.simulate)
+app.command()(accuracy.accuracy)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)

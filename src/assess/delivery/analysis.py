@@ -259,7 +259,7 @@ def _units(release: Release, offered: Iterable[StoredCategory]) -> dict[str, int
 def _decision_columns() -> tuple[str, ...]:
     return (
         "decision", "session", "learner", "course", "form", "status", "passed", "provisional", "practice",
-        "theta", "se", "raw", "p_at_or_above_cut", "cut_theta", "cut_raw", "scale", "parameter_set",
+        "theta", "se", "method", "raw", "p_at_or_above_cut", "cut_theta", "cut_raw", "scale", "parameter_set",
         "decided_at", "superseded_at", "cause",
     )  # fmt: skip
 
@@ -283,6 +283,7 @@ def _decision(row: DecisionRow) -> dict[str, Any]:
         **{
             name: number(name) for name in ("theta", "se", "raw", "p_at_or_above_cut", "cut_theta", "cut_raw")
         },
+        "method": stored.get("method", ""),
         "scale": stored.get("scale_id", ""),
         "parameter_set": stored.get("parameter_set", ""),
         "decided_at": row.decided_at,

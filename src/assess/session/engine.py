@@ -54,6 +54,7 @@ def start(
     assurance: str = "unsupervised",
     with_pilot: bool = True,
     accommodation: Accommodation = NO_ACCOMMODATION,
+    placement: str = "",
 ) -> StartRecord:
     """Write the start record of a session: everything by chance or by policy, settled before the first offer.
 
@@ -70,6 +71,8 @@ def start(
     accommodation : Accommodation
         What the learner was given before; it changes clocks and unscored items, never what is
         chosen or scored.
+    placement : str
+        The placement of which the session is a part; it has the try number 0 then.
 
     Examples
     --------
@@ -90,12 +93,13 @@ def start(
         prior_mean=release.prior.mean,
         prior_sd=release.prior.sd,
         engine=__version__,
-        try_number=try_number,
+        try_number=0 if placement else try_number,
         time_limit_seconds=None if limit is None else 60 * limit,
         excluded=tuple(sorted(excluded)) if form.kind == "adaptive" else (),
         pilot=_place_pilot(release, seed) if with_pilot and not accommodation.no_pilot else (),
         assurance=assurance,
         accommodation=accommodation,
+        placement=placement,
     )
 
 
@@ -410,7 +414,7 @@ def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> St
 
 
 def _adaptive_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
-    test = state.release.adaptive_test
+    test = state.release.adaptive_test_at(state.start.try_number)
     done = state.unit_categories()
     excluded = frozenset(
         u for u, unit in enumerate(state.release.units) if unit.reference in state.start.excluded

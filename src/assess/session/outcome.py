@@ -13,7 +13,15 @@ from assess.irt.scoring import Prior, score_one
 from assess.scale import Score
 from assess.session.engine import is_complete
 from assess.session.state import SessionState
-from assess.standards.decisions import Decision, PointRule, RawRule, decide, decide_raw, rule_for
+from assess.standards.decisions import (
+    Decision,
+    PlacementRule,
+    PointRule,
+    RawRule,
+    decide,
+    decide_raw,
+    rule_for,
+)
 from assess.standards.records import canonical_json, decimal9, sha256
 
 SCHEMA = "assess.decision/1"
@@ -115,7 +123,9 @@ def _decide(state: SessionState, raw: int, score: Score | None, *, complete: boo
         cut = replace(release.cut, raw=release.raw_cut)
         return decide_raw(raw, cut, complete=complete, parameter_set=release.parameter_set.id)
     form, provisional = release.form, not release.calibrated
-    rule = PointRule(form.scoring) if provisional else rule_for(form.rule, scoring=form.scoring)
+    rule = rule_for(form.rule_at(state.start.try_number), scoring=form.scoring)
+    if provisional and not isinstance(rule, PlacementRule):
+        rule = PointRule(form.scoring)
     assert not isinstance(rule, RawRule)
     return decide(score, release.cut, rule=rule, complete=complete, parameters_provisional=provisional)
 
@@ -237,6 +247,7 @@ def _record(
         "ended_by": state.ending.how,
         "decided_at": decided_at.isoformat(),
         "practice": release.practice,
+        **({"placement": start.placement} if start.placement else {}),
         "units": [_unit_record(state, unit, category) for unit, category in categories.items()],
         "objectives": [{"code": o.code, "right": o.right, "seen": o.seen} for o in objectives],
         "raw": {"value": raw, "maximum": release.raw_maximum if form.kind == "fixed" else None},

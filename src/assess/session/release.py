@@ -15,7 +15,7 @@ from assess.errors import ActivationRefused, InvalidContent
 from assess.irt.adaptive import AdaptiveTest, Constraint, StopRule
 from assess.irt.models import ItemParameters, ParameterSet
 from assess.irt.scoring import Prior
-from assess.items import Alignment, CaseSet, Form, Item, Requirement, needs_rater
+from assess.items import Alignment, CaseSet, DecisionRule, Form, Item, Requirement, needs_rater
 from assess.items.reading import Fields
 from assess.scale import CutScore, Scale, require_same_scale
 from assess.standards.records import canonical_json, sha256
@@ -129,10 +129,25 @@ class Release:
 
     @cached_property
     def adaptive_test(self) -> AdaptiveTest:
-        """The selection kernel of an adaptive form, built once."""
+        """The selection kernel of an adaptive form at the first try, built once."""
+        return self._adaptive_test(self.form.rule)
+
+    def adaptive_test_at(self, try_number: int) -> AdaptiveTest:
+        """The kernel of one try: where a later try asks for more, it also goes on until it is that sure."""
+        rule = self.form.rule_at(try_number)
+        if rule == self.form.rule:
+            return self.adaptive_test
+        if rule.p_pass not in self._later_tests:
+            self._later_tests[rule.p_pass] = self._adaptive_test(rule)
+        return self._later_tests[rule.p_pass]
+
+    @cached_property
+    def _later_tests(self) -> dict[float, AdaptiveTest]:
+        return {}
+
+    def _adaptive_test(self, decision: DecisionRule) -> AdaptiveTest:
         rules = self.form.adaptive
         assert rules is not None
-        decision = self.form.rule
         return AdaptiveTest(
             parameters=self.parameters,
             prior=self.prior,

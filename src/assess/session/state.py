@@ -49,6 +49,10 @@ class StartRecord:
         The form's allowance on the server's clock; later grants are events.
     accommodation : Accommodation
         What the learner was given before; it scales every allowance when it is read.
+    try_number : int
+        From 1; 0 for a part of a placement, which uses no try.
+    placement : str
+        The placement of which the session is a part; empty for all others.
     """
 
     session: str
@@ -66,11 +70,14 @@ class StartRecord:
     pilot: tuple[tuple[int, str], ...] = ()
     assurance: str = "unsupervised"
     accommodation: Accommodation = NO_ACCOMMODATION
+    placement: str = ""
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for storage; without an accommodation, as it was written before there were any."""
         out = {name: getattr(self, name) for name in self.__slots__}
         del out["accommodation"]
+        if not self.placement:
+            del out["placement"]
         if self.accommodation != NO_ACCOMMODATION:
             out["accommodation"] = self.accommodation.to_mapping()
         out["started_at"] = self.started_at.isoformat()
@@ -92,12 +99,13 @@ class StartRecord:
             prior_mean=fields.number("prior_mean"),
             prior_sd=fields.number("prior_sd"),
             engine=fields.text("engine"),
-            try_number=fields.integer("try_number", minimum=1),
+            try_number=fields.integer("try_number", minimum=0),
             time_limit_seconds=fields.integer("time_limit_seconds", None),
             excluded=fields.strings("excluded", ()),
             pilot=tuple((int(position), str(reference)) for position, reference in fields.raw("pilot", ())),
             assurance=fields.choice("assurance", ASSURANCES),
             accommodation=Accommodation.from_mapping(fields.raw("accommodation", {})),
+            placement=fields.text("placement", ""),
         )
         fields.finish()
         return record

@@ -21,6 +21,7 @@ from assess.delivery.schemas.around import (
 )
 from assess.delivery.schemas.badges import (
     Award,
+    BadgeAccuracy,
     BadgeEligibility,
     BadgeInfo,
     BadgeName,
@@ -29,6 +30,7 @@ from assess.delivery.schemas.badges import (
     BadgeSubject,
     Change,
     ChangeData,
+    CorrelatedAccuracy,
     Criterion,
     Evidence,
     Missing,
@@ -126,6 +128,7 @@ __all__ = [
     "AssignCourses",
     "AssignedCourse",
     "Award",
+    "BadgeAccuracy",
     "BadgeEligibility",
     "BadgeInfo",
     "BadgeMoves",
@@ -142,6 +145,7 @@ __all__ = [
     "CohortLearner",
     "CohortReply",
     "Correction",
+    "CorrelatedAccuracy",
     "CourseName",
     "CourseStatus",
     "Criterion",

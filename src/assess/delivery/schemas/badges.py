@@ -99,6 +99,26 @@ class Criterion(Reply, frozen=True):
     reading: str
 
 
+class CorrelatedAccuracy(Reply, frozen=True):
+    """What the badge's rule does where the abilities of its courses have this correlation."""
+
+    correlation: float
+    accuracy: float
+    false_pass: float
+    false_fail: float
+    undetermined: float
+    passed: float
+    at_or_above: float
+
+
+class BadgeAccuracy(Reply, frozen=True):
+    """How often the whole rule is right: "passed" is eligible, "at or above" truly has what it asks."""
+
+    tries: int
+    by_correlation: list[CorrelatedAccuracy]
+    basis: str
+
+
 class BadgeInfo(Reply, frozen=True):
     """`GET /v1/badges/{badge}`."""
 
@@ -114,6 +134,7 @@ class BadgeInfo(Reply, frozen=True):
     starts_on: str | None
     retired_on: str | None
     valid_until: str | None
+    accuracy: BadgeAccuracy | None = None
 
 
 class BadgeSubject(Reply, frozen=True):

@@ -113,7 +113,7 @@ async def _begin(
         return _begun(services, loaded.row, loaded.state, token, int(fence or fencing.FIRST))
     records = await learners.records(services, scope, learner)
     shelf = await services.catalogue.shelf(scope.tenant)
-    form_id = _form_id(shelf, course, form)
+    form_id = await _form_id(services, records, shelf, course, form)
     open_row = await services.store.read(reading.open_session, scope.tenant, learner, form_id)
     if open_row is not None:
         loaded = await touched(services, scope, open_row.id)
@@ -205,15 +205,31 @@ async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | N
     return _begun(services, loaded.row, loaded.state, token, fence)
 
 
-def _form_id(shelf: Shelf, course: str | None, form: str | None) -> str:
+async def _form_id(
+    services: Services, records: LearnerRecords, shelf: Shelf, course: str | None, form: str | None
+) -> str:
     if form is not None:
         return shelf.form(form).form.id
     assert course is not None
     shelf.course(course)
-    forms = shelf.course_forms(course)
-    if not forms:
+    if not shelf.course_forms(course):
         raise FormNotActive(f"course {course} has no active form here")
-    return forms[0].form.id
+    return (await fresh_form(services, records, shelf, course)).form.id
+
+
+async def fresh_form(services: Services, records: LearnerRecords, shelf: Shelf, course: str) -> Release:
+    """The form for a learner who names only the course: of forms like the default, the one least met.
+
+    Who tries again takes a form without the items of the last session, as far
+    as the course has one; an adaptive form leaves them out by itself.
+    """
+    forms = shelf.course_forms(course)
+    default = forms[0]
+    if default.form.kind == "adaptive":
+        return default
+    met = await _met(services, records, course)
+    alike = [r for r in forms if r.form.kind == default.form.kind and r.practice == default.practice]
+    return min(alike, key=lambda release: sum(item in release.unit_of for item in met))
 
 
 async def _require_consent(services: Services, scope: Scope, release: Release) -> None:
@@ -256,17 +272,28 @@ def _require_try(records: LearnerRecords, release: Release, now: datetime, assur
 async def _met_before(services: Services, records: LearnerRecords, release: Release) -> list[str]:
     """Units of the last try that this one leaves out, as long as enough others are there."""
     rules = release.form.adaptive
-    tries = [s for s in records.sessions if s.course == release.course.id and s.state == "ended"]
-    if rules is None or not tries:
+    if rules is None:
         return []
-    seen = await services.store.read(reading.offered_items, records.learner.tenant, tries[-1].id)
+    seen = await _met(services, records, release.course.id)
     met = {release.unit_of[item] for item in seen if item in release.unit_of}
+    if not met:
+        return []
     left = [unit for u, unit in enumerate(release.units) if u not in met]
     items = [item for unit in left for item in unit.items]
     covered = all(count_items(items, r) >= r.minimum for r in release.form.blueprint)
     if len(left) < rules.max_units or not covered:
         return []
     return [release.units[u].reference for u in met]
+
+
+async def _met(services: Services, records: LearnerRecords, course: str) -> set[str]:
+    """Items that a learner met in the last session of a course, and in its part of a placement."""
+    ended = [s for s in records.sessions if s.course == course and s.state == "ended"]
+    last = {(session.try_number == 0): session.id for session in ended}
+    met: set[str] = set()
+    for session in last.values():
+        met.update(await services.store.read(reading.offered_items, records.learner.tenant, session))
+    return met
 
 
 def _token(scope: Scope, session: str, key: Key | None) -> str:

@@ -23,6 +23,7 @@ from assess.delivery.store.rows import Activation, StoredRelease, Tenant
 from assess.errors import NotFound
 from assess.session import Release
 from assess.standards.eligibility import BadgeRules, load_rules
+from assess.standards.grammar import Pass, predicates
 
 PROGRAMME_SCHEMA = "assess.programme/1"
 _KEPT_RELEASES = 64
@@ -129,6 +130,7 @@ class Shelf:
     forms: dict[str, Release]
     activations: tuple[Activation, ...] = ()
     accuracies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    badge_accuracies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def course(self, id: str) -> ProgrammeCourse:
         """A course of any programme; NotFound otherwise."""
@@ -166,6 +168,30 @@ class Shelf:
         """How often the rule of a release errs, by the study made when it went live; None without one."""
         study = self.accuracies.get(release)
         return None if study is None else msgspec.convert(study, schemas.FormAccuracy)
+
+    def badge_releases(self, badge: str) -> dict[str, Release] | None:
+        """The release taken by default in each course of a badge; None where one has no calibrated form.
+
+        None too for a badge that asks for anything besides courses.
+        """
+        asked = [p for _, p in predicates(self.programme_of_badge(badge).rules.badges[badge].rule)]
+        known, found = {course.id for course in self.courses()}, {}
+        for predicate in asked:
+            courses = isinstance(predicate, Pass) and predicate.course in known
+            forms = self.course_forms(predicate.course) if courses else []
+            if not forms or not forms[0].calibrated:
+                return None
+            found[forms[0].course.id] = forms[0]
+        return found
+
+    def badge_accuracy(self, badge: str) -> schemas.BadgeAccuracy | None:
+        """How often a badge's rule errs; None without a study of the forms that are live."""
+        study, releases = self.badge_accuracies.get(badge), self.badge_releases(badge)
+        if study is None or releases is None:
+            return None
+        if study["releases"] != {course: release.sha256 for course, release in releases.items()}:
+            return None
+        return msgspec.convert(study, schemas.BadgeAccuracy)
 
     def course_forms(self, course: str) -> list[Release]:
         """The active releases of a course, the one taken by default first.
@@ -224,7 +250,8 @@ class Catalogue:
             else:
                 forms[activation.name] = await self.release(activation.release)
         studies = await self.store.read(reading.accuracies, tenant)
-        shelf = Shelf(row, programmes, forms, activations, studies)
+        badges = await self.store.read(reading.badge_accuracies, tenant)
+        shelf = Shelf(row, programmes, forms, activations, studies, badges)
         self._shelves[tenant] = _Known(shelf, read_at)
         return shelf
 

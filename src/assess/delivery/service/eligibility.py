@@ -166,6 +166,7 @@ async def badge_info(
         starts_on=_day(rule.starts_on),
         retired_on=_day(rule.retired_on),
         valid_until=_day(rule.valid_until),
+        accuracy=shelf.badge_accuracy(badge),
     )
 
 

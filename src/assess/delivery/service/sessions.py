@@ -9,7 +9,7 @@ import msgspec
 from assess.delivery import schemas
 from assess.delivery.security import new_salt
 from assess.delivery.service import fencing, idempotency, notices, receipts, showing, standing, waiting
-from assess.delivery.service.beginning import begin, take_over
+from assess.delivery.service.beginning import begin, fresh_form, take_over
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import commit_end, end, sweep, touched
@@ -341,6 +341,7 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
 __all__ = [
     "begin",
     "folded",
+    "fresh_form",
     "load",
     "look",
     "overview",

@@ -195,10 +195,17 @@ def next_step(
     tries = [session for session in counted if session.started_at > at - period]
     used, left = len(tries), max(policy.max_tries - len(tries), 0)
     notice = notices.of_course(records, course, at)
+    asked = policy.p_pass_at(1 + len(counted))
 
     def step(action: Any, not_before: datetime | None = None) -> schemas.NextStep:
         return schemas.NextStep(
-            action=action, not_before=not_before, tries_used=used, tries_left=left, notice=notice
+            action=action,
+            not_before=not_before,
+            tries_used=used,
+            tries_left=left,
+            notice=notice,
+            next_try=None if asked is None else 1 + len(counted),
+            p_pass=asked,
         )
 
     if passed_is_enough and speaking is not None and speaking.word == "passed":
