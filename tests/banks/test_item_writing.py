@@ -1,15 +1,12 @@
-"""Every bank keeps the rules of careful item writing that a program can check."""
+"""The shipped banks are stricter with themselves than `assess bank check` is with any bank."""
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from assess.items import Item, Ordering, SingleChoice
+from assess.items import Item, SingleChoice
 from assess.publishing import ItemBank, bank_folders, load_bank, load_programme
 
 FOLDER = Path(__file__).resolve().parents[2] / "item_banks" / "teaching-with-technology"
@@ -37,13 +34,6 @@ def single_choice(items: list[Item]) -> list[Item]:
     return [item for item in items if isinstance(item.interaction, SingleChoice)]
 
 
-def test_no_position_of_the_key_stands_out(items: list[Item]) -> None:
-    choices = single_choice(items)
-    positions = Counter(item.interaction.best() for item in choices)
-    assert set(positions) == {"a", "b", "c", "d"}
-    assert max(positions.values()) <= 0.35 * len(choices)
-
-
 def test_the_length_of_an_option_gives_nothing_away(items: list[Item]) -> None:
     longest = 0
     for item in single_choice(items):
@@ -59,13 +49,6 @@ def test_an_option_and_a_reason_are_one_line(items: list[Item]) -> None:
         for language, text in item.texts.items():
             shown = (*text.options.values(), *text.targets.values())
             assert not any("\n" in words for words in shown), (item.id, language)
-
-
-def test_the_order_shown_is_neither_the_order_wanted_nor_its_reverse(items: list[Item]) -> None:
-    for item in items:
-        if isinstance(item.interaction, Ordering):
-            shown = list(item.text("en")[1].options)
-            assert list(item.interaction.best()) not in (shown, shown[::-1]), item.id
 
 
 def test_a_stem_with_several_right_options_says_how_many(items: list[Item]) -> None:
@@ -87,31 +70,3 @@ def test_the_rationale_of_the_one_right_option_says_that_it_is_right(items: list
         for language, word in (("en", "Right."), ("fr", "Juste."), ("ar", "صحيح.")):
             for option, words in getattr(item.texts.get(language), "rationales", {}).items():
                 assert words.startswith(word) == (option == item.interaction.best()), (item.id, language)
-
-
-def test_no_option_names_another_one_and_no_stem_denies_without_emphasis(items: list[Item]) -> None:
-    for item in items:
-        if item.interaction_type not in ("single_choice", "multiple_response"):
-            continue
-        text = item.text("en")[1]
-        words = " ".join(text.options.values())
-        assert not re.search(
-            r"\b(all|none|both) of the (above|other)|\boption [a-e]\b", words, re.IGNORECASE
-        ), item.id
-        asked = text.stem.rsplit("\n", 1)[-1]
-        assert not re.search(r"\b(not|except|least)\b", asked, re.IGNORECASE) or "**" in asked, item.id
-
-
-def test_no_two_items_of_any_course_are_nearly_the_same(banks: dict[str, ItemBank]) -> None:
-    # Shared runs of five words, as a share of the shorter item's; a usual closing question may recur.
-    def runs(text: str) -> set[tuple[str, ...]]:
-        words = re.findall(r"\w+", text.lower())
-        return {tuple(words[k : k + 5]) for k in range(len(words) - 4)}
-
-    told: dict[str, set[tuple[str, ...]]] = {}
-    for item in itertools.chain.from_iterable(bank.items.values() for bank in banks.values()):
-        text = item.text("en")[1]
-        told[item.id] = set().union(*map(runs, (*text.stem.split("\n"), *text.options.values())))
-    for (first, one), (second, other) in itertools.combinations(told.items(), 2):
-        shared = len(one & other) / max(1, min(len(one), len(other)))
-        assert shared <= 0.25, (first, second)

@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 from assess.errors import AssessError, InvalidContent, InvalidParameters, InvalidRule
 from assess.irt.models import ParameterSet
-from assess.items import CaseSet, Form, Item
+from assess.items import CaseSet, Form, Item, Requirement
+from assess.items.forms import read_requirement
 from assess.items.reading import Fields
 from assess.publishing.files import read_yaml
 from assess.scale import CutScore
@@ -80,6 +81,8 @@ class ItemBank:
         "open" (its keys are public, and every decision says so) or "secure".
     header : mapping
         bank.yaml as it stands.
+    blueprint : tuple of Requirement
+        What the bank as a whole should hold, where bank.yaml says so.
     """
 
     id: str
@@ -95,6 +98,7 @@ class ItemBank:
     forms: Mapping[str, Form] = field(repr=False)
     parameter_sets: Mapping[str, ParameterSet] = field(repr=False)
     cuts: Mapping[str, StoredCut] = field(repr=False)
+    blueprint: tuple[Requirement, ...] = field(default=(), repr=False)
 
     def __repr__(self) -> str:
         return (
@@ -219,6 +223,7 @@ def read_bank(
         fields.text("licence")
         for _, below in fields.named("objectives", {}):
             below.texts("text")
+        blueprint = tuple(read_requirement(below) for below in fields.each("blueprint", ()))
     except InvalidContent as fault:
         report(fault)
         return None
@@ -237,6 +242,7 @@ def read_bank(
         forms=_read_all(folder, "forms", place, report, Form.from_mapping, lambda form: form.reference),
         parameter_sets=_read_all(folder, "parameters", place, report, _parameters, lambda found: found.id),
         cuts=_read_all(folder, "cuts", place, report, _cut, lambda stored: stored.cut.id),
+        blueprint=blueprint,
     )
 
 
@@ -381,7 +387,8 @@ def release_document(bank: ItemBank, form_reference: str) -> dict[str, Any]:
     return {
         "schema": RELEASE_SCHEMA,
         "course": {"id": bank.course, "programme": bank.programme, "title": dict(bank.title)},
-        "bank": dict(bank.header),
+        # What the bank should hold as a whole is not part of what is delivered.
+        "bank": {key: value for key, value in bank.header.items() if key != "blueprint"},
         "form": form.to_mapping(),
         "items": {reference: item.to_mapping() for reference, item in used.items()},
         "case_sets": {
