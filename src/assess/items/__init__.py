@@ -34,6 +34,7 @@ from assess.items.interactions import (
     SingleChoice,
     normalise_text,
 )
+from assess.items.placement import Placement, PlacementPart
 
 __all__ = [
     "INTERACTION_TYPES",
@@ -54,6 +55,8 @@ __all__ = [
     "MultipleResponse",
     "Numeric",
     "Ordering",
+    "Placement",
+    "PlacementPart",
     "PriorSpec",
     "RawAnswer",
     "Requirement",

@@ -87,7 +87,7 @@ class BadgeRules:
 _FILE_KEYS = (
     "schema", "id", "version", "title", "description", "notes", "source", "licence", "languages",
     "frameworks", "policies", "on_loss", "time_zone", "accept_provisional",
-    "courses", "external_badges", "badges",
+    "courses", "external_badges", "badges", "placement",
 )  # fmt: skip
 _BADGE_KEYS = (
     "id", "version", "title", "description", "subject", "rule", "starts_on", "retired_on", "valid_until",

@@ -518,6 +518,7 @@ def test_a_policy_that_asks_more_of_later_tries_is_said_before_and_kept_after(
     for _ in range(2):
         found = world.call("GET", status).json()["next"]
         asked.append((found["next_try"], found["p_pass"]))
+        world.clock.advance(hours=1)
         world.sit(answer="a")
     assert asked == [(1, 0.75), (2, 0.8)]
     decision = world.call("GET", status).json()["decision"]

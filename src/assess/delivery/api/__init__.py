@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, cohorts, delivery, manage, people, rescores, sitting
+from assess.delivery.api import badges, cohorts, delivery, manage, people, placements, rescores, sitting
 
 ROUTERS = (
     delivery.router,
@@ -11,6 +11,7 @@ ROUTERS = (
     badges.router,
     manage.router,
     rescores.router,
+    placements.router,
     sitting.router,
 )
 

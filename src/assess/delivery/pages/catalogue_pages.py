@@ -22,6 +22,7 @@ from assess.delivery.service import (
     cohorts,
     eligibility,
     learners,
+    placement,
     sessions,
     status,
     windows,
@@ -91,7 +92,12 @@ async def index(request: Request) -> Response:
         )
     titles = [visit.language.pick(programme.title) for programme in shelf.programmes.values()]
     title = titles[0] if len(titles) == 1 else (visit.language.code, visit.language.gettext("Courses"))
-    return visit.render("index.html", programme_title=title, courses=cards)
+    placements = [
+        (f"/placement/{programme.id}", visit.language.pick(programme.placement.title))
+        for programme in shelf.programmes.values()
+        if programme.placement is not None and placement.part_releases(shelf, programme.id)
+    ]
+    return visit.render("index.html", programme_title=title, courses=cards, placements=placements)
 
 
 def _card_facts(course: ProgrammeCourse, forms: list[Release], language: Language) -> list[str]:

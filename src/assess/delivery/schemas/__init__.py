@@ -76,6 +76,12 @@ from assess.delivery.schemas.people import (
     UnmergeLearner,
     VoidFact,
 )
+from assess.delivery.schemas.placements import (
+    BeginPlacement,
+    PlacementPart,
+    PlacementReply,
+    PlacementStep,
+)
 from assess.delivery.schemas.problems import FieldProblem, Problem
 from assess.delivery.schemas.results import (
     AlignedTo,
@@ -136,6 +142,7 @@ __all__ = [
     "BadgeProgress",
     "BadgeQuery",
     "BadgeSubject",
+    "BeginPlacement",
     "BeginSession",
     "Body",
     "Change",
@@ -186,6 +193,9 @@ __all__ = [
     "OnBreak",
     "Page",
     "Pending",
+    "PlacementPart",
+    "PlacementReply",
+    "PlacementStep",
     "PositionView",
     "PostResponse",
     "Problem",

@@ -122,6 +122,8 @@ async def _begin(
         records = await learners.records(services, scope, learner)
     learners.require_not_erased(records.learner)
     release = shelf.form(form_id)
+    if release.form.placement:
+        raise FormNotActive(f"{form_id} is a part of a placement; begin the placement of its programme")
     await _require_consent(services, scope, release)
     now = services.clock()
     assigned = await services.store.read(reading_people.assignments_for, scope.tenant, learner)
@@ -130,6 +132,50 @@ async def _begin(
         services, scope, learner=learner, course=release.course.id, code=code, stated=assurance
     )
     _require_try(records, release, now, assured)
+    return await _start(services, scope, records, release, locale=locale, assured=assured, key=key)
+
+
+async def begin_part(
+    services: Services,
+    scope: Scope,
+    records: LearnerRecords,
+    release: Release,
+    placement: str,
+    locale: str | None,
+    assurance: str | None,
+    *,
+    also: tuple[Stored, ...] = (),
+) -> schemas.SessionBegun:
+    """Begin a part of a placement; whether it may be taken is settled by the placement.
+
+    Parameters
+    ----------
+    also : tuple of Stored
+        Rows to be written with it: the placement, at its first part.
+    """
+    await _require_consent(services, scope, release)
+    assured = await invigilation.assurance(
+        services, scope, learner=records.learner.id, course=release.course.id, code=None, stated=assurance
+    )
+    return await _start(
+        services, scope, records, release, locale=locale, assured=assured, placement=placement, also=also
+    )
+
+
+async def _start(
+    services: Services,
+    scope: Scope,
+    records: LearnerRecords,
+    release: Release,
+    *,
+    locale: str | None,
+    assured: str,
+    key: Key | None = None,
+    placement: str = "",
+    also: tuple[Stored, ...] = (),
+) -> schemas.SessionBegun:
+    """Store a new session with its first offer."""
+    now, learner = services.clock(), records.learner.id
     excluded = await _met_before(services, records, release)
     session_id = new_id("ses")
     record = start(
@@ -143,6 +189,7 @@ async def _begin(
         excluded=excluded,
         assurance=assured,
         accommodation=await accommodations.in_force(services, scope.tenant, learner),
+        placement=placement,
     )
     state = SessionState(release, record)
     first = step(state, now)
@@ -171,7 +218,7 @@ async def _begin(
         sandbox=scope.sandbox,
         try_number=record.try_number,
     )
-    rows: tuple[Stored, ...] = (row, offer_row(row, state.offers[-1]))
+    rows: tuple[Stored, ...] = (*also, row, offer_row(row, state.offers[-1]))
     rows += idempotency.rows(services, scope, key, session_id)
     # The learner's version keeps two starts of one course apart: each would be counted as the same try.
     await services.store.commit(Writes(scope.tenant, (finishing.moved(records.learner),), inserts=rows))

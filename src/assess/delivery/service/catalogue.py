@@ -21,6 +21,8 @@ from assess.delivery import schemas
 from assess.delivery.store import Store, reading
 from assess.delivery.store.rows import Activation, StoredRelease, Tenant
 from assess.errors import NotFound
+from assess.items import Placement
+from assess.items.reading import Fields
 from assess.session import Release
 from assess.standards.eligibility import BadgeRules, load_rules
 from assess.standards.grammar import Pass, predicates
@@ -72,6 +74,7 @@ class Programme:
     rules: BadgeRules
     accept_provisional: bool
     on_loss: str
+    placement: Placement | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Programme:
@@ -107,6 +110,9 @@ class Programme:
             rules=rules,
             accept_provisional=bool(document.get("accept_provisional", False)),
             on_loss=document.get("on_loss", "suspend"),
+            placement=None
+            if document.get("placement") is None
+            else Placement.from_fields(Fields(document["placement"], "programme: placement")),
         )
 
     def badge_document(self, badge: str) -> Mapping[str, Any]:
@@ -200,7 +206,9 @@ class Shelf:
         last among those that are no practice, else any.
         """
         entry = self.course(course)
-        newest_first = [r for r in reversed(self.forms.values()) if r.course.id == course]
+        newest_first = [
+            r for r in reversed(self.forms.values()) if r.course.id == course and not r.form.placement
+        ]
 
         def rank(release: Release) -> tuple[bool, bool]:
             return (release.form.id != entry.default_form, release.practice)

@@ -313,7 +313,7 @@ def _scored(
 
     if session.void_at is not None:
         return row(None, "void"), None
-    if old is None or old.source != "course_form":
+    if old is None or old.source not in ("course_form", "placement"):
         return row(None, "no outcome of its own"), None
     if any(response.salt is None for response in found.responses):
         return row(None, "erased"), None

@@ -91,6 +91,8 @@ def spoken(records: LearnerRecords, course: str, at: datetime) -> Spoken | None:
     outcomes: dict[str, DecisionRow] = {}
     for row in records.decisions:
         replaced = row.superseded_at is not None and row.superseded_at <= at
+        if row.source == "placement" and row.status != "passed":
+            continue  # it advised, and decided nothing
         if row.session in sessions and row.decided_at <= at and not replaced:
             outcomes[row.session] = row
     speaking = course_decision(
@@ -225,13 +227,14 @@ def next_step(
 
 
 def counting_sessions(records: LearnerRecords, course: str, at: datetime) -> Sequence[Session]:
-    """Sessions that count as tries: begun by then, not void, no practice."""
+    """Sessions that count as tries: begun by then, not void, no practice, no part of a placement."""
     return [
         session
         for session in records.sessions
         if session.course == course
         and session.state != "reset"
         and not session.practice
+        and session.try_number > 0
         and session.started_at <= at
         and not _void(session, at)
     ]

@@ -20,7 +20,12 @@ import msgspec
 from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.types import TypeEngine
 
-from assess.delivery.store import tables, tables_people, tables_rescores  # noqa: F401 - they join the metadata
+from assess.delivery.store import (  # noqa: F401 - they join the metadata
+    tables,
+    tables_people,
+    tables_placements,
+    tables_rescores,
+)
 from assess.delivery.store.rows import Stored, Writes
 from assess.errors import StaleSession
 
