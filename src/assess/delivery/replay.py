@@ -141,7 +141,7 @@ def _lost_tails(database: Database, heads: dict[str, tuple[int, str]]) -> list[D
 
 def _replayed(database: Database, row: DecisionRow) -> tuple[str, str]:
     """same, erased, forced or differs, and what differs."""
-    if row.source != "course_form":
+    if row.source not in ("course_form", "placement"):
         return "forced", ""
     records = database.read(reading.session_records, database.tenant, row.session)
     if records is None:

@@ -44,7 +44,7 @@ async def activate(
         Another person, where the tenant demands two.
     evidence : mapping, optional
         What speaks for it. A form that rests on calibrated parameters gets its
-        `accuracy` added: how often its rule errs, by simulation.
+        `accuracy` added: how often its rule errs, by simulation; so do the `badges` that rest on it.
 
     Raises
     ------
@@ -162,7 +162,7 @@ async def _with_studies(
             known = (await asyncio.to_thread(form_accuracy, release, rng)).to_mapping()
         if "accuracy" not in given and known is not None:
             given["accuracy"] = known
-    studies = await asyncio.to_thread(_badge_studies, shelf)
+    studies = {} if "badges" in given else await asyncio.to_thread(_badge_studies, shelf)
     if studies:
         given["badges"] = studies
     return given or None

@@ -105,7 +105,8 @@ async def proceed(
     NotFound
         Another learner's, or none.
     """
-    scope.require("deliver")
+    if scope.learner is None:
+        scope.require("deliver")
 
     async def once() -> schemas.PlacementStep:
         row = await _own(services, scope, placement)
@@ -123,8 +124,7 @@ async def view(
     for session in _sessions(row, records).values():
         if session.state == "open":
             # Whatever its clock has decided already.
-            reach = Scope(scope.tenant, scope.actor, frozenset({"deliver"}), sandbox=row.sandbox)
-            await touched(services, reach, session.id)
+            await touched(services, _reach(scope, row), session.id)
     shelf = await services.catalogue.shelf(scope.tenant)
     return await _folded(services, row, await _records(services, row), shelf, language)
 
@@ -157,6 +157,11 @@ async def _own(services: Services, scope: Scope, id: str) -> PlacementRow:
     if scope.learner is None:
         scope.require("deliver", "read-status")
     return row
+
+
+def _reach(scope: Scope, row: PlacementRow) -> Scope:
+    """The scope that reaches all parts of a placement, for whoever reaches the placement."""
+    return Scope(scope.tenant, scope.actor, frozenset({"deliver"}), sandbox=row.sandbox)
 
 
 async def _records(services: Services, row: PlacementRow) -> LearnerRecords:
@@ -197,11 +202,14 @@ async def _to_take(
 async def _go_on(
     services: Services, scope: Scope, row: PlacementRow, locale: str | None, assurance: str | None
 ) -> schemas.PlacementStep:
-    """Open the part that is under way, or begin the next one that is still left."""
+    """Open the part that is under way, or begin the next one that is still left.
+
+    The consent was settled at the begin; a learner's token of one part is enough for the next.
+    """
+    reach = _reach(scope, row)
     records = await _records(services, row)
     for session in _sessions(row, records).values():
         if session.state == "open":
-            reach = Scope(scope.tenant, scope.actor, frozenset({"deliver"}), sandbox=row.sandbox)
             loaded = await touched(services, reach, session.id)
             if loaded.state.ending is None and not loaded.state.void:
                 opened = await beginning.take_over(services, reach, session.id)
@@ -218,7 +226,7 @@ async def _go_on(
         )
         if following is not None:
             begun = await beginning.begin_part(
-                services, scope, records, shelf.forms[following], row.id, locale, assurance
+                services, reach, records, shelf.forms[following], row.id, locale, assurance
             )
     return await _step(services, scope, row, begun)
 
