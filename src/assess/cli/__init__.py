@@ -18,6 +18,7 @@ from assess.cli import (
     running,
     simulating,
     sitting,
+    what_if,
 )
 from assess.cli.console import guarded, out
 
@@ -39,6 +40,7 @@ app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)
 app.command()(rescoring.rescore)
+app.command("what-if")(what_if.what_if)
 app.add_typer(sitting.incidents_app, name="incident")
 app.add_typer(sitting.invigilators_app, name="invigilator")
 app.command()(sitting.accommodate)

@@ -68,7 +68,7 @@ def _facts(releases: list[Release], words: Language) -> list[tuple[str, str]]:
     length = _("%(least)s to %(most)s") % {"least": words.number(least), "most": words.number(most)}
     return [
         (_("Parts"), words.number(len(releases))),
-        (_("Tasks in all"), length),
+        (_("Items in all"), length),
         (_("Time in all, at most"), minutes_in_words(minutes, words)),
     ]
 

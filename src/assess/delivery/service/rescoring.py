@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -85,15 +85,15 @@ async def preview(
         release = Release.from_document(document, digest)
     else:
         release = await _known(services, scope, onto or "")
-    asked = await _asked(services, scope, release, sources, reason="", approved_by=None)
+    wanted = await asked(services, scope, release, sources, reason="", approved_by=None)
     tally = _Tally()
-    async for learner in _learners(services, asked):
-        plan = await _plan(services, asked, release, learner)
+    async for learner in _learners(services, wanted):
+        plan = await planned(services, wanted, release, learner)
         if plan is not None:
             tally.add(plan)
-    found = await services.store.read(reading_rescores.reconciliation, asked)
+    found = await services.store.read(reading_rescores.reconciliation, wanted)
     counted = Reconciliation(found.affected, dict(tally.moves), dict(tally.excluded))
-    return _report(asked, release, counted, tally.changes, flipped=tally.flipped, dry_run=True)
+    return _report(wanted, release, counted, tally.changes, flipped=tally.flipped, dry_run=True)
 
 
 async def begin(
@@ -123,18 +123,18 @@ async def begin(
     tenant = (await services.catalogue.shelf(scope.tenant)).tenant
     if tenant.two_person and (not approved_by or approved_by == scope.actor):
         raise Forbidden(f"another person than {scope.actor} must approve it", code="role_not_allowed")
-    asked = await _asked(services, scope, release, sources, reason=reason, approved_by=approved_by)
+    wanted = await asked(services, scope, release, sources, reason=reason, approved_by=approved_by)
     running = await services.store.read(reading_rescores.running_rescores)
-    other = next((r for r in running if (r.tenant, r.course) == (asked.tenant, asked.course)), None)
+    other = next((r for r in running if (r.tenant, r.course) == (wanted.tenant, wanted.course)), None)
     if other is None:
         try:
-            job = _job(asked, asked.started_at)
-            await services.store.commit(Writes(scope.tenant, inserts=(asked, job)))
+            job = _job(wanted, wanted.started_at)
+            await services.store.commit(Writes(scope.tenant, inserts=(wanted, job)))
         except StaleSession:
-            other = asked
+            other = wanted
     if other is not None:
-        raise RescoreRefused(f"a rescoring of {asked.course} is running; wait until it is done")
-    return asked
+        raise RescoreRefused(f"a rescoring of {wanted.course} is running; wait until it is done")
+    return wanted
 
 
 async def advance(services: Services, running: Rescore, *, seconds: float | None = None) -> bool:
@@ -207,15 +207,16 @@ async def _known(services: Services, scope: Scope, sha: str) -> Release:
     return await services.catalogue.release(sha)
 
 
-async def _asked(
+async def asked(
     services: Services,
     scope: Scope,
     release: Release,
-    sources: Sequence[str],
+    sources: Sequence[str] = (),
     *,
-    reason: str,
-    approved_by: str | None,
+    reason: str = "",
+    approved_by: str | None = None,
 ) -> Rescore:
+    """A rescoring that was asked for, not entered yet; the releases whose sessions it reaches are in it."""
     if release.practice:
         raise RescoreRefused(f"{release.form.reference} is practice, which decides nothing")
     if sources:
@@ -261,7 +262,7 @@ async def _learners(services: Services, running: Rescore) -> AsyncIterator[str]:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """What a rescoring does with one learner's sessions."""
 
     records: LearnerRecords
@@ -270,7 +271,7 @@ class _Plan:
     changes: tuple[ChangeRow, ...]
 
 
-async def _plan(services: Services, running: Rescore, onto: Release, learner: str) -> _Plan | None:
+async def planned(services: Services, running: Rescore, onto: Release, learner: str) -> Plan | None:
     """Everything that will be written for a learner; None if others were faster and nothing is left."""
     records = await services.store.read(reading.learner_records, running.tenant, learner)
     sessions = await services.store.read(reading_rescores.sessions_to_rescore, running, learner)
@@ -278,7 +279,8 @@ async def _plan(services: Services, running: Rescore, onto: Release, learner: st
         return None
     now = services.clock()
     shelf = await services.catalogue.shelf(running.tenant)
-    rows, pairs, after = [], [], records
+    rows: list[RescoredSession] = []
+    pairs: list[tuple[DecisionRow, DecisionRow]] = []
     for session in sessions:
         found = await services.store.read(reading.session_records, running.tenant, session)
         assert found is not None
@@ -288,10 +290,19 @@ async def _plan(services: Services, running: Rescore, onto: Release, learner: st
         rows.append(row)
         if old is not None and new is not None:
             pairs.append((old, new))
-            gone = replace(old, superseded_at=now, superseded_by=new.id)
-            after = with_decision(with_decision(after, gone), new)
+    after = with_outcomes(records, pairs)
     told = _told(running, records, after, shelf, now)
-    return _Plan(records, tuple(rows), tuple(pairs), told)
+    return Plan(records, tuple(rows), tuple(pairs), told)
+
+
+def with_outcomes(
+    records: LearnerRecords, pairs: Iterable[tuple[DecisionRow, DecisionRow]]
+) -> LearnerRecords:
+    """The records after these outcomes superseded the old ones."""
+    for old, new in pairs:
+        gone = replace(old, superseded_at=new.decided_at, superseded_by=new.id)
+        records = with_decision(with_decision(records, gone), new)
+    return records
 
 
 def _scored(
@@ -337,7 +348,7 @@ def _told(
 
 async def _carry_out(services: Services, running: Rescore, onto: Release, learner: str) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
-        plan = await _plan(services, running, onto, learner)
+        plan = await planned(services, running, onto, learner)
         if plan is None:
             return
         superseded = (
@@ -378,7 +389,7 @@ class _Tally:
     changes: list[ChangeRow] = field(default_factory=list)
     flipped: list[schemas.FlippedSession] = field(default_factory=list)
 
-    def add(self, plan: _Plan) -> None:
+    def add(self, plan: Plan) -> None:
         self.excluded.update(row.excluded for row in plan.rows if row.excluded is not None)
         self.moves.update((old.status, new.status) for old, new in plan.pairs)
         self.changes += plan.changes
@@ -462,4 +473,15 @@ def _state(row: Rescore) -> schemas.RescoringState:
     )
 
 
-__all__ = ["JOB", "advance", "all_of", "begin", "preview", "report", "work"]
+__all__ = [
+    "JOB",
+    "advance",
+    "all_of",
+    "asked",
+    "begin",
+    "planned",
+    "preview",
+    "report",
+    "with_outcomes",
+    "work",
+]
