@@ -108,6 +108,8 @@ BESIDE = {
     "bank seal": APART,
     "bank preview": APART,
     "bank standards": APART,
+    "standard compute": APART,
+    "standard adopt": APART,
     "keys create": REFUSES,
     "keys revoke": REFUSES,
     "keys list": READS,

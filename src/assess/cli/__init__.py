@@ -18,6 +18,7 @@ from assess.cli import (
     running,
     simulating,
     sitting,
+    standard,
     what_if,
 )
 from assess.cli.console import guarded, out
@@ -33,6 +34,7 @@ app.command()(demo.demo)
 app.add_typer(banks.app, name="bank")
 app.add_typer(running.keys_app, name="keys")
 app.add_typer(rosters.app, name="roster")
+app.add_typer(standard.app, name="standard")
 app.command()(running.activate)
 app.command()(simulating.simulate)
 app.command()(accuracy.accuracy)
