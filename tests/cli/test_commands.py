@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -299,3 +300,27 @@ def test_the_accuracy_of_a_badge_goes_over_several_correlations(assess, banks):
     assert "0.500" not in done.out.split("TOY: up to")[0].split("\n")[3].split()[0]
     done = assess("accuracy", *options, "--form", "toy-z")
     assert (done.code, "no course of toys has this form" in done.err) == (2, True)
+
+
+# --- a standard ------------------------------------------------------------------
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "standard_setting"
+OWN_BANKS = Path(__file__).resolve().parents[2] / "item_banks"
+
+
+def test_a_study_is_computed_with_its_impact_and_a_made_up_one_is_not_adopted(assess, tmp_path):
+    arguments = (
+        EXAMPLE / "twt-3-ka-example.v1.yaml", "--judgements", EXAMPLE / "twt-3-ka-example.csv",
+        "--form", "twt-3-fixed", "--out", tmp_path / "done.yaml", "--banks", OWN_BANKS,
+    )  # fmt: skip
+    done = assess("standard", "compute", *arguments)
+    assert done.code == 0, done.err
+    assert "judges random, items fixed" in done.out
+    assert "what it would do" in done.out
+    assert "made up (synthetic: true)" in done.out
+    done = assess("standard", "adopt", tmp_path / "done.yaml", "--cut", "twt-3-ka", "--banks", OWN_BANKS)
+    assert (done.code, "cannot be adopted: it is made up" in done.err) == (2, True)
+    done = assess("standard", "compute", *arguments[:3], "--form", "twt-9", "--banks", OWN_BANKS)
+    assert (done.code, "no form of twt-3" in done.err) == (2, True)
+    done = assess("standard", "compute", *arguments[:3], "--parameters", "x.v1", "--banks", OWN_BANKS)
+    assert (done.code, "no parameter set of twt-3" in done.err) == (2, True)
