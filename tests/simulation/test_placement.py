@@ -10,7 +10,7 @@ import pytest
 from assess.irt import simulate_adaptive
 from assess.publishing import load_bank, load_programme, release_document
 from assess.session import Release
-from assess.simulation import decide_once, true_parameters
+from assess.simulation import decide, true_parameters
 from tests import verification
 
 FOLDER = Path(__file__).resolve().parents[2] / "item_banks" / "teaching-with-technology"
@@ -26,7 +26,7 @@ def part(course: str) -> Release:
 def shares(release: Release, n: int, seed: int) -> dict[str, float]:
     """Of simulated learners of the reference group: how many are granted the course, and how many wrongly."""
     theta = np.random.default_rng(seed).normal(size=n)
-    granted = decide_once(release, theta, release.parameters, np.random.default_rng([seed, 1])) == 1
+    granted = decide(release, theta, release.parameters, np.random.default_rng([seed, 1])) == 1
     below = theta < release.cut.theta
     return {
         "granted": float(granted.mean()),
@@ -65,7 +65,7 @@ def test_what_the_placement_of_our_programme_grants():
         below = theta < release.cut.theta
         said = []
         for answering in (release.parameters, other):
-            granted = decide_once(release, theta, answering, np.random.default_rng(2)) == 1
+            granted = decide(release, theta, answering, np.random.default_rng(2)) == 1
             said.append((granted.mean(), (granted & below).sum() / granted.sum()))
         (share, wrong), (_, wrong_otherwise) = said
         verification.record(

@@ -1,6 +1,6 @@
 """Studies with simulated teachers: cohorts through the engine, and the accuracy of forms and badge rules."""
 
-from assess.simulation.accuracy import FormAccuracy, accuracy_after_tries, decide_once, form_accuracy
+from assess.simulation.accuracy import FormAccuracy, accuracy_after_tries, decide, form_accuracy
 from assess.simulation.badges import (
     SENSITIVITY,
     AbilityCorrelation,
@@ -9,12 +9,14 @@ from assess.simulation.badges import (
     badge_accuracy,
 )
 from assess.simulation.cohorts import Cohort, Teacher, administer, answers_by_category, true_parameters
+from assess.simulation.expectation import Expectation, expectation, percentiles
 
 __all__ = [
     "SENSITIVITY",
     "AbilityCorrelation",
     "BadgeAccuracy",
     "Cohort",
+    "Expectation",
     "FormAccuracy",
     "Teacher",
     "ability_correlation",
@@ -22,7 +24,9 @@ __all__ = [
     "administer",
     "answers_by_category",
     "badge_accuracy",
-    "decide_once",
+    "decide",
+    "expectation",
     "form_accuracy",
+    "percentiles",
     "true_parameters",
 ]

@@ -251,13 +251,13 @@ def accuracy_after_tries(
     out = []
     for number in range(1, k + 1):
         again = np.flatnonzero(standing != _PASSED)
-        standing[again] = decide_once(release, theta[again], release.parameters, rng, try_number=number)
+        standing[again] = decide(release, theta[again], release.parameters, rng, try_number=number)
         method = "first try" if number == 1 else f"after up to {number} tries"
         out.append(accuracy_of_outcomes(theta, standing, release.cut.theta, method=method))
     return tuple(out)
 
 
-def decide_once(
+def decide(
     release: Release,
     theta: ArrayLike,
     answering: ItemParameters,
@@ -278,7 +278,7 @@ def decide_once(
 
     Examples
     --------
-    >>> decide_once(release, [-9.0, 9.0], release.parameters, np.random.default_rng(1)).tolist()
+    >>> decide(release, [-9.0, 9.0], release.parameters, np.random.default_rng(1)).tolist()
     [-1, 1]
     """
     persons = np.asarray(theta, dtype=float)
@@ -318,7 +318,7 @@ def decide_once(
 
 def _twice(release: Release, theta: FloatArray, answering: ItemParameters, seed: int) -> NDArray[np.int8]:
     rng = np.random.default_rng(seed)
-    return np.stack([decide_once(release, theta, answering, rng) for _ in range(2)], axis=1)
+    return np.stack([decide(release, theta, answering, rng) for _ in range(2)], axis=1)
 
 
 def _errors(release: Release) -> tuple[Mapping[str, Mapping[str, float]], Mapping[str, Sequence[float]]]:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from assess.errors import InvalidParameters, InvalidResponses, NotFound
 from assess.irt.decision_accuracy import RuleAccuracy, accuracy_of_outcomes
 from assess.session import Release
-from assess.simulation.accuracy import decide_once, plain
+from assess.simulation.accuracy import decide, plain
 from assess.standards.eligibility import BadgeRules, evaluate
 from assess.standards.grammar import Pass, predicates
 
@@ -276,7 +276,7 @@ def badge_accuracy(
             decided[:, k] = _NOT_PASSED
             for number in range(1, tries + 1):
                 again = np.flatnonzero(decided[:, k] != _PASSED)
-                decided[again, k] = decide_once(
+                decided[again, k] = decide(
                     release, theta[again, k], release.parameters, rng, try_number=number
                 )
         found[r] = accuracy_of_outcomes(standing(truth), standing(decided), 1.0, method=f"badge {badge}")

@@ -116,7 +116,10 @@ async def _check(services: Services, scope: Scope, body: schemas.DeclareIncident
         raise InvalidRequest("a session that is void gets no time", path="seconds")
     if body.message is not None and not 0 < len(body.message.strip()) <= 500:
         raise InvalidRequest("a message has 1 to 500 characters", path="message")
-    found = body.scope
+    await _check_scope(services, scope, body.scope)
+
+
+async def _check_scope(services: Services, scope: Scope, found: schemas.IncidentScope) -> None:
     named = [found.course, found.form, found.cohort, found.sessions]
     if found.tenant == any(value is not None for value in named):
         raise InvalidRequest(

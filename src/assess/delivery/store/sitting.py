@@ -86,7 +86,7 @@ def sessions_between(
 
 
 def _ids_of_cohort(tenant: str, cohort: str) -> Select[tuple[str]]:
-    """Every id of every person in a cohort: members, and what they were merged with, through chains of merges."""
+    """Every id of every person in a cohort: members, and what they were merged with, over and over."""
     m, g = people.cohort_members.c, people.learner_merges.c
     ids = (
         select(m.learner.label("id"))
