@@ -45,6 +45,7 @@ def test_an_adopted_study_becomes_the_next_cut_of_its_bank(course):
     found = with_result(study(), parameter_set)
     adopted, stored = adopt_study(bank, found, parameter_set, cut_id="toy-ka", by="the board", now=NOW)
     assert (stored.cut.id, stored.cut.status, stored.cut.panel) == ("toy-ka.v2", "adopted", "toy-panel.v1")
+    assert adopted.result is not None
     assert stored.cut.theta == adopted.result.theta
     again = load_bank(course)
     assert again.cuts["toy-ka.v2"].cut == stored.cut
@@ -111,6 +112,7 @@ def test_the_example_is_made_up_reads_and_cannot_be_adopted():
     parameter_set = bank.parameter_sets[bank.forms["twt-3-fixed.v1"].parameter_set]
     done = with_result(found, parameter_set)
     # The made-up judges scatter around 0.15 on average; their mean rating bends a little towards the middle.
+    assert done.result is not None
     assert done.result.theta == pytest.approx(0.15, abs=0.2)
     with pytest.raises(PublishRefused, match="made up"):
         adopt_study(bank, done, parameter_set, cut_id="twt-3-ka", by="anyone", now=NOW)

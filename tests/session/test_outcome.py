@@ -233,7 +233,9 @@ def placed(rule: Callable[[Item, int], object], **options: Any) -> Outcome:
 def test_a_placement_grants_at_its_probability_and_otherwise_decides_nothing() -> None:
     granted, other = (placed(rule, calibrated=True) for rule in (always_right, always_wrong))
     assert (granted.decision.status, other.decision.status) == ("passed", "undetermined")
+    assert granted.decision.p_at_or_above_cut is not None
     assert granted.decision.p_at_or_above_cut >= 0.95
+    assert other.decision.p_at_or_above_cut is not None
     assert other.decision.p_at_or_above_cut < 0.05
     assert granted.record["decision"]["rule"] == "placement/1"
     assert (granted.record["try"], granted.record["placement"]) == (0, "plc_1")

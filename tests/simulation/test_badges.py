@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,9 @@ from assess.simulation import ability_correlation, accuracy_after_tries, decide
 from tests import synthetic
 
 
-def scores(rho: float, *, method: str, n: int = 4_000, courses: int = 2, seed: int = 1) -> pd.DataFrame:
+def scores(
+    rho: float, *, method: Literal["EAP", "WL"], n: int = 4_000, courses: int = 2, seed: int = 1
+) -> pd.DataFrame:
     """Scores of simulated learners on 20 items in each course, as a scoring method gives them."""
     rng = np.random.default_rng(seed)
     items = irt.ItemParameters(
@@ -39,7 +43,8 @@ def test_the_correlation_of_abilities_is_found_through_the_errors_of_measurement
     found = ability_correlation(given)
     # 4,000 pairs: three standard errors are about 0.03, and errors that depend on ability add a little.
     assert found.correlation == pytest.approx(rho, abs=0.04)
-    raw = np.corrcoef(*(given[given["course"] == c]["theta"].to_numpy() for c in ("c0", "c1")))[0, 1]
+    x, y = (given[given["course"] == course]["theta"].to_numpy() for course in ("c0", "c1"))
+    raw = np.corrcoef(x, y)[0, 1]
     assert raw < rho - 0.05, "without the correction it would be too low"
     assert "4,000 learners in 1 pairs" in found.summary()
 

@@ -58,7 +58,10 @@ def compute(
     table(
         "what it would do: the cut, and one standard error below and above",
         ["SE from the cut", *(name.replace("_", " ") for name in names)],
-        [(int(shift), *(float(row[name]) for name in names)) for (_, shift), row in effect.iterrows()],
+        [
+            (int(row["shift"]), *(float(row[name]) for name in names))
+            for _, row in effect.reset_index().iterrows()
+        ],
     )
     if found.synthetic:
         out.print("note: made up (synthetic: true); it cannot be adopted", style="yellow", markup=False)

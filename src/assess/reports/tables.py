@@ -46,7 +46,7 @@ def page(title: str, tables: Mapping[str, pd.DataFrame], notes: Sequence[str] = 
 
 
 def _table(caption: str, frame: pd.DataFrame) -> str:
-    names = [frame.index.name or "", *frame.columns]
+    names = ["" if frame.index.name is None else frame.index.name, *frame.columns]
     head = "".join(f'<th scope="col">{html.escape(str(name).replace("_", " "))}</th>' for name in names)
     rows = "".join(
         f'<tr><th scope="row">{_cell(label)}</th>{"".join(f"<td>{_cell(value)}</td>" for value in row)}</tr>'

@@ -179,10 +179,10 @@ class BadgeAccuracy:
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data, six digits: what an activation keeps and a badge system is told."""
-        rows = [
-            {"correlation": r} | {name: plain(value) for name, value in accuracy.shares.items()}
-            for r, accuracy in self.by_correlation.items()
-        ]
+        rows = []
+        for r, accuracy in self.by_correlation.items():
+            shares: dict[str, float | None] = {name: plain(value) for name, value in accuracy.shares.items()}
+            rows.append({"correlation": r, **shares})
         return {"tries": self.tries, "by_correlation": rows, "basis": self.basis}
 
     def to_frame(self) -> pd.DataFrame:

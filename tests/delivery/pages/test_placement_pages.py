@@ -16,10 +16,10 @@ from tests.delivery.api.test_placements import (  # noqa: F401 - a fixture
     activate,
     document,
     placed_seed,
-    settings_of,
 )
 from tests.delivery.conftest import open_world
 from tests.delivery.world import Clock, World
+from tests.delivery.world import settings as settings_of
 
 ADDRESS = "/placement/teaching-with-technology"
 

@@ -181,13 +181,15 @@ class Shelf:
         None too for a badge that asks for anything besides courses.
         """
         asked = [p for _, p in predicates(self.programme_of_badge(badge).rules.badges[badge].rule)]
-        known, found = {course.id for course in self.courses()}, {}
+        known = {course.id for course in self.courses()}
+        found: dict[str, Release] = {}
         for predicate in asked:
-            courses = isinstance(predicate, Pass) and predicate.course in known
-            forms = self.course_forms(predicate.course) if courses else []
+            if not isinstance(predicate, Pass) or predicate.course not in known:
+                return None
+            forms = self.course_forms(predicate.course)
             if not forms or not forms[0].calibrated:
                 return None
-            found[forms[0].course.id] = forms[0]
+            found[predicate.course] = forms[0]
         return found
 
     def badge_accuracy(self, badge: str) -> schemas.BadgeAccuracy | None:
