@@ -116,5 +116,6 @@ def test_what_cannot_be_asked_is_refused(cohort: World) -> None:
     refused(cohort.call("POST", "/v1/what-if", {"programme": other}), 404, "programme_unknown")
     broken = with_cut(5.0) | {"cut": {"id": "x"}}
     refused(cohort.call("POST", "/v1/what-if", {"document": broken}), 409, "rescore_refused")
+    refused(cohort.call("POST", "/v1/what-if", {"programme": {"id": "x"}}), 409, "rescore_refused")
     weak = cohort.key("read-status")
     refused(cohort.call("POST", "/v1/what-if", {"document": with_cut(5.0)}, key=weak), 403, "scope_missing")

@@ -21,7 +21,7 @@ from assess.delivery.service.eligibility import evaluated, personal_badges
 from assess.delivery.service.standing import Moment, next_step, spoken
 from assess.delivery.store import reading, reading_rescores
 from assess.delivery.store.reading import LearnerRecords
-from assess.errors import InvalidRequest, NotFound
+from assess.errors import InvalidContent, InvalidRequest, NotFound
 from assess.items import RetakePolicy
 from assess.session import Release
 from assess.standards.records import canonical_json, sha256
@@ -57,6 +57,8 @@ async def ask(
         The release cannot stand in for one that was delivered.
     NotFound
         The programme is not live here.
+    InvalidContent, InvalidRule
+        A document that cannot be what it says.
     """
     scope.require("manage")
     if document is None and programme is None:
@@ -109,7 +111,11 @@ async def ask(
 
 
 def _with_programme(shelf: Shelf, document: Mapping[str, Any]) -> Shelf:
-    programme = Programme.from_document(document)
+    try:
+        programme = Programme.from_document(document)
+    except (KeyError, TypeError, AttributeError, RecursionError) as fault:
+        said = f"something is missing or of another kind ({type(fault).__name__}: {fault})"
+        raise InvalidContent(said, place="programme") from fault
     if programme.id not in shelf.programmes:
         raise NotFound("programme", programme.id)
     return replace(shelf, programmes={**shelf.programmes, programme.id: programme})
