@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, cohorts, delivery, manage, people, placements, rescores, sitting
+from assess.delivery.api import (
+    appeals,
+    badges,
+    cohorts,
+    delivery,
+    manage,
+    open_badges,
+    people,
+    placements,
+    rescores,
+    sitting,
+    webhooks,
+)
 
 ROUTERS = (
     delivery.router,
@@ -13,6 +25,9 @@ ROUTERS = (
     rescores.router,
     placements.router,
     sitting.router,
+    webhooks.router,
+    open_badges.router,
+    appeals.router,
 )
 
 __all__ = ["ROUTERS"]

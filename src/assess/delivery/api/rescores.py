@@ -1,4 +1,4 @@
-"""Rescoring: a dry run, the real run, and what became of it."""
+"""Rescoring and the release of results: a dry run, the real run, and what became of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, json_router, read, reply, services
-from assess.delivery.service import rescoring, what_if
+from assess.delivery.service import releasing, rescoring, what_if
 from assess.errors import InvalidContent, InvalidParameters, InvalidRequest, RescoreRefused, ScaleMismatch
 
 router = json_router()
@@ -55,6 +55,26 @@ async def post_what_if(request: Request, scope: Who) -> Response:
     except (InvalidContent, InvalidParameters, ScaleMismatch) as fault:
         raise RescoreRefused(str(fault)) from fault
     return reply(found)
+
+
+@router.post(
+    "/v1/forms/{form}/results",
+    **documents(schemas.Rescoring, body=schemas.ReleaseResults, status=202, also=(200,)),
+)
+async def post_results(request: Request, scope: Who, form: str) -> Response:
+    """Say how the held results of a form would be decided (200), or enter their release (202)."""
+    body = await read(request, schemas.ReleaseResults)
+    if body.dry_run:
+        return reply(await releasing.preview(services(request), scope, form=form, sources=body.sources))
+    begun = await releasing.begin(
+        services(request),
+        scope,
+        form=form,
+        sources=body.sources,
+        reason=body.reason,
+        approved_by=body.approved_by,
+    )
+    return reply(await rescoring.report(services(request), scope, begun.id), 202)
 
 
 @router.get("/v1/rescores", **documents(schemas.Page[schemas.RescoringState]))

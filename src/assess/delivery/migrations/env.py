@@ -9,9 +9,12 @@ from alembic.autogenerate.api import AutogenContext
 
 from assess.delivery.store import (  # noqa: F401 - they join the metadata
     columns,
+    tables_appeals,
+    tables_badges,
     tables_people,
     tables_placements,
     tables_rescores,
+    tables_webhooks,
 )
 from assess.delivery.store.tables import metadata
 

@@ -6,7 +6,9 @@ from fastapi import APIRouter
 
 from assess.delivery.pages import (
     accommodation_pages,
+    appeal_pages,
     catalogue_pages,
+    claim_pages,
     help_pages,
     own_pages,
     placement_pages,
@@ -20,7 +22,9 @@ from assess.delivery.pages.waiting_page import problem_page
 router = APIRouter(include_in_schema=False)
 for part in (
     accommodation_pages,
+    appeal_pages,
     catalogue_pages,
+    claim_pages,
     own_pages,
     placement_pages,
     practice_pages,

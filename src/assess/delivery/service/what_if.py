@@ -70,7 +70,7 @@ async def ask(
     release = None
     if document is not None:
         release = Release.from_document(document, sha256(canonical_json(document, floats=True)))
-    running = None if release is None else await rescoring.asked(services, scope, release)
+    running = None if release is None else await rescoring.drafted(services, scope, release, ())
     tally = _Tally()
     after = ""
     while True:

@@ -1,6 +1,6 @@
 """Placements
 
-Revision: 0009_placement, after 0007_rescores
+Revision: 0009_placement, after 0011_eligibility
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from assess.delivery.store import columns
 
 revision = "0009_placement"
-down_revision = "0007_rescores"
+down_revision = "0011_eligibility"
 branch_labels = None
 depends_on = None
 
