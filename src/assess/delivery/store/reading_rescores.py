@@ -51,7 +51,8 @@ def _reached(rescore: Rescore) -> list[object]:
     s, d = tables.sessions.c, tables.decisions.c
     then = rescore.started_at
     waiting = exists().where(
-        d.tenant == s.tenant, d.session == s.id, d.status == "pending", d.source.in_(("course_form", "placement")),
+        d.tenant == s.tenant, d.session == s.id, d.status == "pending",
+        d.source.in_(("course_form", "placement")),
         d.decided_at <= then, or_(d.superseded_at.is_(None), d.superseded_at >= then),
     )  # fmt: skip
     held: list[object] = [waiting] if rescore.kind == "release" else []
