@@ -236,7 +236,7 @@ def recomputed(
     """
     if row.source == appealing.SOURCE:
         return "confirmed", ""
-    if row.source != "course_form":
+    if row.source not in ("course_form", "placement"):
         return "forced", ""
     if any(response.salt is None for response in records.responses):
         return "erased", ""
