@@ -7,6 +7,7 @@ import sys
 import typer
 
 from assess.cli import (
+    accuracy,
     appeals,
     badges,
     banks,
@@ -20,7 +21,9 @@ from assess.cli import (
     running,
     simulating,
     sitting,
+    standard,
     webhooks,
+    what_if,
 )
 from assess.cli.console import guarded, out
 
@@ -35,16 +38,19 @@ app.command()(demo.demo)
 app.add_typer(banks.app, name="bank")
 app.add_typer(running.keys_app, name="keys")
 app.add_typer(rosters.app, name="roster")
+app.add_typer(standard.app, name="standard")
 app.add_typer(badges.facts_app, name="facts")
 app.add_typer(badges.app, name="badge")
 app.command()(badges.usage)
 app.command()(running.activate)
 app.command()(simulating.simulate)
+app.command()(accuracy.accuracy)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)
 app.add_typer(appeals.app, name="appeal")
 app.command()(rescoring.rescore)
+app.command("what-if")(what_if.what_if)
 app.command()(rescoring.release)
 app.add_typer(sitting.incidents_app, name="incident")
 app.add_typer(sitting.invigilators_app, name="invigilator")

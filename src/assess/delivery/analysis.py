@@ -8,7 +8,7 @@ external id, no text that a learner wrote.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -18,7 +18,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from assess.delivery.settings import Settings
-from assess.delivery.store import reading
+from assess.delivery.store import reading, reading_rescores
 from assess.delivery.store.postgres import CONNECT_ARGS
 from assess.delivery.store.reading_categories import StoredCategory, course_categories
 from assess.delivery.store.rows import DecisionRow
@@ -99,7 +99,9 @@ class Database:
         """Scored units of each learner's first session of a course, with three kinds of missing.
 
         Columns are units by versioned reference: a case set is one column with
-        the sum of its items, an unscored pilot item a column of its own.
+        the sum of its items, an unscored pilot item a column of its own. A
+        session that was scored again stands here as it was graded last: under
+        the corrected key, in the column of the new version of the item.
 
         Parameters
         ----------
@@ -127,12 +129,18 @@ class Database:
         counts: dict[str, int] = {}
         persons: list[str] = []
         cells: list[dict[str, int]] = []
-        for offered in by_session.values():
-            release = self.release(offered[0].release)
+        regraded = self.read(reading_rescores.regraded, self.tenant, course)
+        for session, offered in by_session.items():
+            delivered = self.release(offered[0].release)
+            release, found = delivered, _units(delivered, offered)
+            if session in regraded:
+                record = json.loads(regraded[session])
+                release, found = self.release(record["release"]), _pilot(delivered, offered)
+                found |= _regraded(record)
             counts |= {unit.reference: unit.n_categories for unit in release.units}
-            counts |= {item.reference: item.n_categories for item in release.pilot}
+            counts |= {item.reference: item.n_categories for item in delivered.pilot}
             persons.append(offered[0].learner)
-            cells.append(_units(release, offered))
+            cells.append(found)
         seen = {unit for row in cells for unit, category in row.items() if category != NOT_ADMINISTERED}
         units = [unit for unit in sorted(counts) if unit in seen]
         categories = np.array(
@@ -247,19 +255,35 @@ def _units(release: Release, offered: Iterable[StoredCategory]) -> dict[str, int
             found[unit.reference] = OMITTED
         else:
             found[unit.reference] = sum(row.category or 0 for row in rows if row is not None)
-    for item in release.pilot:
-        row = by_item.get(item.reference)
-        if row is not None:
-            found[item.reference] = (
-                OMITTED if row.omitted else NOT_REACHED if row.category is None else row.category
-            )
+    return found | _pilot(release, offered)
+
+
+def _pilot(release: Release, offered: Iterable[StoredCategory]) -> dict[str, int]:
+    """Category of each unscored item that one session offered."""
+    pilot = {item.reference for item in release.pilot}
+    return {
+        row.item: OMITTED if row.omitted else NOT_REACHED if row.category is None else row.category
+        for row in offered
+        if row.item in pilot
+    }
+
+
+def _regraded(record: Mapping[str, Any]) -> dict[str, int]:
+    """Category of each unit of one session from the record of a rescoring, with the same kinds of missing."""
+    found: dict[str, int] = {}
+    for unit in record["units"]:
+        how = {item["how"] for item in unit["items"]}
+        if "not_reached" in how:
+            found[unit["unit"]] = NOT_REACHED
+        else:
+            found[unit["unit"]] = unit["category"] if "answered" in how else OMITTED
     return found
 
 
 def _decision_columns() -> tuple[str, ...]:
     return (
         "decision", "session", "learner", "course", "form", "status", "passed", "provisional", "practice",
-        "theta", "se", "raw", "p_at_or_above_cut", "cut_theta", "cut_raw", "scale", "parameter_set",
+        "theta", "se", "method", "raw", "p_at_or_above_cut", "cut_theta", "cut_raw", "scale", "parameter_set",
         "decided_at", "superseded_at", "cause",
     )  # fmt: skip
 
@@ -283,6 +307,7 @@ def _decision(row: DecisionRow) -> dict[str, Any]:
         **{
             name: number(name) for name in ("theta", "se", "raw", "p_at_or_above_cut", "cut_theta", "cut_raw")
         },
+        "method": stored.get("method", ""),
         "scale": stored.get("scale_id", ""),
         "parameter_set": stored.get("parameter_set", ""),
         "decided_at": row.decided_at,

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from assess.errors import AssessError, InvalidContent, InvalidParameters, InvalidRule
 from assess.irt.models import ParameterSet
-from assess.items import CaseSet, Form, Item, Requirement
+from assess.items import CaseSet, Form, Item, Placement, Requirement
 from assess.items.forms import read_requirement
 from assess.items.reading import Fields
 from assess.publishing.files import read_yaml
@@ -46,6 +46,7 @@ class Programme:
     document: Mapping[str, Any] = field(repr=False)
     course_titles: Mapping[str, Mapping[str, str]]
     assessed_here: tuple[str, ...]
+    placement: Placement | None = None
 
     @property
     def title(self) -> Mapping[str, str]:
@@ -54,10 +55,12 @@ class Programme:
 
     @property
     def forms(self) -> frozenset[str]:
-        """Ids of the forms that its courses offer."""
+        """Ids of the forms that its courses offer, and of the parts of its placement."""
         courses = self.document["courses"]
         entries = courses.values() if isinstance(courses, Mapping) else courses
-        return frozenset(form for entry in entries if entry for form in entry.get("forms", ()))
+        offered = {form for entry in entries if entry for form in entry.get("forms", ())}
+        parts = () if self.placement is None else self.placement.parts
+        return frozenset(offered | {part.form for part in parts})
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +179,11 @@ def load_programme(folder: Path) -> Programme:
         load_rules(document)
     except InvalidRule as fault:
         raise InvalidContent(str(fault), place=place) from None
-    return Programme(programme_id, folder, document, titles, tuple(here))
+    placement = Placement.from_fields(fields.below("placement")) if "placement" in fields else None
+    strange = [part.course for part in placement.parts if part.course not in here] if placement else []
+    if strange:
+        raise fields.fault("placement", f"{strange[0]!r} is not a course that is assessed here")
+    return Programme(programme_id, folder, document, titles, tuple(here), placement)
 
 
 def _courses(fields: Fields) -> Iterator[tuple[str, Fields]]:

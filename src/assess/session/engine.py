@@ -58,6 +58,7 @@ def start(
     with_pilot: bool = True,
     accommodation: Accommodation = NO_ACCOMMODATION,
     choosing: Prior | None = None,
+    placement: str = "",
 ) -> StartRecord:
     """Write the start record of a session: everything by chance or by policy, settled before the first offer.
 
@@ -76,6 +77,8 @@ def start(
         chosen or scored.
     choosing : Prior, optional
         What earlier courses say about the learner: units are chosen by it, nothing is scored by it.
+    placement : str
+        The placement of which the session is a part; it has the try number 0 then.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def start(
         prior_mean=release.prior.mean,
         prior_sd=release.prior.sd,
         engine=__version__,
-        try_number=try_number,
+        try_number=0 if placement else try_number,
         time_limit_seconds=None if limit is None else 60 * limit,
         excluded=tuple(sorted(excluded)) if form.kind == "adaptive" else (),
         pilot=_place_pilot(release, seed) if with_pilot and not accommodation.no_pilot else (),
@@ -112,6 +115,7 @@ def start(
         closed=kept_closed(release, seed, excluded),
         choosing=None if choosing is None else (choosing.mean, choosing.sd),
         evidence=form.kind == "adaptive",
+        placement=placement,
     )
 
 

@@ -1,22 +1,25 @@
 """Studies with simulated teachers: cohorts through the engine, and the accuracy of forms and badge rules."""
 
-from assess.simulation.accuracy import (
+from assess.simulation.accuracy import FormAccuracy, accuracy_after_tries, decide, form_accuracy
+from assess.simulation.badges import (
+    SENSITIVITY,
+    AbilityCorrelation,
     BadgeAccuracy,
-    FormAccuracy,
-    accuracy_after_tries,
+    ability_correlation,
     badge_accuracy,
-    decide,
-    form_accuracy,
 )
 from assess.simulation.cohorts import Cohort, Teacher, administer, answers_by_category, true_parameters
 from assess.simulation.expectation import Expectation, expectation, percentiles
 
 __all__ = [
+    "SENSITIVITY",
+    "AbilityCorrelation",
     "BadgeAccuracy",
     "Cohort",
     "Expectation",
     "FormAccuracy",
     "Teacher",
+    "ability_correlation",
     "accuracy_after_tries",
     "administer",
     "answers_by_category",

@@ -21,13 +21,19 @@ class PositionView(Reply, frozen=True):
 
 
 class NextStep(Reply, frozen=True, omit_defaults=True):
-    """What the learner can do next about a course; `notice` is there after an incident that changed it."""
+    """What the learner can do next about a course; `notice` is there after an incident that changed it.
+
+    `next_try` and `p_pass`, the number of the next try and the probability that
+    it asks, are there where the retake policy asks more of later tries.
+    """
 
     action: Literal["none", "start", "resume", "extend", "retake", "wait", "contact"]
     not_before: datetime | None
     tries_used: int
     tries_left: int | None
     notice: Notice | None = None
+    next_try: int | None = None
+    p_pass: float | None = None
 
 
 class ResultDecision(Reply, frozen=True):
