@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         observed_score_equating,
         true_score_equating,
     )
+    from assess.irt.pilots import PilotReview, PilotRules, review_pilot
     from assess.irt.traces import replay, simulate_adaptive
 
 __all__ = [
@@ -83,6 +84,8 @@ __all__ = [
     "NoPrior",
     "Normal",
     "ParameterSet",
+    "PilotReview",
+    "PilotRules",
     "Prior",
     "RuleAccuracy",
     "StopRule",
@@ -110,6 +113,7 @@ __all__ = [
     "raw_rule_accuracy",
     "reliability",
     "replay",
+    "review_pilot",
     "rudner",
     "rule_accuracy",
     "rule_outcomes",
@@ -167,6 +171,7 @@ _LATER = {
             "observed_score_equating",
             "true_score_equating",
         ],
+        "assess.irt.pilots": ["PilotReview", "PilotRules", "review_pilot"],
         "assess.irt.traces": ["replay", "simulate_adaptive"],
     }.items()
     for name in names
