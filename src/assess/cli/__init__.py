@@ -9,6 +9,7 @@ import typer
 from assess.cli import (
     banks,
     demo,
+    drifting,
     measuring,
     operating,
     replaying,
@@ -17,6 +18,7 @@ from assess.cli import (
     running,
     simulating,
     sitting,
+    trying,
 )
 from assess.cli.console import guarded, out
 
@@ -35,6 +37,8 @@ app.command()(running.activate)
 app.command()(simulating.simulate)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
+app.add_typer(trying.app, name="pilot")
+app.add_typer(drifting.app, name="drift")
 app.command()(replaying.replay)
 app.command()(rescoring.rescore)
 app.add_typer(sitting.incidents_app, name="incident")

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         anchor_drift,
         link,
         observed_score_equating,
+        operational_drift,
         true_score_equating,
     )
     from assess.irt.pilots import PilotReview, PilotRules, review_pilot
@@ -107,6 +108,7 @@ __all__ = [
     "log_category_probabilities",
     "model_fit",
     "observed_score_equating",
+    "operational_drift",
     "parallel_analysis",
     "person_fit",
     "polychoric",
@@ -169,6 +171,7 @@ _LATER = {
             "anchor_drift",
             "link",
             "observed_score_equating",
+            "operational_drift",
             "true_score_equating",
         ],
         "assess.irt.pilots": ["PilotReview", "PilotRules", "review_pilot"],

@@ -249,8 +249,10 @@ class Evidence:
         if self.labels is None:
             return "no groups", ""
         column = self._column(item)
-        known = column >= 0
-        labels = np.array([str(label) for label in self.labels], dtype=object)
+        labels = np.array(
+            ["" if label is None or label != label else str(label) for label in self.labels], dtype=object
+        )
+        known = (column >= 0) & (labels != "")
         names, sizes = np.unique(labels[known], return_counts=True)
         order = names[np.argsort(-sizes, kind="stable")].tolist()
         if len(order) < 2:

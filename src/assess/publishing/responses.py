@@ -52,6 +52,11 @@ class ResponseFile:
     allow_wide: bool = False
     chunk_persons: int = 100_000
 
+    @property
+    def columns(self) -> list[str]:
+        """The names in its head."""
+        return _header(self.path)
+
     def read(self) -> ResponseMatrix:
         """The whole file as one matrix."""
         matrix = self._matrix(next(_tables(self.path, None)), self.known)
@@ -273,6 +278,30 @@ def read_responses(
         format=format,
         allow_wide=allow_wide,
     ).read()
+
+
+def read_column(path: str | Path, column: str) -> list[str]:
+    r"""One column of a wide file as text, in the order of its rows: groups to compare, for example.
+
+    Raises
+    ------
+    InvalidResponses
+        There is no such column.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "test.csv")
+    ...     _ = path.write_text("person,sex,i1\np1,f,1\np2,m,0\n")
+    ...     read_column(path, "sex")
+    ['f', 'm']
+    """
+    file = Path(path)
+    names = _header(file)
+    if column not in names:
+        raise InvalidResponses(f"{file.name}: no column is called {column!r}; columns are {_some(names)}")
+    return [str(value) for value in next(_tables(file, None))[column].tolist()]
 
 
 def read_key(path: str | Path) -> dict[str, str]:

@@ -8,16 +8,19 @@ from assess.simulation.accuracy import (
     form_accuracy,
 )
 from assess.simulation.cohorts import Cohort, Teacher, administer, answers_by_category, true_parameters
+from assess.simulation.effects import Effect, effect_of_change
 
 __all__ = [
     "BadgeAccuracy",
     "Cohort",
+    "Effect",
     "FormAccuracy",
     "Teacher",
     "accuracy_after_tries",
     "administer",
     "answers_by_category",
     "badge_accuracy",
+    "effect_of_change",
     "form_accuracy",
     "true_parameters",
 ]

@@ -12,16 +12,20 @@ Huynh & Meyer (2010), *Journal of Applied Measurement* 11, 141-153 (robust z).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from assess.errors import InvalidParameters
+from assess.irt.calibration import calibrate
+from assess.irt.calibration.options import Prior as ParameterPrior
 from assess.irt.linking.constants import Link, Method, common_anchors, link
 from assess.irt.parameters import FloatArray
 from assess.irt.scoring import Source, resolved
+from assess.responses import ResponseMatrix, as_matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +74,15 @@ class AnchorDrift:
     first_link : Link
         Over all anchors.
     rules : DriftRules
+    not_checked : mapping
+        Items that could not be anchors, and why.
     """
 
     table: pd.DataFrame = field(repr=False)
     link: Link
     first_link: Link = field(repr=False)
     rules: DriftRules = field(repr=False)
+    not_checked: Mapping[str, str] = field(repr=False, default_factory=dict)
 
     @property
     def removed(self) -> tuple[str, ...]:
@@ -94,6 +101,28 @@ class AnchorDrift:
         if n - gone < self.rules.fewest_left:
             return f"{n - gone} anchors are left; at least {self.rules.fewest_left} are needed"
         return ""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data: what a calibration keeps of the check of its anchors."""
+        return {
+            "rules": {name: getattr(self.rules, name) for name in DriftRules.__slots__},
+            "slope": self.link.slope,
+            "intercept": self.link.intercept,
+            "se": [None if np.isnan(se) else float(se) for se in self.link.se],
+            "method": self.link.method,
+            "anchors": {
+                str(item): {
+                    "d": round(float(row["d"]), 6),
+                    # Where half of all anchors agree to the last digit, a z has no unit.
+                    "z": round(float(np.clip(row["z"], -999.0, 999.0)), 6),
+                    "drifts": bool(row["drifts"]),
+                }
+                for item, row in self.table.iterrows()
+            },
+            "removed": list(self.removed),
+            "not_checked": dict(self.not_checked),
+            "refusal": self.refusal,
+        }
 
     def __repr__(self) -> str:
         word = "publishing is blocked" if self.refusal else "link stands"
@@ -174,6 +203,80 @@ def anchor_drift(
         index=pd.Index(chosen, name="item"),
     )
     return AnchorDrift(table, current, first, rules)
+
+
+def operational_drift(
+    responses: pd.DataFrame | ResponseMatrix,
+    published: Source,
+    method: Method = "Stocking-Lord",
+    *,
+    rules: DriftRules | None = None,
+    fewest_responses: int = 200,
+    priors: Mapping[str, ParameterPrior] | None = None,
+) -> AnchorDrift:
+    """Calibrate operational responses freely and compare every item with its published parameters.
+
+    Each item is calibrated by its published model. Routing by earlier answers
+    does no harm: what it leaves out is missing at random given what is there.
+
+    Parameters
+    ----------
+    responses : DataFrame (persons x items) or ResponseMatrix
+        Items without published parameters are left aside.
+    published : ItemParameters, ParameterSet or calibration
+    method, rules
+        As in `anchor_drift`.
+    fewest_responses : int
+        An item with fewer is no anchor: its difference would be its error.
+    priors : mapping, optional
+        As in `calibrate`; 3PL items need one on c.
+
+    Raises
+    ------
+    InvalidParameters
+        No item of the responses can be an anchor.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The free calibration did not converge; the link says so.
+
+    Examples
+    --------
+    >>> from assess.irt import ItemParameters, simulate
+    >>> names, b = [f"i{j}" for j in range(12)], np.linspace(-1.5, 1.5, 12)
+    >>> published = ItemParameters(names, "2PL", np.full(12, 1.2), b[:, None])
+    >>> today = ItemParameters(names, "2PL", np.full(12, 1.2), (b - 0.9 * (np.arange(12) == 4))[:, None])
+    >>> rng = np.random.default_rng(1)
+    >>> data = pd.DataFrame(simulate(today, rng.standard_normal(1500), rng), columns=names)
+    >>> operational_drift(data, published).removed
+    ('i4',)
+    """
+    known, _ = resolved(published, None)
+    matrix = as_matrix(responses)
+    not_checked: dict[str, str] = {}
+    constant = {*matrix.constant_items(), *matrix.empty_items()}
+    kept = []
+    for j, item in enumerate(matrix.item_ids):
+        n = int((matrix.categories[:, j] >= 0).sum())
+        if item not in known.position:
+            not_checked[item] = "has no published parameters"
+        elif n < fewest_responses or item in constant:
+            not_checked[item] = f"has {n} responses" + (", all alike" if item in constant and n else "")
+        elif known.models[known.position[item]] == "NRM":
+            not_checked[item] = "is NRM, which has no difficulty"
+        elif int(matrix.categories[:, j].max()) + 1 != int(known.n_categories[known.position[item]]):
+            not_checked[item] = "has a category that nobody used"
+        else:
+            kept.append(item)
+    if not kept:
+        why = "; ".join(f"{item} {reason}" for item, reason in list(not_checked.items())[:3])
+        raise InvalidParameters(f"no item can be an anchor: {why}")
+    part = matrix.take_items(kept)
+    chosen = known.take(kept)
+    free = calibrate(part, dict(zip(kept, chosen.models, strict=True)), priors=priors)
+    found = anchor_drift(free, published, method, anchors=kept, rules=rules)
+    return replace(found, not_checked=not_checked)
 
 
 def robust_z(differences: FloatArray, reference: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> FloatArray:
