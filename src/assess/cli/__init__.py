@@ -7,6 +7,7 @@ import sys
 import typer
 
 from assess.cli import (
+    analysing,
     banks,
     demo,
     drifting,
@@ -35,6 +36,7 @@ app.add_typer(running.keys_app, name="keys")
 app.add_typer(rosters.app, name="roster")
 app.command()(running.activate)
 app.command()(simulating.simulate)
+app.command()(analysing.analyse)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.add_typer(trying.app, name="pilot")

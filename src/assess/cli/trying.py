@@ -151,7 +151,7 @@ def _columns_of(path: Path, bank: ItemBank) -> list[str]:
     """The columns of a file that are units of the bank; others, such as groups, are left aside."""
     from assess.publishing import open_responses
 
-    names = open_responses(path).columns
+    names = open_responses(path).names
     return [name for name in names if name in bank.items or name in bank.case_sets]
 
 

@@ -25,7 +25,14 @@ from assess.publishing.freezing import plan_freeze
 from assess.publishing.judged import judged_parameters, judged_ratings
 from assess.publishing.promoting import pilot_record, plan_promotion
 from assess.publishing.publication import Planned, Publication
-from assess.publishing.responses import ResponseFile, open_responses, read_column, read_key, read_responses
+from assess.publishing.responses import (
+    ResponseFile,
+    open_responses,
+    read_column,
+    read_key,
+    read_options,
+    read_responses,
+)
 
 __all__ = [
     "Finding",
@@ -54,6 +61,7 @@ __all__ = [
     "publish_calibration",
     "read_column",
     "read_key",
+    "read_options",
     "read_responses",
     "release_document",
     "seal",

@@ -53,7 +53,7 @@ class ResponseFile:
     chunk_persons: int = 100_000
 
     @property
-    def columns(self) -> list[str]:
+    def names(self) -> list[str]:
         """The names in its head."""
         return _header(self.path)
 
@@ -278,6 +278,28 @@ def read_responses(
         format=format,
         allow_wide=allow_wide,
     ).read()
+
+
+def read_options(path: str | Path, key: Mapping[str, str], *, person: str = "") -> pd.DataFrame:
+    r"""The chosen options of the items of a key, as text: what distractors are studied in.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "test.csv")
+    ...     _ = path.write_text("person,i1,sex\np1,a,f\np2,b,m\n")
+    ...     read_options(path, {"i1": "a"})["i1"].tolist()
+    ['a', 'b']
+    """
+    file = open_responses(path, items=list(key), person=person)
+    table = next(_tables(file.path, None))
+    name = file._person_column(table)
+    missing = [item for item in key if item not in table.columns]
+    if missing:
+        raise InvalidResponses(f"{file.path.name}: no column is called {missing[0]!r}, which the key names")
+    index = table[name].to_numpy() if name else np.arange(1, len(table) + 1)
+    return table[list(key)].set_axis(index, axis=0)
 
 
 def read_column(path: str | Path, column: str) -> list[str]:
