@@ -33,6 +33,7 @@ from assess.publishing.responses import (
     read_options,
     read_responses,
 )
+from assess.publishing.writing import write_responses
 
 __all__ = [
     "Finding",
@@ -65,4 +66,5 @@ __all__ = [
     "read_responses",
     "release_document",
     "seal",
+    "write_responses",
 ]
