@@ -233,7 +233,7 @@ def _dependent(
     calibration: Calibration, matrix: ResponseMatrix, levels: FlagLevels, rng: np.random.Generator
 ) -> Iterator[Row]:
     q3 = local_dependence(calibration, matrix).to_numpy()
-    limit = local_dependence_limit(calibration, matrix, rng, n_replications=40, level=levels.dependence_level)
+    limit = local_dependence_limit(calibration, matrix, rng, n_replications=20, level=levels.dependence_level)
     first, second = np.triu_indices(len(q3), 1)
     excess = q3[first, second] - np.nanmean(q3[first, second])
     for j, k, value in zip(first.tolist(), second.tolist(), excess.tolist(), strict=True):

@@ -98,6 +98,13 @@ class AnchorDrift:
                 f"{gone} of {n} anchors drift ({', '.join(self.removed)}); more than "
                 f"{100 * self.rules.most_removed:.0f} % means that the scale, not an item, has moved"
             )
+        # Where a quarter of the anchors moved, the spread that z is measured in is theirs, and none alarms.
+        away = int((self.table["d"].abs() > self.rules.difference).sum())
+        if away > self.rules.most_removed * n:
+            return (
+                f"{away} of {n} anchors are more than {self.rules.difference:g} from where they were, too "
+                "many to tell by a robust z which of them drift; the scale, not an item, has moved"
+            )
         if n - gone < self.rules.fewest_left:
             return f"{n - gone} anchors are left; at least {self.rules.fewest_left} are needed"
         return ""
