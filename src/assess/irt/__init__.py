@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         rule_outcomes,
     )
     from assess.irt.dif import dif_likelihood_ratio
-    from assess.irt.dimensionality import parallel_analysis, polychoric
+    from assess.irt.dimensionality import FactorAnalysis, factor_analysis, parallel_analysis, polychoric
     from assess.irt.fit import (
         ModelFit,
         cusum,
@@ -80,6 +80,7 @@ __all__ = [
     "ClassificationAccuracy",
     "Constraint",
     "DriftRules",
+    "FactorAnalysis",
     "ItemParameters",
     "Link",
     "LinkErrors",
@@ -102,6 +103,7 @@ __all__ = [
     "dif",
     "dif_likelihood_ratio",
     "expected_score",
+    "factor_analysis",
     "guttman_fit",
     "information",
     "item_fit",
@@ -159,7 +161,7 @@ _LATER = {
             "rule_outcomes",
         ],
         "assess.irt.dif": ["dif_likelihood_ratio"],
-        "assess.irt.dimensionality": ["parallel_analysis", "polychoric"],
+        "assess.irt.dimensionality": ["FactorAnalysis", "factor_analysis", "parallel_analysis", "polychoric"],
         "assess.irt.fit": [
             "ModelFit",
             "cusum",
