@@ -1,20 +1,22 @@
-"""Every bank keeps the rules of careful item writing that a program can check."""
+"""The shipped banks are stricter with themselves than `assess bank check` is with any bank."""
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from assess.items import Item, Ordering, SingleChoice
+from assess.items import Item, SingleChoice
 from assess.publishing import ItemBank, bank_folders, load_bank, load_programme
 
 FOLDER = Path(__file__).resolve().parents[2] / "item_banks" / "teaching-with-technology"
 BANKS = [folder.name for folder in bank_folders(FOLDER)]
 COUNTS = {2: "two", 3: "three"}
+# These were sealed before there was a second reader; a sealed item can only get a new version.
+SEALED_EARLY = {f"twt-3-{number:03d}" for number in range(1, 37)}
+VERDICTS = {"kept", "changed", "difficulty changed"}
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +39,6 @@ def single_choice(items: list[Item]) -> list[Item]:
     return [item for item in items if isinstance(item.interaction, SingleChoice)]
 
 
-def test_no_position_of_the_key_stands_out(items: list[Item]) -> None:
-    choices = single_choice(items)
-    positions = Counter(item.interaction.best() for item in choices)
-    assert set(positions) == {"a", "b", "c", "d"}
-    assert max(positions.values()) <= 0.35 * len(choices)
-
-
 def test_the_length_of_an_option_gives_nothing_away(items: list[Item]) -> None:
     longest = 0
     for item in single_choice(items):
@@ -59,13 +54,6 @@ def test_an_option_and_a_reason_are_one_line(items: list[Item]) -> None:
         for language, text in item.texts.items():
             shown = (*text.options.values(), *text.targets.values())
             assert not any("\n" in words for words in shown), (item.id, language)
-
-
-def test_the_order_shown_is_neither_the_order_wanted_nor_its_reverse(items: list[Item]) -> None:
-    for item in items:
-        if isinstance(item.interaction, Ordering):
-            shown = list(item.text("en")[1].options)
-            assert list(item.interaction.best()) not in (shown, shown[::-1]), item.id
 
 
 def test_a_stem_with_several_right_options_says_how_many(items: list[Item]) -> None:
@@ -89,29 +77,33 @@ def test_the_rationale_of_the_one_right_option_says_that_it_is_right(items: list
                 assert words.startswith(word) == (option == item.interaction.best()), (item.id, language)
 
 
-def test_no_option_names_another_one_and_no_stem_denies_without_emphasis(items: list[Item]) -> None:
+def test_the_bank_says_who_read_the_items_that_cannot_say_it_themselves(banks: dict[str, ItemBank]) -> None:
+    readings = banks["twt-3"].header["readings"]
+    told = [reference for reading in readings for reference in reading["items"]]
+    assert len(told) == len(set(told))
+    assert {reference.removesuffix(".v1") for reference in told} == SEALED_EARLY
+    assert {reading["verdict"] for reading in readings} == {"kept", "not read blind"}
+
+
+def test_every_item_says_what_its_readers_found(items: list[Item]) -> None:
     for item in items:
-        if item.interaction_type not in ("single_choice", "multiple_response"):
+        if item.id in SEALED_EARLY:
             continue
-        text = item.text("en")[1]
-        words = " ".join(text.options.values())
-        assert not re.search(
-            r"\b(all|none|both) of the (above|other)|\boption [a-e]\b", words, re.IGNORECASE
-        ), item.id
-        asked = text.stem.rsplit("\n", 1)[-1]
-        assert not re.search(r"\b(not|except|least)\b", asked, re.IGNORECASE) or "**" in asked, item.id
+        readings = {"second reader": item.notes["review"], "third reader": item.notes.get("reread")}
+        for reader, review in readings.items():
+            if review is None:
+                continue
+            assert set(review) <= {"date", "by", "verdict", "change"}, item.id
+            assert date.fromisoformat(review["date"]).isoformat() == review["date"], item.id
+            assert review["by"] == reader, item.id
+            assert review["verdict"] in VERDICTS, item.id
+            assert bool(review.get("change")) == (review["verdict"] != "kept"), item.id
 
 
-def test_no_two_items_of_any_course_are_nearly_the_same(banks: dict[str, ItemBank]) -> None:
-    # Shared runs of five words, as a share of the shorter item's; a usual closing question may recur.
-    def runs(text: str) -> set[tuple[str, ...]]:
-        words = re.findall(r"\w+", text.lower())
-        return {tuple(words[k : k + 5]) for k in range(len(words) - 4)}
-
-    told: dict[str, set[tuple[str, ...]]] = {}
-    for item in itertools.chain.from_iterable(bank.items.values() for bank in banks.values()):
-        text = item.text("en")[1]
-        told[item.id] = set().union(*map(runs, (*text.stem.split("\n"), *text.options.values())))
-    for (first, one), (second, other) in itertools.combinations(told.items(), 2):
-        shared = len(one & other) / max(1, min(len(one), len(other)))
-        assert shared <= 0.25, (first, second)
+def test_a_french_mark_of_two_parts_does_not_start_a_line(items: list[Item]) -> None:
+    for item in items:
+        text = item.texts.get("fr")
+        if text is None or item.id in SEALED_EARLY:
+            continue
+        for words in (text.stem, *text.options.values(), *text.targets.values(), *text.rationales.values()):
+            assert not re.search(r"[^\s|] [;:?!»%]|« ", words), item.id

@@ -89,6 +89,19 @@ def test_items_are_listed_and_shown(assess, banks):
     assert "'toy-999' is not an item of toy" in done.err
 
 
+def test_what_banks_hold_of_the_standards_is_a_table_with_its_gaps(assess, banks):
+    done = assess("bank", "standards", banks)
+    assert done.code == 0
+    assert "UNESCO ICT Competency Framework" in done.out
+    assert "cells have no item" in done.out
+    assert "no item is aligned to it" in done.out
+    done = assess("bank", "standards", banks / "toys" / "toy", "--framework", "unesco-ict-cft", "--codes")
+    assert "toy" in done.out
+    done = assess("bank", "standards", banks, "--framework", "dewey")
+    assert done.code == 2
+    assert "'dewey' is not a framework; known are digcompedu" in done.err
+
+
 # --- files -----------------------------------------------------------------------
 
 

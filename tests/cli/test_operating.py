@@ -108,6 +108,7 @@ BESIDE = {
     "bank judge": APART,
     "bank seal": APART,
     "bank preview": APART,
+    "bank standards": APART,
     "keys create": REFUSES,
     "keys revoke": REFUSES,
     "keys list": READS,

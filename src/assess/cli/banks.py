@@ -73,6 +73,55 @@ def seal(
 
 
 @app.command()
+def standards(
+    folder: Annotated[
+        Path, typer.Argument(envvar="ASSESS_ITEM_BANKS", help="Banks, a programme, or one bank.")
+    ] = DEFAULT_BANKS,
+    framework: Annotated[str, typer.Option(help="Only this framework, such as unesco-ict-cft.")] = "",
+    codes: Annotated[bool, typer.Option("--codes", help="Every code, not only parts and levels.")] = False,
+) -> None:
+    """Show what the banks hold of each framework: items by part and level, courses, gaps."""
+    from assess.publishing import bank_folders, find_programmes, load_bank
+    from assess.publishing.item_writing import newest
+    from assess.standards import frameworks
+    from assess.standards.matrix import framework_matrix
+
+    single = (folder / "bank.yaml").is_file()
+    folders = [folder] if single else [f for p in find_programmes(folder) for f in bank_folders(p)]
+    items = [(bank.course, item) for bank in map(load_bank, folders) for item in newest(bank)]
+    known = [found for found in frameworks.available() if framework in ("", found[0])]
+    if not known:
+        ids = ", ".join(sorted({id_ for id_, _ in frameworks.available()}))
+        raise CommandError(f"{framework!r} is not a framework; known are {ids}")
+    for id_, version in known:
+        matrix = framework_matrix(id_, version, items)
+        title = f"{matrix.framework.title}: {matrix.n_items} items"
+        if not matrix.n_items:
+            out.print(f"{matrix.framework.title}: no item is aligned to it\n", markup=False)
+            continue
+        if codes:
+            rows = [
+                (part.name, matrix.codes[part.code].n_items, " ".join(matrix.codes[part.code].courses))
+                for part in matrix.framework.competencies
+            ]
+            table(title, ["code", "items", "courses"], rows)
+            continue
+        names = {level.code: f"{level.code} {level.title}" for level in matrix.framework.levels}
+        cells = [
+            (
+                part.name,
+                *(
+                    f"{held.n_items}  {' '.join(held.courses)}" if held.n_items else "-"
+                    for held in (matrix.cells[part.code, level] for level in matrix.levels)
+                ),
+            )
+            for part in matrix.parts
+        ]
+        table(title, ["part", *(names.get(level, "items") for level in matrix.levels)], cells)
+        out.print(f"{len(matrix.gaps)} of {len(matrix.cells)} cells have no item\n")
+
+
+@app.command()
 def preview(
     course: Annotated[str, typer.Argument(help="The course, such as twt-3.")],
     item: Annotated[
@@ -119,3 +168,5 @@ def preview(
     for target, words in text.targets.items():
         out.print(f"  -> {target}  {words}", markup=False)
     out.print(f"\nkey: {best}", markup=False)
+    if not text.options and "answer" in text.rationales:
+        out.print(f"     {text.rationales['answer']}", style="dim", markup=False)

@@ -194,7 +194,7 @@ class Form:
             late_grace_seconds=fields.integer("late_grace_seconds", 15, minimum=0),
             window_hours=fields.integer("window_hours", 168, minimum=1),
             adaptive=adaptive,
-            blueprint=tuple(_read_requirement(below) for below in fields.each("blueprint", ())),
+            blueprint=tuple(read_requirement(below) for below in fields.each("blueprint", ())),
             retake=_read_retake(fields),
             consent_version=fields.text("consent_version", "1"),
             sections=tuple(_read_section(below) for below in fields.each("sections", ())),
@@ -345,7 +345,8 @@ def _read_adaptive(fields: Fields) -> AdaptiveRules:
     return rules
 
 
-def _read_requirement(below: Fields) -> Requirement:
+def read_requirement(below: Fields) -> Requirement:
+    """One entry of a blueprint; it counts one code, process or interaction."""
     requirement = Requirement(
         label=below.text("label"),
         minimum=below.integer("minimum", minimum=0),

@@ -20,8 +20,9 @@ from typing import Any, TypeVar
 
 from assess.errors import ActivationRefused, AssessError, InvalidContent, InvalidParameters, InvalidRule
 from assess.irt.models import ParameterSet
-from assess.items import CaseSet, Form, Item, split_reference
+from assess.items import CaseSet, Form, Item, Requirement, split_reference
 from assess.items.content import read_id
+from assess.items.forms import read_requirement
 from assess.items.reading import Fields
 from assess.publishing.files import read_yaml
 from assess.scale import CutScore
@@ -31,6 +32,8 @@ from assess.standards.eligibility import load_rules
 
 PROGRAMME_SCHEMA = "assess.programme/1"
 ON_LOSS = ("suspend", "withdraw", "keep")
+# What the bank should hold as a whole, and who read its items, is not part of what is delivered.
+_NOT_DELIVERED = ("blueprint", "readings")
 _FOLDERS = ("items", "forms", "parameters", "cuts", "freezes")
 T = TypeVar("T")
 
@@ -103,6 +106,8 @@ class ItemBank:
         "open" (its keys are public, and every decision says so) or "secure".
     header : mapping
         bank.yaml as it stands.
+    blueprint : tuple of Requirement
+        What the bank as a whole should hold, where bank.yaml says so.
     """
 
     id: str
@@ -119,6 +124,7 @@ class ItemBank:
     parameter_sets: Mapping[str, ParameterSet] = field(repr=False)
     cuts: Mapping[str, StoredCut] = field(repr=False)
     freezes: Mapping[str, Freeze] = field(repr=False, default_factory=dict)
+    blueprint: tuple[Requirement, ...] = field(default=(), repr=False)
 
     def __repr__(self) -> str:
         return (
@@ -263,6 +269,7 @@ def read_bank(
         fields.text("licence")
         for _, below in fields.named("objectives", {}):
             below.texts("text")
+        blueprint = tuple(read_requirement(below) for below in fields.each("blueprint", ()))
     except InvalidContent as fault:
         report(fault)
         return None
@@ -282,6 +289,7 @@ def read_bank(
         parameter_sets=_read_all(folder, "parameters", place, report, _parameters, lambda found: found.id),
         cuts=_read_all(folder, "cuts", place, report, _cut, lambda stored: stored.cut.id),
         freezes=_read_all(folder, "freezes", place, report, _freeze, lambda found: found.id),
+        blueprint=blueprint,
     )
 
 
@@ -442,7 +450,7 @@ def release_document(bank: ItemBank, form_reference: str) -> dict[str, Any]:
     return {
         "schema": RELEASE_SCHEMA,
         "course": {"id": bank.course, "programme": bank.programme, "title": dict(bank.title)},
-        "bank": dict(bank.header),
+        "bank": {key: value for key, value in bank.header.items() if key not in _NOT_DELIVERED},
         "form": form.to_mapping(),
         "items": {reference: item.to_mapping() for reference, item in used.items()},
         "case_sets": {

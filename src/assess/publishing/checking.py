@@ -20,6 +20,7 @@ from assess.publishing.banks import (
     release_document,
 )
 from assess.publishing.files import LOCK_NAME, add_to_lock, file_sha256, read_lock
+from assess.publishing.item_writing import near_duplicates, newest, review_bank
 from assess.publishing.judged import judged_record
 from assess.session.release import Release
 from assess.standards import frameworks
@@ -52,8 +53,8 @@ def check(folder: str | Path) -> list[Finding]:
     Checked: file names and UTF-8, unknown and doubled keys, answer keys,
     alignments against the frameworks, duplicate ids, a rationale for every
     option, languages, case sets, judged ratings, every form as the release it
-    would become (blueprint, parameters, cut, scale), and the seal of published
-    files.
+    would become (blueprint, parameters, cut, scale), the seal of published
+    files, and the rules of item writing (`publishing.item_writing`).
 
     Returns
     -------
@@ -71,6 +72,7 @@ def check(folder: str | Path) -> list[Finding]:
     else:
         programmes, only = find_programmes(root), None
     findings: list[Finding] = []
+    items: list[Item] = []
     for programme_folder in programmes:
         try:
             programme = load_programme(programme_folder)
@@ -88,7 +90,15 @@ def check(folder: str | Path) -> list[Finding]:
             for course in sorted(without)
         ]
         for bank_folder in banks:
-            findings += _check_bank(bank_folder, programme)
+            bank, found = _check_bank(bank_folder, programme)
+            findings += found
+            items += [] if bank is None else newest(bank)
+    findings += [
+        Finding(
+            "warning", one.reference, f"shares {share:.0%} of its runs of five words with {other.reference}"
+        )
+        for one, other, share in near_duplicates(items)
+    ]
     return sorted(findings, key=lambda finding: (finding.severity != "error", finding.place))
 
 
@@ -128,19 +138,24 @@ def _finding(fault: InvalidContent) -> Finding:
     return Finding("error", fault.place, message)
 
 
-def _check_bank(folder: Path, programme: Programme) -> Iterator[Finding]:
+def _check_bank(folder: Path, programme: Programme) -> tuple[ItemBank | None, list[Finding]]:
     faults: list[InvalidContent] = []
     bank = read_bank(folder, programme, faults.append)
-    yield from map(_finding, faults)
-    yield from _check_seal(folder, f"{programme.id}/{folder.name}", bank)
-    if bank is None:
-        return
-    place = f"{programme.id}/{bank.course}"
+    place = f"{programme.id}/{folder.name}"
+    findings = [*map(_finding, faults), *_check_seal(folder, place, bank)]
+    if bank is not None:
+        findings += _check_content(bank, place, readable=not faults)
+    return bank, findings
+
+
+def _check_content(bank: ItemBank, place: str, *, readable: bool) -> Iterator[Finding]:
     for item in bank.items.values():
         yield from _check_item(item, bank, f"{place}/items/{item.reference}.yaml")
     yield from _check_ratings(bank, place)
     yield from _check_judged(bank, place)
-    if faults:
+    for remark in review_bank(bank):
+        yield Finding("warning", f"{place}/{remark.place}", remark.message)
+    if not readable:
         return  # A form over items that could not be read would only repeat their faults.
     for form in bank.forms.values():
         file = f"{place}/forms/{form.reference}.yaml"

@@ -5,22 +5,28 @@ from assess.simulation.accuracy import (
     FormAccuracy,
     accuracy_after_tries,
     badge_accuracy,
+    decide,
     form_accuracy,
 )
 from assess.simulation.cohorts import Cohort, Teacher, administer, answers_by_category, true_parameters
 from assess.simulation.effects import Effect, effect_of_change
+from assess.simulation.expectation import Expectation, expectation, percentiles
 
 __all__ = [
     "BadgeAccuracy",
     "Cohort",
     "Effect",
+    "Expectation",
     "FormAccuracy",
     "Teacher",
     "accuracy_after_tries",
     "administer",
     "answers_by_category",
     "badge_accuracy",
+    "decide",
     "effect_of_change",
+    "expectation",
     "form_accuracy",
+    "percentiles",
     "true_parameters",
 ]

@@ -179,7 +179,7 @@ def form_accuracy(
     known = np.empty((n, 2), dtype=np.int8)
     drawn = known
     for part, (_, answer_seed, cut_seed) in zip(parts, seeds.tolist(), strict=True):
-        known[part] = outcomes_twice(release, theta[part], release.parameters, answer_seed)
+        known[part] = _twice(release, theta[part], release.parameters, answer_seed)
         if with_cut:
             # One draw of the cut for a part: a panel errs for everybody together.
             cuts[part] += np.random.default_rng(cut_seed).normal(0.0, release.cut.se)
@@ -189,7 +189,7 @@ def form_accuracy(
             answering = draw_parameters(
                 release.parameters, errors, np.random.default_rng(item_seed), correlations=correlations
             )
-            drawn[part] = outcomes_twice(release, theta[part], answering, answer_seed)
+            drawn[part] = _twice(release, theta[part], answering, answer_seed)
     method = f"simulated {release.form.kind} form, {release.form.rule.kind} rule"
     alone = accuracy_of_outcomes(theta, known, release.cut.theta, method=method)
     items = accuracy_of_outcomes(theta, drawn, release.cut.theta, method=method) if with_items else alone
@@ -247,7 +247,7 @@ def accuracy_after_tries(
     out = []
     for number in range(1, k + 1):
         again = np.flatnonzero(standing != _PASSED)
-        standing[again] = _once(release, theta[again], release.parameters, rng)
+        standing[again] = decide(release, theta[again], release.parameters, rng)
         method = "first try" if number == 1 else f"after up to {number} tries"
         out.append(accuracy_of_outcomes(theta, standing, release.cut.theta, method=method))
     return tuple(out)
@@ -355,39 +355,36 @@ def badge_accuracy(
             decided[:, k] = _NOT_PASSED
             for _ in range(tries):
                 again = np.flatnonzero(decided[:, k] != _PASSED)
-                decided[again, k] = _once(release, theta[again, k], release.parameters, rng)
+                decided[again, k] = decide(release, theta[again, k], release.parameters, rng)
         found[r] = accuracy_of_outcomes(standing(truth), standing(decided), 1.0, method=f"badge {badge}")
     return BadgeAccuracy(badge, tries, found)
-
-
-def outcomes_twice(
-    release: Release, theta: FloatArray, answering: ItemParameters, seed: int
-) -> NDArray[np.int8]:
-    """Two administrations of every learner, decided as production decides: 1 passed, -1 not, 0 neither.
-
-    Parameters
-    ----------
-    theta : array (n,)
-    answering : ItemParameters
-        By which the learners answer, in the order of the release's units.
-    seed : int
-
-    Examples
-    --------
-    >>> outcomes_twice(release, np.array([-4.0, 4.0]), release.parameters, 1).tolist()
-    [[-1, -1], [1, 1]]
-    """
-    rng = np.random.default_rng(seed)
-    return np.stack([_once(release, theta, answering, rng) for _ in range(2)], axis=1)
 
 
 # --- inside -------------------------------------------------------------------
 
 
-def _once(
+def decide(
     release: Release, theta: ArrayLike, answering: ItemParameters, rng: np.random.Generator
 ) -> NDArray[np.int8]:
-    """One administration of every learner, decided as production decides."""
+    """One administration of every learner, decided as production decides.
+
+    Parameters
+    ----------
+    theta : array (N,)
+        True abilities.
+    answering : ItemParameters
+        What the answers are drawn from; decisions use the release's own.
+
+    Returns
+    -------
+    array (N,)
+        1 passed, -1 not passed, 0 undetermined.
+
+    Examples
+    --------
+    >>> decide(release, [-3.0, 3.0], release.parameters, np.random.default_rng(1)).shape
+    (2,)
+    """
     persons = np.asarray(theta, dtype=float)
     if not len(persons):
         return np.empty(0, dtype=np.int8)
@@ -412,6 +409,11 @@ def _once(
     scored = score(frame, parameters, method="WL" if form.scoring == "WL" else "EAP", prior=release.prior)
     estimate = np.round(scored["theta"].to_numpy(dtype=np.float64), 9)
     return np.where(estimate >= round(cut, 9), _PASSED, _NOT_PASSED).astype(np.int8)
+
+
+def _twice(release: Release, theta: FloatArray, answering: ItemParameters, seed: int) -> NDArray[np.int8]:
+    rng = np.random.default_rng(seed)
+    return np.stack([decide(release, theta, answering, rng) for _ in range(2)], axis=1)
 
 
 def _errors(release: Release) -> tuple[Mapping[str, Mapping[str, float]], Mapping[str, Sequence[float]]]:

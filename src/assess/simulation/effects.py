@@ -11,7 +11,7 @@ from assess.irt.decision_accuracy import RuleAccuracy, accuracy_of_outcomes
 from assess.irt.parameters import ItemParameters
 from assess.irt.scoring import Prior
 from assess.session import Release
-from assess.simulation.accuracy import outcomes_twice
+from assess.simulation.accuracy import decide
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,9 @@ def effect_of_change(
     seed = int(rng.integers(0, 2**63))
 
     def through(release: Release, answering: ItemParameters) -> RuleAccuracy:
-        outcomes = outcomes_twice(release, theta, answering, seed)
+        # Both versions see the same luck; twice, for consistency.
+        luck = np.random.default_rng(seed)
+        outcomes = np.stack([decide(release, theta, answering, luck) for _ in range(2)], axis=1)
         method = f"simulated {release.form.kind} form, {release.form.rule.kind} rule"
         return accuracy_of_outcomes(theta, outcomes, after.cut.theta, method=method)
 

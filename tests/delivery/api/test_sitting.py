@@ -114,6 +114,25 @@ def test_the_same_request_twice_is_one_incident(both_worlds: World) -> None:
     assert view(world, session)["seconds_left"] == 600 + 600
 
 
+def test_an_incident_of_a_cohort_reaches_its_persons_under_every_id_they_sat_with(both_worlds: World) -> None:
+    world = both_worlds
+    for n in range(1, 6):
+        world.learner(f"lrn_{n}")
+    world.call("PUT", "/v1/cohorts/room-2", {"title": "Room 2"})
+    world.call("PUT", "/v1/cohorts/room-2/learners/lrn_1")
+    world.call("PUT", "/v1/cohorts/room-2/learners/lrn_2")
+    sat = {n: world.begin(f"lrn_{n}")["session"] for n in (1, 3, 4, 5)}
+    # The member lrn_2 is the same person as lrn_3 and lrn_4; lrn_5 is somebody else.
+    for merged, into in (("lrn_4", "lrn_3"), ("lrn_3", "lrn_2")):
+        done = world.call("POST", f"/v1/learners/{merged}/merge", {"into": into, "reason": "one person"})
+        assert done.status_code == 200, done.text
+    world.clock.advance(minutes=20)
+    found = declare(world, "add_time", scope={"cohort": "room-2"}).json()
+    assert found["scope"] == {"cohort": "room-2"}
+    assert {s["session"] for s in found["sessions"]} == {sat[1], sat[3], sat[4]}
+    refused(declare(world, "add_time", key="test", scope={"cohort": "room-2"}), 422, "field_invalid")
+
+
 def test_what_was_killed_in_the_middle_is_carried_on_and_nothing_is_done_twice(
     both_worlds: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

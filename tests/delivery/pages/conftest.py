@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from assess.delivery.app import create_app
 from assess.delivery.service import SCOPES, activations, keys, open_services
@@ -35,12 +36,13 @@ class Clock:
 
 @dataclass(frozen=True)
 class Site:
-    """A running server, and a live key with every scope."""
+    """A running server, and a key with every scope over those who sit there; a demonstration is a sandbox."""
 
     url: str
     clock: Clock
     key: str
     database: Path
+    app: FastAPI
 
 
 def small_documents() -> list[dict[str, Any]]:
@@ -56,7 +58,7 @@ async def _seed(settings: Settings, documents: list[dict[str, Any]], *, demo: bo
     )
     for document in documents:
         await activations.activate(services, scope, document=document, reason="for the tests")
-    _, secret = await keys.create(services, scope, name="test", scopes=SCOPES)
+    _, secret = await keys.create(services, scope, name="test", scopes=SCOPES, sandbox=demo)
     services.store.close()
     return secret
 
@@ -82,9 +84,8 @@ def serve(folder: Path, documents: list[dict[str, Any]], *, demo: bool) -> Itera
     # Playwright may keep a loop running in this thread, beside which no other can start.
     key = _in_thread(lambda: asyncio.run(_seed(settings, documents, demo=demo)))
     clock, port = Clock(), _free_port()
-    config = uvicorn.Config(
-        create_app(settings, clock=clock), host="127.0.0.1", port=port, log_level="warning", ws="none"
-    )
+    app = create_app(settings, clock=clock)
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -93,7 +94,7 @@ def serve(folder: Path, documents: list[dict[str, Any]], *, demo: bool) -> Itera
         assert time.monotonic() < deadline, "the server did not start"
         time.sleep(0.02)
     try:
-        yield Site(f"http://127.0.0.1:{port}", clock, key, database)
+        yield Site(f"http://127.0.0.1:{port}", clock, key, database, app)
     finally:
         server.should_exit = True
         thread.join(timeout=10)

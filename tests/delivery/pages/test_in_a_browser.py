@@ -26,6 +26,7 @@ OUTSIDE = [
     "/badges",
     "/badges/TWT",
     "/me",
+    "/standards",
     "/sign-in",
 ]
 

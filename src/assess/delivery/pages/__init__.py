@@ -11,6 +11,7 @@ from assess.delivery.pages import (
     own_pages,
     practice_pages,
     session_pages,
+    standards_page,
     waiting_page,
 )
 from assess.delivery.pages.waiting_page import problem_page
@@ -23,6 +24,7 @@ for part in (
     practice_pages,
     session_pages,
     help_pages,
+    standards_page,
     waiting_page,
 ):
     router.include_router(part.router)

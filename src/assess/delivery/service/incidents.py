@@ -21,7 +21,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.idempotency import Key
 from assess.delivery.service.loading import Loaded, event_row, load, moved_on
 from assess.delivery.service.standing import with_session
-from assess.delivery.store import Writes, reading, sitting
+from assess.delivery.store import Writes, reading, reading_people, sitting
 from assess.delivery.store.rows import Session, Stored, Update
 from assess.delivery.store.rows_sitting import Incident, IncidentSession
 from assess.errors import AssessError, InvalidRequest, NotFound, StaleSession, StorageUnavailable
@@ -116,16 +116,19 @@ async def _check(services: Services, scope: Scope, body: schemas.DeclareIncident
         raise InvalidRequest("a session that is void gets no time", path="seconds")
     if body.message is not None and not 0 < len(body.message.strip()) <= 500:
         raise InvalidRequest("a message has 1 to 500 characters", path="message")
-    found = body.scope
+    await _check_scope(services, scope, body.scope)
+
+
+async def _check_scope(services: Services, scope: Scope, found: schemas.IncidentScope) -> None:
     named = [found.course, found.form, found.cohort, found.sessions]
     if found.tenant == any(value is not None for value in named):
         raise InvalidRequest(
             "say which sessions: a course, a form, a cohort, a list, or tenant: true for all", path="scope"
         )
     if found.cohort is not None:
-        raise InvalidRequest(
-            "cohorts are not known here; name the course or the sessions", path="scope.cohort"
-        )
+        cohort = await services.store.read(reading_people.cohort, scope.tenant, found.cohort)
+        if cohort is None or cohort.sandbox != scope.sandbox:
+            raise InvalidRequest(f"no cohort {found.cohort!r}", path="scope.cohort")
     if found.course is not None:
         (await services.catalogue.shelf(scope.tenant)).course(found.course)
     if found.sessions is not None and not 1 <= len(found.sessions) <= 10_000:
@@ -221,6 +224,7 @@ async def _matching(services: Services, incident: Incident) -> list[Session]:
         sandbox=incident.sandbox,
         course=wanted.get("course"),
         form=wanted.get("form"),
+        cohort=wanted.get("cohort"),
         sessions=wanted.get("sessions"),
     )
 

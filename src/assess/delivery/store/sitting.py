@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Select, case, or_, select
 
 from assess.delivery.store import tables
+from assess.delivery.store import tables_people as people
 from assess.delivery.store.reading import _all, _one
 from assess.delivery.store.rows import Session
 from assess.delivery.store.rows_sitting import (
@@ -58,9 +59,13 @@ def sessions_between(
     sandbox: bool,
     course: str | None = None,
     form: str | None = None,
+    cohort: str | None = None,
     sessions: Collection[str] | None = None,
 ) -> list[Session]:
-    """Sessions that were going on at some time between two instants, in the order of their starts."""
+    """Sessions that were going on at some time between two instants, in the order of their starts.
+
+    Those of a cohort are of the persons who belong to it, under whichever of their ids they sat.
+    """
     c = tables.sessions.c
     conditions = [
         c.tenant == tenant,
@@ -73,9 +78,26 @@ def sessions_between(
         conditions.append(c.course == course)
     if form is not None:
         conditions.append(c.form_id == form)
+    if cohort is not None:
+        conditions.append(c.learner.in_(_ids_of_cohort(tenant, cohort)))
     if sessions is not None:
         conditions.append(c.id.in_(list(sessions)))
     return _all(connection, Session, *conditions, order=(c.started_at, c.id))
+
+
+def _ids_of_cohort(tenant: str, cohort: str) -> Select[tuple[str]]:
+    """Every id of every person in a cohort: members, and what they were merged with, over and over."""
+    m, g = people.cohort_members.c, people.learner_merges.c
+    ids = (
+        select(m.learner.label("id"))
+        .where(m.tenant == tenant, m.cohort == cohort)
+        .cte("ids_of_cohort", recursive=True)
+    )
+    other = case((g.learner == ids.c.id, g.into), else_=g.learner)
+    merged = select(other).where(
+        g.tenant == tenant, g.undone_at.is_(None), or_(g.learner == ids.c.id, g.into == ids.c.id)
+    )
+    return select(ids.union(merged).c.id)
 
 
 def tenants_with_open_sessions(connection: Connection, at: datetime) -> list[tuple[str, bool]]:
