@@ -75,7 +75,7 @@ def test_other_refusals(tmp_path):
     with pytest.raises(InvalidParameters, match="no such file"):
         read_parameters(tmp_path / "nothing.csv")
     with pytest.raises(InvalidParameters, match="'bilog' is not known"):
-        write_parameters(ITEMS, tmp_path / "x.csv", program="bilog")
+        write_parameters(ITEMS, tmp_path / "x.csv", program="bilog")  # type: ignore[arg-type]
 
 
 @needs_shared

@@ -326,7 +326,8 @@ def test_too_many_drifting_or_too_few_remaining_anchors_block_publishing():
 
 
 def test_where_a_third_of_the_anchors_moved_no_z_is_large_and_publishing_is_blocked_all_the_same():
-    found = anchor_drift(*drifting(n_items=20, moved=range(0, 20, 3), by=-1.2, noise=0.15), "mean-mean")
+    new, onto = drifting(n_items=20, moved=range(0, 20, 3), by=-1.2, noise=0.15)
+    found = anchor_drift(new, onto, "mean-mean")
     assert len(found.removed) <= 4
     assert "too many to tell by a robust z" in found.refusal
 

@@ -35,4 +35,4 @@ def test_a_file_is_not_overwritten_and_a_layout_is_known(tmp_path):
     with pytest.raises(InvalidResponses, match="exists already"):
         write_responses(MATRIX, path)
     with pytest.raises(InvalidResponses, match="'tall' is not known"):
-        write_responses(MATRIX, tmp_path / "other.csv", layout="tall")
+        write_responses(MATRIX, tmp_path / "other.csv", layout="tall")  # type: ignore[arg-type]

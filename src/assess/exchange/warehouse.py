@@ -121,7 +121,8 @@ def from_warehouse(frame: pd.DataFrame, *, chosen: Mapping[str, object] | None =
         frame = frame.assign(resp=frame["resp"].where(codes.isna() | frame["resp"].notna(), codes))
     counts = None
     if "itemcov_n_categories" in frame.columns:
-        counts = frame.groupby(frame["item"].astype(str))["itemcov_n_categories"].max().astype(int).to_dict()
+        stated = frame.groupby(frame["item"].astype(str))["itemcov_n_categories"].max()
+        counts = {str(item): int(n) for item, n in stated.items()}
     return ResponseMatrix.from_long(
         frame, n_categories=counts, missing_codes="missing" in frame.columns, allow_wide=True
     )

@@ -68,7 +68,8 @@ if TYPE_CHECKING:
         operational_drift,
         true_score_equating,
     )
-    from assess.irt.pilots import PilotReview, PilotRules, review_pilot
+    from assess.irt.pilot_evidence import PilotRules
+    from assess.irt.pilots import PilotReview, review_pilot
     from assess.irt.traces import replay, simulate_adaptive
 
 __all__ = [
@@ -185,7 +186,8 @@ _LATER = {
             "operational_drift",
             "true_score_equating",
         ],
-        "assess.irt.pilots": ["PilotReview", "PilotRules", "review_pilot"],
+        "assess.irt.pilot_evidence": ["PilotRules"],
+        "assess.irt.pilots": ["PilotReview", "review_pilot"],
         "assess.irt.traces": ["replay", "simulate_adaptive"],
     }.items()
     for name in names

@@ -262,7 +262,7 @@ def factor_analysis(
         communality = moved
         if converged:
             break
-    if not converged or (communality > 0.999).any():
+    if not converged or (communality > 0.995).any():
         worst = matrix.item_ids[int(communality.argmax())]
         warnings.warn(
             f"factor analysis ended where item {worst!r} has a communality of {communality.max():.3f}; "

@@ -156,7 +156,8 @@ class Evidence:
         place = [names.index(f"{item}.{name}") for name in steps if f"{item}.{name}" in names]
         matrix = self.calibration.vcov_matrix
         variance = np.nan if matrix is None or not place else float(matrix[np.ix_(place, place)].mean())
-        slope, column = float(row.get("a", np.nan)), self._column(item)
+        slope = float(self.frame["a"][item]) if "a" in self.frame.columns else np.nan
+        column = self._column(item)
         n_categories = int(self.matrix.n_categories[self.matrix.item_ids.index(item)])
         return {
             "b": float(np.nanmean([row[name] for name in steps])) if steps else np.nan,

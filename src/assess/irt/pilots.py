@@ -33,6 +33,7 @@ from assess.irt.scoring import Source, resolved
 from assess.responses import NOT_ADMINISTERED, ResponseMatrix, as_matrix
 
 Status = Literal["collecting", "passes", "fails"]
+_WORDS: tuple[tuple[Status, str], ...] = (("passes", "pass"), ("fails", "fail"), ("collecting", "collecting"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +70,7 @@ class PilotReview:
         return tuple(self.table.index[self.table["status"] == status].tolist())
 
     def __repr__(self) -> str:
-        counts = ", ".join(
-            f"{len(self.with_status(status))} {word}"
-            for status, word in (("passes", "pass"), ("fails", "fail"), ("collecting", "collecting"))
-        )
+        counts = ", ".join(f"{len(self.with_status(status))} {word}" for status, word in _WORDS)
         return f"<PilotReview: {len(self.table)} pilot items, {counts}>"
 
     def summary(self) -> str:
