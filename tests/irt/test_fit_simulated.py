@@ -141,7 +141,10 @@ def test_a_random_answer_is_found_by_its_mean_square():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda d, r: irt.item_fit_bootstrap(BANK, d, r, statistic="Q1"), "'Q1' is not known"),
+        (
+            lambda d, r: irt.item_fit_bootstrap(BANK, d, r, "Q1"),  # type: ignore[arg-type]
+            "'Q1' is not known",
+        ),
         (lambda d, r: irt.item_fit_bootstrap(BANK, d, r, n_replications=5), "at least 20"),
         (lambda d, r: irt.person_fit_limits(BANK, d, r, level=0.0), "0 < level < 1"),
         (lambda d, r: irt.cusum(BANK, d, order=[[1]]), "one position per response"),

@@ -409,27 +409,3 @@ def test_forms_that_fall_with_theta_and_shares_beyond_one_are_refused():
         true_score_equating(two_pl([0.0]), two_pl([0.0], -1.0))
     with pytest.raises(InvalidParameters, match="weight_new is 2"):
         observed_score_equating(two_pl([0.0]), two_pl([0.0]), weight_new=2)
-
-
-# --- studies -----------------------------------------------------------------
-
-
-@pytest.mark.verify
-def test_intervals_of_linking_constants_cover():
-    rng = np.random.default_rng(5)
-    items = two_pl(np.linspace(-1.5, 1.5, 15), a=np.linspace(0.8, 1.6, 15))
-    covered = []
-    for _ in range(400):
-        sides = [
-            irt.calibrate(
-                pd.DataFrame(
-                    simulate(items, mean + sd * rng.standard_normal(800), rng), columns=list(items.item_ids)
-                )
-            )
-            for mean, sd in ((0.5, 1.2), (0.0, 1.0))
-        ]
-        found = link(sides[0], sides[1])
-        # theta of the new calibration is standard in its own group: theta = 0.5 + 1.2 theta_new.
-        covered.append(abs(found.slope - 1.2) < 1.96 * found.se.slope)
-        covered.append(abs(found.intercept - 0.5) < 1.96 * found.se.intercept)
-    assert 0.93 <= np.mean(covered) <= 0.97
