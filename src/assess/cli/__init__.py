@@ -8,9 +8,12 @@ import typer
 
 from assess.cli import (
     analysing,
+    appeals,
+    badges,
     banks,
     demo,
     drifting,
+    erasing,
     measuring,
     operating,
     replaying,
@@ -20,6 +23,7 @@ from assess.cli import (
     simulating,
     sitting,
     trying,
+    webhooks,
 )
 from assess.cli.console import guarded, out
 
@@ -34,6 +38,9 @@ app.command()(demo.demo)
 app.add_typer(banks.app, name="bank")
 app.add_typer(running.keys_app, name="keys")
 app.add_typer(rosters.app, name="roster")
+app.add_typer(badges.facts_app, name="facts")
+app.add_typer(badges.app, name="badge")
+app.command()(badges.usage)
 app.command()(running.activate)
 app.command()(simulating.simulate)
 app.command()(analysing.analyse)
@@ -42,10 +49,14 @@ app.command()(measuring.publish)
 app.add_typer(trying.app, name="pilot")
 app.add_typer(drifting.app, name="drift")
 app.command()(replaying.replay)
+app.add_typer(appeals.app, name="appeal")
 app.command()(rescoring.rescore)
+app.command()(rescoring.release)
 app.add_typer(sitting.incidents_app, name="incident")
 app.add_typer(sitting.invigilators_app, name="invigilator")
 app.command()(sitting.accommodate)
+app.add_typer(webhooks.webhooks_app, name="webhook")
+app.command()(erasing.erase)
 app.command()(operating.backup)
 app.command()(operating.restore)
 app.command()(operating.doctor)

@@ -1,1 +1,1 @@
-"""Foreign formats, one per file: responses and parameters to and from other programs."""
+"""Foreign formats, one per file; none of them knows the database."""

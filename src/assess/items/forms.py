@@ -126,8 +126,13 @@ class Form:
         Runs that cover the units of a fixed form in their order; empty for a form in one piece.
     item_time_limit_seconds : int or None
         Allowance of every single item, from its offer on.
+    further_cuts : tuple of str
+        Cuts of other levels of the course; each gets a decision of its own beside that of `cut`.
     waiting_cap_seconds : int
         At most so much of the time that a learner waited for the server is given back per item.
+    release : str
+        "immediate": a session is decided when it ends. "after_standard": its result is held until the
+        results of the form are released, by the cut that a panel has adopted by then.
     """
 
     id: str
@@ -157,6 +162,8 @@ class Form:
     sections: tuple[Section, ...] = ()
     item_time_limit_seconds: int | None = None
     waiting_cap_seconds: int = _WAITING_CAP_SECONDS
+    further_cuts: tuple[str, ...] = ()
+    release: str = "immediate"
 
     @property
     def reference(self) -> str:
@@ -200,6 +207,8 @@ class Form:
             sections=tuple(_read_section(below) for below in fields.each("sections", ())),
             item_time_limit_seconds=fields.integer("item_time_limit_seconds", None, minimum=5),
             waiting_cap_seconds=fields.integer("waiting_cap_seconds", _WAITING_CAP_SECONDS, minimum=0),
+            further_cuts=fields.strings("further_cuts", ()),
+            release=fields.choice("release", ("immediate", "after_standard"), "immediate"),
         )
         fields.finish()
         form._check(fields)
@@ -215,6 +224,9 @@ class Form:
                 raise fields.fault(key, f"{doubled[0]} is listed twice")
         if not self.units:
             raise fields.fault("units", "a form needs at least one unit")
+        cuts = (self.cut, *self.further_cuts)
+        if len(set(cuts)) != len(cuts):
+            raise fields.fault("further_cuts", "every cut is named once, that of `cut` included")
         if self.kind == "adaptive" and self.review == "allowed":
             raise fields.fault(
                 "review", "an adaptive form never allows review: going back would undo its routing"
@@ -225,6 +237,11 @@ class Form:
             self.adaptive.max_units, len(self.units)
         ):
             raise fields.fault("adaptive", "min_units exceeds max_units or the number of units")
+
+        if self.release == "after_standard" and self.feedback == "rationales":
+            raise fields.fault(
+                "feedback", "rationales tell what is right, and results that are held tell nothing yet"
+            )
 
     def _check_clocks(self, fields: Fields) -> None:
         if self.sections:
@@ -296,6 +313,10 @@ class Form:
         out["item_time_limit_seconds"] = self.item_time_limit_seconds
         if self.waiting_cap_seconds != _WAITING_CAP_SECONDS:
             out["waiting_cap_seconds"] = self.waiting_cap_seconds
+        if self.further_cuts:
+            out["further_cuts"] = list(self.further_cuts)
+        if self.release != "immediate":
+            out["release"] = self.release
         return _without_none(out)
 
 

@@ -15,9 +15,18 @@ from assess.session.engine import (
     with_offer,
     with_response,
 )
-from assess.session.outcome import Objective, Outcome, ReportedScore, outcome
+from assess.session.outcome import (
+    AWAITING_STANDARD,
+    PENDING,
+    Held,
+    Objective,
+    Outcome,
+    ReportedScore,
+    held,
+    outcome,
+)
 from assess.session.release import Course, Release, Unit, count_items
-from assess.session.rescoring import require_rescorable, rescore, rescored
+from assess.session.rescoring import require_rescorable, require_standard, rescore, rescored
 from assess.session.state import (
     Ending,
     Offer,
@@ -42,14 +51,17 @@ from assess.standards.grammar import ASSURANCES
 
 __all__ = [
     "ASSURANCES",
+    "AWAITING_STANDARD",
     "LARGEST_MULTIPLIER",
     "NO_ACCOMMODATION",
+    "PENDING",
     "Accommodation",
     "Break",
     "Clock",
     "Closing",
     "Course",
     "Ending",
+    "Held",
     "Objective",
     "Offer",
     "Outcome",
@@ -67,9 +79,11 @@ __all__ = [
     "chance",
     "count_items",
     "fold",
+    "held",
     "is_complete",
     "outcome",
     "require_rescorable",
+    "require_standard",
     "rescore",
     "rescored",
     "start",

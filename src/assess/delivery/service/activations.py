@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from assess.delivery import schemas
+from assess.delivery.service import reassessing
 from assess.delivery.service.catalogue import PROGRAMME_SCHEMA, Programme
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import Writes, reading
-from assess.delivery.store.rows import Activation, StoredRelease, Tenant, Update
+from assess.delivery.store.rows import Activation, Job, StoredRelease, Tenant, Update
 from assess.errors import Forbidden, InvalidContent, InvalidRequest, NotFound, StaleSession
 from assess.session import Release
 from assess.simulation import form_accuracy
@@ -114,7 +115,12 @@ async def _activate(
         evidence=await _with_accuracy(services, scope, stored, evidence),
         at=now,
     )
-    writes = Writes(scope.tenant, keep=(stored,), activations=(activation,))
+    jobs: tuple[Job, ...] = ()
+    if stored.kind == "programme":
+        new = Programme.from_document(json.loads(stored.document))
+        live = (await services.catalogue.shelf(scope.tenant)).programmes.get(new.id)
+        jobs = reassessing.back_fill(scope.tenant, reassessing.changed_badges(live, new), stored.sha256, now)
+    writes = Writes(scope.tenant, inserts=jobs, keep=(stored,), activations=(activation,))
     try:
         committed = await services.store.commit(writes)
     except StaleSession:
