@@ -21,6 +21,7 @@ from assess.delivery.settings import Settings
 from assess.delivery.store import reading
 from assess.delivery.store.postgres import CONNECT_ARGS
 from assess.delivery.store.reading import StoredCategory
+from assess.delivery.store.reading_languages import session_languages
 from assess.delivery.store.rows import DecisionRow
 from assess.errors import InvalidResponses, NotFound, StorageUnavailable
 from assess.responses import NOT_ADMINISTERED, NOT_REACHED, OMITTED, ResponseMatrix
@@ -134,7 +135,7 @@ class Database:
         """The language of each learner's first session, in the order of `matrix`: groups for DIF."""
         import pandas as pd
 
-        spoken = self.read(reading.session_languages, self.tenant, course)
+        spoken = self.read(session_languages, self.tenant, course)
         found = {
             offered[0].learner: spoken[session]
             for session, offered in self._first_sessions(course, sandbox).items()

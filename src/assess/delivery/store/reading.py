@@ -511,12 +511,3 @@ def course_categories(
         )
         for row in connection.execute(statement)
     ]
-
-
-def session_languages(connection: Connection, tenant: str, course: str) -> dict[str, str]:
-    """The language in which each ended session of a course was taken."""
-    s = tables.sessions
-    statement = select(s.c.id, s.c.start_record).where(
-        s.c.tenant == tenant, s.c.course == course, s.c.state == "ended"
-    )
-    return {row.id: row.start_record["language"] for row in connection.execute(statement)}
