@@ -457,16 +457,15 @@ def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> St
 def _adaptive_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
     test = state.release.adaptive_test
     done = state.unit_categories()
-    excluded = frozenset(
-        u for u, unit in enumerate(state.release.units) if unit.reference in state.start.excluded
-    )
-    selection = test.next_unit(done, u=chance(state.start.seed, "select", len(done)), excluded=excluded)
-    if selection.unit is None:
+    left_out, units = state.start.excluded, state.release.units
+    excluded = [u for u, unit in enumerate(units) if unit.reference in left_out] if left_out else []
+    chosen = test.choose(done, u=chance(state.start.seed, "select", len(done)), excluded=excluded)
+    if chosen is None:
         return Step(ending=Ending("completed", now))
     due = _pilot_due(state, pilot)
     if due is not None:
         return Step(offer=due)
-    return Step(offer=state.release.units[selection.unit].items[0].reference)
+    return Step(offer=units[chosen].items[0].reference)
 
 
 def is_complete(state: SessionState) -> bool:
