@@ -98,6 +98,7 @@ def test_a_worker_that_never_looks_is_refused(assess, monkeypatch):
 READS = "reads beside the server"
 ASKS = "goes through the server with --server and --key, and says so without them"
 REFUSES = "refuses with a sentence"
+LACKS = "reads beside the server, and finds nothing to work on here"
 APART = "never opens the store"
 
 BESIDE = {
@@ -116,8 +117,13 @@ BESIDE = {
     "activate": ASKS,
     "simulate": ASKS,
     "accuracy": READS,
+    "analyse": READS,
     "calibrate": READS,
     "publish": APART,
+    "pilot review": LACKS,
+    "pilot promote": APART,
+    "drift check": LACKS,
+    "drift freeze": APART,
     "replay": READS,
     "rescore": ASKS,
     "what-if": ASKS,
@@ -205,7 +211,10 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "activate": ("toy-fixed", "--reason", "again"),
     "simulate": ("toy", "--learners", 1),
     "accuracy": ("toy-fixed", "--as-if-calibrated", "--learners", 100),
+    "analyse": ("toy", "--sandbox"),
     "calibrate": ("toy", "--sandbox", "--model", "PCM", "--exclude-constant", "--min-responses", 5),
+    "pilot review": ("toy", "--sandbox", "--parameters", "toy-judged.v1"),
+    "drift check": ("toy", "--sandbox", "--parameters", "toy-judged.v1"),
     "replay": ("--verify-chain",),
     "rescore": ("toy-fixed", "--dry-run"),
     "what-if": ("toy-fixed", "--raw-cut", 5),
@@ -250,6 +259,8 @@ SENTENCES = {
     "keys revoke": "stop it, make or end the key, and start it again",
     "activate": _THROUGH,
     "simulate": "add --server http://127.0.0.1:8000 --key ask_test_",
+    "pilot review": "nobody was shown an item of toy that is being tried out",
+    "drift check": "no item can be an anchor: toy-001.v1 has 40 responses",
     "rescore": _THROUGH,
     "what-if": _THROUGH,
     "release": _THROUGH,

@@ -8,10 +8,12 @@ import typer
 
 from assess.cli import (
     accuracy,
+    analysing,
     appeals,
     badges,
     banks,
     demo,
+    drifting,
     erasing,
     measuring,
     operating,
@@ -22,6 +24,7 @@ from assess.cli import (
     simulating,
     sitting,
     standard,
+    trying,
     webhooks,
     what_if,
 )
@@ -45,8 +48,11 @@ app.command()(badges.usage)
 app.command()(running.activate)
 app.command()(simulating.simulate)
 app.command()(accuracy.accuracy)
+app.command()(analysing.analyse)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
+app.add_typer(trying.app, name="pilot")
+app.add_typer(drifting.app, name="drift")
 app.command()(replaying.replay)
 app.add_typer(appeals.app, name="appeal")
 app.command()(rescoring.rescore)

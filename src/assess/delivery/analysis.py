@@ -21,6 +21,7 @@ from assess.delivery.settings import Settings
 from assess.delivery.store import reading, reading_rescores
 from assess.delivery.store.postgres import CONNECT_ARGS
 from assess.delivery.store.reading_categories import StoredCategory, course_categories
+from assess.delivery.store.reading_languages import session_languages
 from assess.delivery.store.rows import DecisionRow
 from assess.errors import InvalidResponses, NotFound, StorageUnavailable
 from assess.responses import NOT_ADMINISTERED, NOT_REACHED, OMITTED, ResponseMatrix
@@ -115,17 +116,7 @@ class Database:
         InvalidResponses
             Nobody has finished a session of the course.
         """
-        rows = self._rows(course, sandbox)
-        first: dict[str, str] = {}
-        for row in rows:
-            first.setdefault(row.learner, row.session)
-        by_session: dict[str, list[StoredCategory]] = {}
-        for row in rows:
-            if first[row.learner] == row.session:
-                by_session.setdefault(row.session, []).append(row)
-        if not by_session:
-            other = "" if sandbox else "; sandbox learners are counted apart (sandbox=True, --sandbox)"
-            raise InvalidResponses(f"nobody has finished a session of {course} yet{other}")
+        by_session = self._first_sessions(course, sandbox)
         counts: dict[str, int] = {}
         persons: list[str] = []
         cells: list[dict[str, int]] = []
@@ -147,6 +138,17 @@ class Database:
             [[row.get(unit, NOT_ADMINISTERED) for unit in units] for row in cells], dtype=np.int8
         )
         return ResponseMatrix(categories, persons, units, [counts[unit] for unit in units])
+
+    def languages(self, course: str, *, sandbox: bool | None = None) -> pd.Series[str]:
+        """The language of each learner's first session, in the order of `matrix`: groups for DIF."""
+        import pandas as pd
+
+        spoken = self.read(session_languages, self.tenant, course)
+        found = {
+            offered[0].learner: spoken[session]
+            for session, offered in self._first_sessions(course, sandbox).items()
+        }
+        return pd.Series(found, name="language", dtype=object).rename_axis("learner")
 
     def responses(self, course: str, *, sandbox: bool | None = None) -> pd.DataFrame:
         """Persons by units as a calibration scores them: blank is 0, not reached and not given are empty.
@@ -211,6 +213,21 @@ class Database:
             (False, True): "learners of the demonstration",
         }
         return words[self._populations(sandbox)]
+
+    def _first_sessions(self, course: str, sandbox: bool | None) -> dict[str, list[StoredCategory]]:
+        """What was offered in each learner's first session, by session, in the order of time."""
+        rows = self._rows(course, sandbox)
+        first: dict[str, str] = {}
+        for row in rows:
+            first.setdefault(row.learner, row.session)
+        by_session: dict[str, list[StoredCategory]] = {}
+        for row in rows:
+            if first[row.learner] == row.session:
+                by_session.setdefault(row.session, []).append(row)
+        if not by_session:
+            other = "" if sandbox else "; sandbox learners are counted apart (sandbox=True, --sandbox)"
+            raise InvalidResponses(f"nobody has finished a session of {course} yet{other}")
+        return by_session
 
     def _populations(self, sandbox: bool | None) -> tuple[bool, ...]:
         if sandbox is not None:

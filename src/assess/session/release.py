@@ -161,8 +161,6 @@ class Release:
     def _later_tests(self) -> dict[float, AdaptiveTest]:
         return {}
 
-        return adaptive_test(self)
-
     @lazy
     def composition(self) -> Composition:
         """What a test of the units of an adaptive form may be composed of."""

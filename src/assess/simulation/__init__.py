@@ -9,6 +9,7 @@ from assess.simulation.badges import (
     badge_accuracy,
 )
 from assess.simulation.cohorts import Cohort, Teacher, administer, answers_by_category, true_parameters
+from assess.simulation.effects import Effect, effect_of_change
 from assess.simulation.expectation import Expectation, expectation, percentiles
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "AbilityCorrelation",
     "BadgeAccuracy",
     "Cohort",
+    "Effect",
     "Expectation",
     "FormAccuracy",
     "Teacher",
@@ -25,6 +27,7 @@ __all__ = [
     "answers_by_category",
     "badge_accuracy",
     "decide",
+    "effect_of_change",
     "expectation",
     "form_accuracy",
     "percentiles",
