@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         rule_accuracy,
         rule_outcomes,
     )
+    from assess.irt.designed import DesignedTest
     from assess.irt.dif import dif_likelihood_ratio
     from assess.irt.dimensionality import FactorAnalysis, factor_analysis, parallel_analysis, polychoric
     from assess.irt.fit import (
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     )
     from assess.irt.pilot_evidence import PilotRules
     from assess.irt.pilots import PilotReview, review_pilot
+    from assess.irt.stopping import DesignedStop, Sequential
     from assess.irt.traces import replay, simulate_adaptive
 
 __all__ = [
@@ -80,6 +82,8 @@ __all__ = [
     "CalibrationOptions",
     "ClassificationAccuracy",
     "Constraint",
+    "DesignedStop",
+    "DesignedTest",
     "DriftRules",
     "FactorAnalysis",
     "ItemParameters",
@@ -94,6 +98,7 @@ __all__ = [
     "PilotRules",
     "Prior",
     "RuleAccuracy",
+    "Sequential",
     "StopRule",
     "accuracy_of_outcomes",
     "anchor_drift",
@@ -161,6 +166,7 @@ _LATER = {
             "rule_accuracy",
             "rule_outcomes",
         ],
+        "assess.irt.designed": ["DesignedTest"],
         "assess.irt.dif": ["dif_likelihood_ratio"],
         "assess.irt.dimensionality": ["FactorAnalysis", "factor_analysis", "parallel_analysis", "polychoric"],
         "assess.irt.fit": [
@@ -188,6 +194,7 @@ _LATER = {
         ],
         "assess.irt.pilot_evidence": ["PilotRules"],
         "assess.irt.pilots": ["PilotReview", "review_pilot"],
+        "assess.irt.stopping": ["DesignedStop", "Sequential"],
         "assess.irt.traces": ["replay", "simulate_adaptive"],
     }.items()
     for name in names

@@ -259,8 +259,7 @@ class AdaptiveTest:
         needed = np.ceil(still_open / np.maximum(largest, 1e-9)[:, None])
         sums = [np.add.reduce(needed[group], axis=0) for group in self._minimum_families]
         units_needed = sums[0] if len(sums) == 1 else np.max(sums, axis=0)
-        ends_early = self.stop.se is not None or self.stop.certainty is not None
-        places = float((self.stop.min_units if ends_early else self.stop.max_units) - one.n_units)
+        places = float((self.stop.min_units if self.stop.ends_early else self.stop.max_units) - one.n_units)
         for group, smallest in zip(self._maximum_families, self._smallest_steps, strict=True):
             room = (self._maxima - one.counts)[group].sum()
             places = min(places, float(room / smallest))
@@ -369,11 +368,15 @@ class AdaptiveTest:
 
     def _information_at(self, theta: FloatArray) -> FloatArray:
         """Information of every unit, linear between the points of the grid, (N, J)."""
-        position = np.clip((theta - self._theta_grid[0]) / _GRID_STEP, 0.0, len(self._theta_grid) - 1.000001)
-        cell = position.astype(np.int64)
-        share = (position - cell)[:, None]
+        cell, share = self._cell_of(theta)
         low, high = self._information_table[cell], self._information_table[cell + 1]
         return np.asarray(low + share * (high - low))
+
+    def _cell_of(self, theta: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Cell of the grid that holds each theta, (N,), and the share of it that lies below, (N, 1)."""
+        position = np.clip((theta - self._theta_grid[0]) / _GRID_STEP, 0.0, len(self._theta_grid) - 1.000001)
+        cell = position.astype(np.int64)
+        return cell, (position - cell)[:, None]
 
     @cached_property
     def _coefficients(self) -> FloatArray:
@@ -463,8 +466,7 @@ class AdaptiveTest:
         still_open = np.maximum(self._minima[:, None] - after, 0.0)
         needed = np.ceil(still_open / np.maximum(largest, 1e-9)[:, :, None])
         units_needed = np.max([needed[:, group].sum(axis=1) for group in self._minimum_families], axis=0)
-        ends_early = self.stop.se is not None or self.stop.certainty is not None
-        places = (self.stop.min_units if ends_early else self.stop.max_units) - state.n_units
+        places = (self.stop.min_units if self.stop.ends_early else self.stop.max_units) - state.n_units
         for group, smallest in zip(self._maximum_families, self._smallest_steps, strict=True):
             room = (self._maxima - state.counts)[:, group].sum(axis=1)
             places = np.minimum(places, room / smallest)

@@ -13,8 +13,8 @@ from assess.irt.parameters import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
 
-REASONS = ("length", "precision", "certainty", "exhausted")
-_LENGTH, _PRECISION, _CERTAINTY, EXHAUSTED = range(4)
+REASONS = ("length", "precision", "certainty", "exhausted", "interval", "information", "sprt", "glr")
+_LENGTH, _PRECISION, _CERTAINTY, EXHAUSTED, *_ = range(len(REASONS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +87,11 @@ class StopRule:
             raise InvalidParameters(
                 f"stop rule: certainty is {self.certainty}; say (p_pass, p_fail), p_fail < p_pass"
             )
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether any rule but the length can end the test."""
+        return self.se is not None or self.certainty is not None
 
     def should_stop(self, n_units: int, se: float, p_above: float, *, minima_met: bool = True) -> str | None:
         """Why the test ends now: "length", "precision", "certainty"; None to go on."""

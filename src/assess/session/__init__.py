@@ -27,6 +27,7 @@ from assess.session.outcome import (
 )
 from assess.session.release import Course, Release, Unit, count_items
 from assess.session.rescoring import require_rescorable, require_standard, rescore, rescored
+from assess.session.selection import kept_closed, left_out, require_feasible
 from assess.session.state import (
     Ending,
     Offer,
@@ -81,7 +82,10 @@ __all__ = [
     "fold",
     "held",
     "is_complete",
+    "kept_closed",
+    "left_out",
     "outcome",
+    "require_feasible",
     "require_rescorable",
     "require_standard",
     "rescore",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import accumulate
 
 from assess import __version__
 from assess.errors import (
     AnswerConflict,
     AnswerMalformed,
+    InvalidParameters,
     ItemNotOffered,
     ItemTimeOver,
     PositionConflict,
@@ -18,13 +18,13 @@ from assess.errors import (
     SessionFinished,
     SessionVoid,
 )
-from assess.items import Item, RawAnswer
+from assess.irt.scoring import Prior
+from assess.items import RawAnswer
+from assess.session.pilots import place_pilot
 from assess.session.release import Release, count_items
-from assess.session.state import Ending, Offer, Response, SessionState, StartRecord, answer_digest, chance
+from assess.session.selection import coming, kept_closed
+from assess.session.state import Ending, Offer, Response, SessionState, StartRecord, answer_digest
 from assess.session.timing import NO_ACCOMMODATION, Accommodation, Break, Closing, SectionEnd, TimeGrant
-
-# A pilot item near the end meets tired or hurried learners, and its statistics would say so.
-_PILOT_FREE_TAIL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ def start(
     assurance: str = "unsupervised",
     with_pilot: bool = True,
     accommodation: Accommodation = NO_ACCOMMODATION,
+    choosing: Prior | None = None,
 ) -> StartRecord:
     """Write the start record of a session: everything by chance or by policy, settled before the first offer.
 
@@ -71,6 +72,13 @@ def start(
     accommodation : Accommodation
         What the learner was given before; it changes clocks and unscored items, never what is
         chosen or scored.
+    choosing : Prior, optional
+        What earlier courses say about the learner: units are chosen by it, nothing is scored by it.
+
+    Raises
+    ------
+    InvalidParameters
+        The form does not choose by earlier courses.
 
     Examples
     --------
@@ -79,7 +87,9 @@ def start(
     ('en', 1800, 1)
     """
     form = release.form
-    chosen = language if language in form.languages else form.languages[0]
+    spoken = language if language in form.languages else form.languages[0]
+    if choosing is not None and not (form.adaptive and form.adaptive.start.earlier):
+        raise InvalidParameters(f"{form.reference} does not choose by earlier courses; it states none")
     limit = form.time_limit_minutes
     return StartRecord(
         session=session,
@@ -87,71 +97,20 @@ def start(
         release=release.sha256,
         seed=seed,
         started_at=now,
-        language=chosen,
+        language=spoken,
         prior_mean=release.prior.mean,
         prior_sd=release.prior.sd,
         engine=__version__,
         try_number=try_number,
         time_limit_seconds=None if limit is None else 60 * limit,
         excluded=tuple(sorted(excluded)) if form.kind == "adaptive" else (),
-        pilot=_place_pilot(release, seed) if with_pilot and not accommodation.no_pilot else (),
+        pilot=place_pilot(release, seed) if with_pilot and not accommodation.no_pilot else (),
         assurance=assurance,
         accommodation=accommodation,
+        closed=kept_closed(release, seed, excluded),
+        choosing=None if choosing is None else (choosing.mean, choosing.sd),
+        evidence=form.kind == "adaptive",
     )
-
-
-def _place_pilot(release: Release, seed: str) -> tuple[tuple[int, str], ...]:
-    """Positions and items of the unscored slots, by the seed alone and never by theta.
-
-    Every position that is drawn leaves three scored items or more behind it.
-    """
-    form = release.form
-    if form.pilot_slots == 0:
-        return ()
-    chosen = _by_strata(release.pilot, seed)[: form.pilot_slots]
-    if form.kind == "fixed":
-        gaps = _gaps(release)
-        drawn = sorted(gaps, key=lambda g: chance(seed, "pilot position", g))[: len(chosen)]
-        positions = [gap + before + 1 for before, gap in enumerate(sorted(drawn))]
-    else:
-        # A case set may delay a pilot item, and then as many units fewer are behind it as began before it:
-        # counted in units, the shortest session leaves three of them all the same.
-        assert form.adaptive is not None
-        last = form.adaptive.min_units + len(chosen) - _PILOT_FREE_TAIL
-        drawn = sorted(range(1, max(last, 0) + 1), key=lambda p: chance(seed, "pilot position", p))
-        positions = sorted(drawn[: len(chosen)])
-    return tuple(zip(positions, chosen, strict=False))
-
-
-def _by_strata(pilot: Sequence[Item], seed: str) -> list[str]:
-    """Pilot items in a random order that takes each objective in turn, so that all gather responses alike."""
-    strata: dict[str, list[Item]] = {}
-    for item in pilot:
-        strata.setdefault(item.alignments[0].code, []).append(item)
-    ranked = [
-        (rank, chance(seed, "pilot stratum", code), item.reference)
-        for code, members in strata.items()
-        for rank, item in enumerate(sorted(members, key=lambda i: chance(seed, "pilot", i.reference)))
-    ]
-    return [reference for _, _, reference in sorted(ranked)]
-
-
-def _gaps(release: Release) -> list[int]:
-    """Scored items before each place of a fixed form where an unscored one may stand.
-
-    Not inside a case set, not where a section begins, and not among the last three.
-    """
-    starts = [0, *accumulate(len(unit.items) for unit in release.units)]
-    opening = {
-        u
-        for u, section in enumerate(release.section_of_unit)
-        if u == 0 or section != release.section_of_unit[u - 1]
-    }
-    return [
-        start
-        for u, start in enumerate(starts[:-1])
-        if u not in opening and starts[-1] - start >= _PILOT_FREE_TAIL
-    ]
 
 
 def answer(
@@ -455,17 +414,13 @@ def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> St
 
 
 def _adaptive_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
-    test = state.release.adaptive_test
-    done = state.unit_categories()
-    left_out, units = state.start.excluded, state.release.units
-    excluded = [u for u, unit in enumerate(units) if unit.reference in left_out] if left_out else []
-    chosen = test.choose(done, u=chance(state.start.seed, "select", len(done)), excluded=excluded)
-    if chosen is None:
+    unit = coming(state)
+    if unit is None:
         return Step(ending=Ending("completed", now))
     due = _pilot_due(state, pilot)
     if due is not None:
         return Step(offer=due)
-    return Step(offer=units[chosen].items[0].reference)
+    return Step(offer=state.release.units[unit].items[0].reference)
 
 
 def is_complete(state: SessionState) -> bool:

@@ -13,6 +13,7 @@ from assess.errors import NotFinished
 from assess.irt.scoring import Prior, score_one
 from assess.scale import Score
 from assess.session.engine import is_complete
+from assess.session.selection import evidence
 from assess.session.state import SessionState
 from assess.standards.decisions import Decision, PointRule, RawRule, decide, decide_raw, rule_for
 from assess.standards.records import canonical_json, decimal9, sha256
@@ -167,6 +168,9 @@ def outcome(
     record = _record(state, categories, raw, decision, objectives, decided_at, engine)
     if levels:
         record["levels"] = [level.record() for level in levels]
+    # A rescoring settles `complete` beforehand and brings the evidence of the form that was delivered.
+    if state.start.evidence and complete is None:
+        record["evidence"] = evidence(state)
     return Outcome(record, decision, score, reported, objectives, tuple(levels))
 
 

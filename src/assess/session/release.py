@@ -6,12 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from assess.errors import ActivationRefused, InvalidContent
-from assess.irt.adaptive import AdaptiveTest, Constraint, StopRule
+from assess.irt.adaptive import AdaptiveTest
 from assess.irt.models import ItemParameters, ParameterSet
 from assess.irt.scoring import Prior
 from assess.items import Alignment, CaseSet, Form, Item, Requirement, needs_rater
@@ -19,6 +17,9 @@ from assess.items.reading import Fields
 from assess.scale import CutScore, Scale, require_same_scale
 from assess.session.lazily import lazy
 from assess.standards.records import canonical_json, sha256
+
+if TYPE_CHECKING:
+    from assess.irt.composition import Composition
 
 SCHEMA = "assess.release/1"
 
@@ -141,27 +142,17 @@ class Release:
     @lazy
     def adaptive_test(self) -> AdaptiveTest:
         """The selection kernel of an adaptive form, built once."""
-        rules = self.form.adaptive
-        assert rules is not None
-        decision = self.form.rule
-        return AdaptiveTest(
-            parameters=self.parameters,
-            prior=self.prior,
-            cut=self.cut.theta,
-            constraints=tuple(self._constraint(requirement) for requirement in self.form.blueprint),
-            stop=StopRule(
-                min_units=rules.min_units,
-                max_units=rules.max_units,
-                se=rules.se,
-                certainty=(decision.p_pass, decision.p_fail) if rules.certainty else None,
-            ),
-            randomesque=rules.randomesque,
-        )
+        from assess.session.selection import adaptive_test
 
-    def _constraint(self, requirement: Requirement) -> Constraint:
-        counts = [float(count_items(unit.items, requirement)) for unit in self.units]
-        maximum = math.inf if requirement.maximum is None else float(requirement.maximum)
-        return Constraint(requirement.label, np.array(counts), float(requirement.minimum), maximum)
+        return adaptive_test(self)
+
+    @lazy
+    def composition(self) -> Composition:
+        """What a test of the units of an adaptive form may be composed of."""
+        from assess.irt.composition import Composition
+
+        test = self.adaptive_test
+        return Composition([unit.reference for unit in self.units], test.constraints, test.enemies)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], sha: str | None = None) -> Release:
