@@ -192,9 +192,9 @@ _LATER = {
             "operational_drift",
             "true_score_equating",
         ],
-        "assess.irt.stopping": ["DesignedStop", "Sequential"],
         "assess.irt.pilot_evidence": ["PilotRules"],
         "assess.irt.pilots": ["PilotReview", "review_pilot"],
+        "assess.irt.stopping": ["DesignedStop", "Sequential"],
         "assess.irt.traces": ["replay", "simulate_adaptive"],
     }.items()
     for name in names
