@@ -15,9 +15,10 @@ from assess.errors import ActivationRefused, InvalidContent
 from assess.irt.adaptive import AdaptiveTest, Constraint, StopRule
 from assess.irt.models import ItemParameters, ParameterSet
 from assess.irt.scoring import Prior
-from assess.items import Alignment, CaseSet, Form, Item, Requirement, needs_rater
+from assess.items import CaseSet, Form, Item, Requirement, needs_rater
 from assess.items.reading import Fields
 from assess.scale import CutScore, Scale, require_same_scale
+from assess.standards.blueprint import counts
 from assess.standards.records import canonical_json, sha256
 
 SCHEMA = "assess.release/1"
@@ -287,7 +288,7 @@ class Release:
 
 
 def count_items(items: Iterable[Item], requirement: Requirement) -> int:
-    """How many items meet a requirement, by primary alignment, process or interaction.
+    """How many items count for a requirement, as `standards.blueprint` counts them.
 
     Examples
     --------
@@ -295,12 +296,7 @@ def count_items(items: Iterable[Item], requirement: Requirement) -> int:
     >>> count_items(release.items.values(), Requirement("applied", 3, process="apply"))
     12
     """
-    if requirement.code:
-        wanted = Alignment(requirement.framework, requirement.version, requirement.code, primary=True)
-        return sum(wanted in item.alignments for item in items)
-    if requirement.process:
-        return sum(item.process == requirement.process for item in items)
-    return sum(item.interaction_type == requirement.interaction for item in items)
+    return sum(counts(requirement, item) for item in items)
 
 
 def read_cut(fields: Fields) -> tuple[CutScore, dict[str, float]]:
