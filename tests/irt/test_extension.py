@@ -1,4 +1,4 @@
-"""An extension looks for more evidence at the cut, within the content, and stops as soon as the rule decides."""
+"""An extension looks for evidence at the cut, within the content, and stops as soon as the rule decides."""
 
 from __future__ import annotations
 

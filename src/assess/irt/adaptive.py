@@ -117,6 +117,11 @@ class StopRule:
                 f"stop rule: certainty is {self.certainty}; say (p_pass, p_fail), p_fail < p_pass"
             )
 
+    @property
+    def ends_early(self) -> bool:
+        """Whether any rule but the length can end the test."""
+        return self.se is not None or self.certainty is not None
+
     def should_stop(self, n_units: int, se: float, p_above: float, *, minima_met: bool = True) -> str | None:
         """Why the test ends now: "length", "precision", "certainty"; None to go on."""
         code = int(
@@ -446,8 +451,7 @@ class AdaptiveTest:
         still_open = np.maximum(self._minima[:, None] - after, 0.0)
         needed = np.ceil(still_open / np.maximum(largest, 1e-9)[:, :, None])
         units_needed = np.max([needed[:, group].sum(axis=1) for group in self._minimum_families], axis=0)
-        ends_early = self.stop.se is not None or self.stop.certainty is not None
-        places = (self.stop.min_units if ends_early else self.stop.max_units) - state.n_units
+        places = (self.stop.min_units if self.stop.ends_early else self.stop.max_units) - state.n_units
         for group in self._maximum_families:
             room = (self._maxima - state.counts)[:, group].sum(axis=1)
             places = np.minimum(places, room / self._coefficients[group].max(axis=0).min())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assess.items.content import read_id, split_reference
+from assess.items.policies import AccuracyTarget, ExtensionPolicy, read_extension, read_target
 from assess.items.reading import Fields
 
 _WAITING_CAP_SECONDS = 30
@@ -128,6 +129,10 @@ class Form:
         Allowance of every single item, from its offer on.
     waiting_cap_seconds : int
         At most so much of the time that a learner waited for the server is given back per item.
+    target : AccuracyTarget or None
+        What its accuracy must reach before it goes live.
+    extension : ExtensionPolicy or None
+        How an undetermined session of an adaptive form may go on.
     """
 
     id: str
@@ -157,6 +162,8 @@ class Form:
     sections: tuple[Section, ...] = ()
     item_time_limit_seconds: int | None = None
     waiting_cap_seconds: int = _WAITING_CAP_SECONDS
+    target: AccuracyTarget | None = None
+    extension: ExtensionPolicy | None = None
 
     @property
     def reference(self) -> str:
@@ -200,6 +207,8 @@ class Form:
             sections=tuple(_read_section(below) for below in fields.each("sections", ())),
             item_time_limit_seconds=fields.integer("item_time_limit_seconds", None, minimum=5),
             waiting_cap_seconds=fields.integer("waiting_cap_seconds", _WAITING_CAP_SECONDS, minimum=0),
+            target=read_target(fields),
+            extension=read_extension(fields),
         )
         fields.finish()
         form._check(fields)
@@ -218,6 +227,14 @@ class Form:
         if self.kind == "adaptive" and self.review == "allowed":
             raise fields.fault(
                 "review", "an adaptive form never allows review: going back would undo its routing"
+            )
+        if self.extension is not None and self.kind != "adaptive":
+            raise fields.fault(
+                "extension", "a fixed form has no items left to go on with; only an adaptive form is extended"
+            )
+        if self.extension is not None and self.rule.kind != "probability":
+            raise fields.fault(
+                "extension", "only the rule {kind: probability} leaves a session undetermined to go on with"
             )
         if self.pilot_slots > len(self.pilot):
             raise fields.fault("pilot_slots", f"{self.pilot_slots} slots for {len(self.pilot)} pilot items")
@@ -296,6 +313,10 @@ class Form:
         out["item_time_limit_seconds"] = self.item_time_limit_seconds
         if self.waiting_cap_seconds != _WAITING_CAP_SECONDS:
             out["waiting_cap_seconds"] = self.waiting_cap_seconds
+        if self.target is not None:
+            out["target"] = self.target.to_mapping()
+        if self.extension is not None:
+            out["extension"] = self.extension.to_mapping()
         return _without_none(out)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from assess.errors import ActivationRefused, InvalidContent
 from assess.irt.adaptive import AdaptiveTest, Constraint, StopRule
+from assess.irt.extension import ExtendedTest, ExtensionRule
 from assess.irt.models import ItemParameters, ParameterSet
 from assess.irt.scoring import Prior
 from assess.items import CaseSet, Form, Item, Requirement, needs_rater
@@ -146,6 +147,19 @@ class Release:
                 certainty=(decision.p_pass, decision.p_fail) if rules.certainty else None,
             ),
             randomesque=rules.randomesque,
+        )
+
+    @cached_property
+    def extended_tests(self) -> tuple[ExtendedTest, ...]:
+        """What chooses in the first extension, the second, ...; empty where the form has none."""
+        policy, rule = self.form.extension, self.form.rule
+        if policy is None:
+            return ()
+        extension = ExtensionRule(policy.min_units, policy.max_units, policy.most)
+        bounds = (rule.p_pass, rule.p_fail)
+        return tuple(
+            ExtendedTest(self.adaptive_test, extension, bounds, number)
+            for number in range(1, policy.most + 1)
         )
 
     def _constraint(self, requirement: Requirement) -> Constraint:

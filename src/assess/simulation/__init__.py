@@ -7,17 +7,28 @@ from assess.simulation.accuracy import (
     badge_accuracy,
     form_accuracy,
 )
+from assess.simulation.alternatives import alternative, usual_alternatives
 from assess.simulation.cohorts import Cohort, Teacher, administer, answers_by_category, true_parameters
+from assess.simulation.designing import Design, DesignOptions, design
+from assess.simulation.form_runs import FormRun, run_form, with_estimates
 
 __all__ = [
     "BadgeAccuracy",
     "Cohort",
+    "Design",
+    "DesignOptions",
     "FormAccuracy",
+    "FormRun",
     "Teacher",
     "accuracy_after_tries",
     "administer",
+    "alternative",
     "answers_by_category",
     "badge_accuracy",
+    "design",
     "form_accuracy",
+    "run_form",
     "true_parameters",
+    "usual_alternatives",
+    "with_estimates",
 ]

@@ -34,16 +34,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from assess.errors import InvalidParameters, NotFound
-from assess.irt.decision_accuracy import RuleAccuracy, accuracy_of_outcomes, rule_outcomes
+from assess.irt.decision_accuracy import RuleAccuracy, accuracy_of_outcomes
 from assess.irt.parameters import ItemParameters
-from assess.irt.scoring import Prior, score
-from assess.irt.simulate import simulate
-from assess.irt.traces import simulate_adaptive
+from assess.irt.scoring import Prior
 from assess.irt.uncertainty import draw_parameters
 from assess.session import Release
+from assess.simulation.form_runs import NOT_PASSED, PASSED, UNDETERMINED, run_form
 from assess.standards.eligibility import BadgeRules, evaluate
 from assess.standards.grammar import Pass, predicates
 
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FloatArray = NDArray[np.float64]
-_PASSED, _UNDETERMINED, _NOT_PASSED = 1, 0, -1
 # Below this mean standard error of b a draw of the items moves nothing that people see.
 UNCERTAIN_B = 0.2
 _N_DRAWS = 20
@@ -243,11 +241,11 @@ def accuracy_after_tries(
         raise InvalidParameters(f"tries is {k}; at least one")
     people = Prior(0.0, 1.0) if population is None else population
     theta = rng.normal(people.mean, people.sd, n)
-    standing = np.full(n, _NOT_PASSED, dtype=np.int8)
+    standing = np.full(n, NOT_PASSED, dtype=np.int8)
     out = []
     for number in range(1, k + 1):
-        again = np.flatnonzero(standing != _PASSED)
-        standing[again] = _once(release, theta[again], release.parameters, rng)
+        again = np.flatnonzero(standing != PASSED)
+        standing[again] = run_form(release, theta[again], rng).outcomes
         method = "first try" if number == 1 else f"after up to {number} tries"
         out.append(accuracy_of_outcomes(theta, standing, release.cut.theta, method=method))
     return tuple(out)
@@ -351,11 +349,11 @@ def badge_accuracy(
         truth, decided = np.empty(theta.shape, dtype=np.int8), np.empty(theta.shape, dtype=np.int8)
         for k, course in enumerate(courses):
             release = releases[course]
-            truth[:, k] = np.where(theta[:, k] >= release.cut.theta, _PASSED, _NOT_PASSED)
-            decided[:, k] = _NOT_PASSED
+            truth[:, k] = np.where(theta[:, k] >= release.cut.theta, PASSED, NOT_PASSED)
+            decided[:, k] = NOT_PASSED
             for _ in range(tries):
-                again = np.flatnonzero(decided[:, k] != _PASSED)
-                decided[again, k] = _once(release, theta[again, k], release.parameters, rng)
+                again = np.flatnonzero(decided[:, k] != PASSED)
+                decided[again, k] = run_form(release, theta[again, k], rng).outcomes
         found[r] = accuracy_of_outcomes(standing(truth), standing(decided), 1.0, method=f"badge {badge}")
     return BadgeAccuracy(badge, tries, found)
 
@@ -363,39 +361,9 @@ def badge_accuracy(
 # --- inside -------------------------------------------------------------------
 
 
-def _once(
-    release: Release, theta: ArrayLike, answering: ItemParameters, rng: np.random.Generator
-) -> NDArray[np.int8]:
-    """One administration of every learner, decided as production decides."""
-    persons = np.asarray(theta, dtype=float)
-    if not len(persons):
-        return np.empty(0, dtype=np.int8)
-    form, rule, parameters, cut = release.form, release.form.rule, release.parameters, release.cut.theta
-    if form.kind == "adaptive":
-        run = simulate_adaptive(release.adaptive_test, persons, rng, answering=answering)
-        if rule.kind == "point":
-            return np.where(np.round(run.theta, 9) >= round(cut, 9), _PASSED, _NOT_PASSED).astype(np.int8)
-        above = np.round(run.p_above, 9)
-        return (above >= rule.p_pass).astype(np.int8) - (above <= rule.p_fail).astype(np.int8)
-    categories = simulate(answering, persons, rng)
-    if rule.kind == "raw":
-        return np.where(categories.sum(axis=1) >= release.raw_cut, _PASSED, _NOT_PASSED).astype(np.int8)
-    if rule.kind == "probability":
-        return rule_outcomes(
-            categories, parameters, cut, prior=release.prior, p_pass=rule.p_pass, p_fail=rule.p_fail
-        )
-    import pandas as pd
-
-    # A frame of simulated learners may well have more items than persons.
-    frame = pd.DataFrame(categories, columns=list(parameters.item_ids))
-    scored = score(frame, parameters, method="WL" if form.scoring == "WL" else "EAP", prior=release.prior)
-    estimate = np.round(scored["theta"].to_numpy(dtype=np.float64), 9)
-    return np.where(estimate >= round(cut, 9), _PASSED, _NOT_PASSED).astype(np.int8)
-
-
 def _twice(release: Release, theta: FloatArray, answering: ItemParameters, seed: int) -> NDArray[np.int8]:
     rng = np.random.default_rng(seed)
-    return np.stack([_once(release, theta, answering, rng) for _ in range(2)], axis=1)
+    return np.stack([run_form(release, theta, rng, answering=answering).outcomes for _ in range(2)], axis=1)
 
 
 def _errors(release: Release) -> tuple[Mapping[str, Mapping[str, float]], Mapping[str, Sequence[float]]]:
@@ -423,10 +391,10 @@ def _courses(rules: BadgeRules, badge: str) -> list[str]:
 
 
 def _eligible(rules: BadgeRules, badge: str, outcomes: Mapping[str, int]) -> int:
-    words = {_PASSED: "pass", _NOT_PASSED: "fail", _UNDETERMINED: "undetermined"}
+    words = {PASSED: "pass", NOT_PASSED: "fail", UNDETERMINED: "undetermined"}
     facts = [
         {"t": "decision", "at": "2001-01-01", "course": course, "outcome": words[outcome]}
         for course, outcome in outcomes.items()
     ]
     status = evaluate(rules, facts, badge=badge, subject="simulated", as_of="2001-01-02").status
-    return {"eligible": _PASSED, "undetermined": _UNDETERMINED}.get(status, _NOT_PASSED)
+    return {"eligible": PASSED, "undetermined": UNDETERMINED}.get(status, NOT_PASSED)
