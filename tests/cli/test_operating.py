@@ -108,6 +108,7 @@ BESIDE = {
     "bank seal": APART,
     "bank preview": APART,
     "bank standards": APART,
+    "design": APART,
     "keys create": REFUSES,
     "keys revoke": REFUSES,
     "keys list": READS,

@@ -9,6 +9,7 @@ import typer
 from assess.cli import (
     banks,
     demo,
+    designing,
     measuring,
     operating,
     replaying,
@@ -33,6 +34,7 @@ app.add_typer(running.keys_app, name="keys")
 app.add_typer(rosters.app, name="roster")
 app.command()(running.activate)
 app.command()(simulating.simulate)
+app.command()(designing.design)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)

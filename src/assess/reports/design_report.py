@@ -153,7 +153,7 @@ def _page(
             f'<img src="{name}-print.svg" alt="{escape(said)}"></picture></figure>'
         )
     parts += [
-        _html(design.by_group, "By group"),
+        _html(design.by_group[["mean", "sd", *_SHARES, "items", "minutes"]], "By group"),
         _html(design.content, "Content"),
         _html(design.alternatives, "Other designs"),
     ]
@@ -179,6 +179,7 @@ def _said_of_target(design: Design, target: Mapping[str, float]) -> str:
 def _html(frame: pd.DataFrame, title: str) -> str:
     if not len(frame):
         return ""
-    known = frame.dropna(axis=1, how="all")
+    known = frame.dropna(axis=1, how="all").rename_axis(None)
+    known.columns = known.columns.str.replace("_", " ")
     body = known.to_html(float_format=lambda value: f"{value:.3f}", na_rep="", border=0, escape=True)
     return f"<h2>{escape(title)}</h2>\n{body}"
