@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from assess.delivery import schemas
+from assess.delivery.service import launching
 from assess.delivery.service.catalogue import PROGRAMME_SCHEMA, Programme
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import Activation, StoredRelease, Tenant, Update
 from assess.errors import Forbidden, InvalidContent, InvalidRequest, NotFound, StaleSession
 from assess.session import Release
-from assess.simulation import form_accuracy
 from assess.standards.records import canonical_json, sha256
 
 
@@ -29,6 +26,7 @@ async def activate(
     reason: str,
     approved_by: str | None = None,
     evidence: Mapping[str, Any] | None = None,
+    exception: str | None = None,
 ) -> schemas.Activated:
     """Store a release or programme document and make it live.
 
@@ -40,7 +38,10 @@ async def activate(
         Another person, where the tenant demands two.
     evidence : mapping, optional
         What speaks for it. A form that rests on calibrated parameters gets its
-        `accuracy` added: how often its rule errs, by simulation.
+        `accuracy` added: how often its rule errs, by simulation; one that states a target its whole
+        `design`, and whether the target is met.
+    exception : str, optional
+        Why a form goes live that does not meet its target; another person must approve.
 
     Raises
     ------
@@ -62,11 +63,17 @@ async def activate(
         said = f"{type(fault).__name__}: {fault}"
         raise InvalidContent(f"something is missing or of another kind ({said})", place="document") from fault
     stored = StoredRelease(digest, kind, name, text.decode(), services.clock())
-    return await _activate(services, scope, stored, reason, approved_by, evidence)
+    return await _activate(services, scope, stored, reason, approved_by, evidence, exception)
 
 
 async def activate_stored(
-    services: Services, scope: Scope, *, release: str, reason: str, approved_by: str | None = None
+    services: Services,
+    scope: Scope,
+    *,
+    release: str,
+    reason: str,
+    approved_by: str | None = None,
+    exception: str | None = None,
 ) -> schemas.Activated:
     """`POST /v1/activations`: make a release live again that the tenant had before.
 
@@ -78,7 +85,7 @@ async def activate_stored(
     stored = await services.store.read(reading.release, release) if known else None
     if stored is None:
         raise NotFound("form", release)
-    return await _activate(services, scope, stored, reason, approved_by, None)
+    return await _activate(services, scope, stored, reason, approved_by, None, exception)
 
 
 async def _activate(
@@ -88,6 +95,7 @@ async def _activate(
     reason: str,
     approved_by: str | None,
     evidence: Mapping[str, Any] | None,
+    exception: str | None,
 ) -> schemas.Activated:
     tenant = await services.store.read(reading.tenant, scope.tenant)
     if tenant is None:
@@ -111,7 +119,9 @@ async def _activate(
         by=scope.actor,
         approved_by=approved_by,
         reason=reason,
-        evidence=await _with_accuracy(services, scope, stored, evidence),
+        evidence=await launching.evidence_for(
+            services, scope, stored, evidence, exception=exception, approved_by=approved_by
+        ),
         at=now,
     )
     writes = Writes(scope.tenant, keep=(stored,), activations=(activation,))
@@ -134,22 +144,6 @@ def require_second_person(tenant: Tenant, scope: Scope, approved_by: str | None,
     """
     if tenant.two_person and (not approved_by or approved_by == scope.actor):
         raise Forbidden(f"{what}: another person than {scope.actor} must approve it", code="role_not_allowed")
-
-
-async def _with_accuracy(
-    services: Services, scope: Scope, stored: StoredRelease, evidence: Mapping[str, Any] | None
-) -> dict[str, Any] | None:
-    """The evidence, with the accuracy of a calibrated form; the same release gets the same study again."""
-    given = dict(evidence or {})
-    if stored.kind == "form" and "accuracy" not in given:
-        known = (await services.store.read(reading.accuracies, scope.tenant)).get(stored.sha256)
-        release = await asyncio.to_thread(Release.from_document, json.loads(stored.document), stored.sha256)
-        if known is None and release.calibrated:
-            rng = np.random.default_rng(int(stored.sha256, 16))
-            known = (await asyncio.to_thread(form_accuracy, release, rng)).to_mapping()
-        if known is not None:
-            given["accuracy"] = known
-    return given or None
 
 
 def _read(document: Mapping[str, Any], digest: str) -> tuple[str, str, str | None]:
