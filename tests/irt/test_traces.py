@@ -44,6 +44,22 @@ def test_traces_agree_with_catr_item_by_item(name, criterion, estimator):
         assert found.se.to_numpy() == pytest.approx(trace["se"], abs=1e-3)
 
 
+@needs_shared
+@pytest.mark.parametrize("selection", ["MLWI", "MPWI", "KL", "KLP", "MEI", "MEPV"])
+@pytest.mark.parametrize("name", ["2pl", "3pl"])
+def test_every_criterion_chooses_what_catr_chooses(name, selection):
+    whole = catr_bank(name)
+    bank = whole.take(whole.item_ids[:50])
+    responses = pd.read_csv(shared("reference", "data", f"cat_resp_{name}_public.csv"))
+    case = json.loads(shared("reference", "cases", f"cat_{name}_public.json").read_text())
+    for trace in case["results"]["traces"][f"{selection}_EAP"]:
+        row = responses.iloc[trace["simulee"] - 1][list(bank.item_ids)]
+        found = replay(bank, row, selection=selection, max_items=12, se=0.3)
+        assert found.item.tolist() == [f"V{number}" for number in trace["items"]]
+        assert found.theta.to_numpy() == pytest.approx(trace["theta"], abs=1e-3)
+        assert found.se.to_numpy() == pytest.approx(trace["se"], abs=1e-3)
+
+
 def small():
     return ItemParameters(["i1", "i2", "i3"], "2PL", [1.0, 1.2, 0.9], [[-1.0], [0.1], [1.0]])
 
@@ -72,8 +88,8 @@ def test_an_infinite_estimate_goes_on_with_the_furthest_items():
 
 
 def test_what_cannot_be_replayed_is_refused():
-    with pytest.raises(InvalidParameters, match="say 'MFI'"):
-        replay(small(), {"i1": 1}, selection="KL")  # type: ignore[arg-type]
+    with pytest.raises(InvalidParameters, match="say one of MFI, MLWI"):
+        replay(small(), {"i1": 1}, selection="magic")  # type: ignore[arg-type]
     with pytest.raises(InvalidParameters, match="no common summed score"):
         replay(small(), {"i1": 1}, estimator="EAPsum")
     with pytest.raises(InvalidResponses, match="item 'x' has no parameters"):

@@ -41,8 +41,8 @@ from assess.irt.quadrature import Prior, TailMass, default_nodes
 
 BoolArray = NDArray[np.bool_]
 
-REASONS = ("length", "precision", "certainty", "exhausted")
-_LENGTH, _PRECISION, _CERTAINTY, _EXHAUSTED = range(4)
+REASONS = ("length", "precision", "certainty", "exhausted", "interval", "information", "sprt", "glr")
+_LENGTH, _PRECISION, _CERTAINTY, _EXHAUSTED, *_ = range(len(REASONS))
 _GRID_STEP = 0.05
 
 
@@ -357,11 +357,15 @@ class AdaptiveTest:
 
     def _information_at(self, theta: FloatArray) -> FloatArray:
         """Information of every unit, linear between the points of the grid, (N, J)."""
-        position = np.clip((theta - self._theta_grid[0]) / _GRID_STEP, 0.0, len(self._theta_grid) - 1.000001)
-        cell = position.astype(np.int64)
-        share = (position - cell)[:, None]
+        cell, share = self._cell_of(theta)
         low, high = self._information_table[cell], self._information_table[cell + 1]
         return np.asarray(low + share * (high - low))
+
+    def _cell_of(self, theta: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Cell of the grid that holds each theta, (N,), and the share of it that lies below, (N, 1)."""
+        position = np.clip((theta - self._theta_grid[0]) / _GRID_STEP, 0.0, len(self._theta_grid) - 1.000001)
+        cell = position.astype(np.int64)
+        return cell, (position - cell)[:, None]
 
     @cached_property
     def _coefficients(self) -> FloatArray:

@@ -31,6 +31,7 @@ __all__ = [
     "category_probabilities",
     "expected_score",
     "information",
+    "linear_form",
     "log_category_probabilities",
     "log_derivatives",
     "test_characteristic",
@@ -67,7 +68,7 @@ def log_category_probabilities(parameters: ItemParameters, theta: ArrayLike) -> 
     for (family, n_categories), group in parameters.groups.items():
         j = group.rows
         if family == "divide-by-total":
-            slopes, intercepts = _linear_form(parameters, group)
+            slopes, intercepts = linear_form(parameters, group)
             numerator = slopes * nodes[:, None, None] + intercepts
             peak = numerator.max(axis=2, keepdims=True)
             total = peak + np.log(np.add.reduce(np.exp(numerator - peak), axis=2, keepdims=True))
@@ -120,7 +121,7 @@ def log_derivatives(parameters: ItemParameters, theta: ArrayLike) -> tuple[Float
         j = group.rows
         k = slice(0, n_categories)
         if family == "divide-by-total":
-            slopes, intercepts = _linear_form(parameters, group)
+            slopes, intercepts = linear_form(parameters, group)
             numerator = slopes * nodes[:, None, None] + intercepts
             weight = np.exp(numerator - numerator.max(axis=2, keepdims=True))
             weight /= weight.sum(axis=2, keepdims=True)
@@ -209,21 +210,15 @@ def test_characteristic(parameters: ItemParameters, theta: ArrayLike) -> FloatAr
 test_characteristic.__test__ = False  # type: ignore[attr-defined]
 
 
-# --- inside ----------------------------------------------------------------
+def linear_form(parameters: ItemParameters, group: Group) -> tuple[FloatArray, FloatArray]:
+    """Slopes and intercepts of the numerators of divide-by-total items, (group, K).
 
-
-def _log_logistic(
-    parameters: ItemParameters, group: Group, nodes: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Log of the logistic function and of its complement, (T, group, K - 1)."""
-    j = group.rows
-    z = parameters.slopes[j, None] * (nodes[:, None, None] - parameters.steps[j, : group.n_categories - 1])
-    tail = np.log1p(np.exp(-np.abs(z)))
-    return np.minimum(z, 0.0) - tail, np.minimum(-z, 0.0) - tail
-
-
-def _linear_form(parameters: ItemParameters, group: Group) -> tuple[FloatArray, FloatArray]:
-    """Slopes and intercepts of the numerators of divide-by-total items, (group, K)."""
+    Examples
+    --------
+    >>> items = ItemParameters(["i1"], "PCM", [1.0], [[0.5, 1.0]])
+    >>> [part.tolist() for part in linear_form(items, next(iter(items.groups.values())))]
+    [[[0.0, 1.0, 2.0]], [[0.0, -0.5, -1.5]]]
+    """
     j, n_categories = group.rows, group.n_categories
     nominal = np.array([parameters.models[i] == "NRM" for i in j])[:, None]
     a = np.where(nominal, 0.0, parameters.slopes[j, None])
@@ -237,6 +232,19 @@ def _linear_form(parameters: ItemParameters, group: Group) -> tuple[FloatArray, 
         slopes = np.where(nominal, parameters.category_slopes[j, :n_categories], slopes)
         intercepts = np.where(nominal, parameters.category_intercepts[j, :n_categories], intercepts)
     return slopes, intercepts
+
+
+# --- inside ----------------------------------------------------------------
+
+
+def _log_logistic(
+    parameters: ItemParameters, group: Group, nodes: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Log of the logistic function and of its complement, (T, group, K - 1)."""
+    j = group.rows
+    z = parameters.slopes[j, None] * (nodes[:, None, None] - parameters.steps[j, : group.n_categories - 1])
+    tail = np.log1p(np.exp(-np.abs(z)))
+    return np.minimum(z, 0.0) - tail, np.minimum(-z, 0.0) - tail
 
 
 def _theta(theta: ArrayLike) -> FloatArray:

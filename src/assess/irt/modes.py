@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assess.irt.models import category_probabilities, log_category_probabilities, log_derivatives
-from assess.irt.parameters import FloatArray, ItemParameters
+from assess.irt.parameters import FloatArray, IntArray, ItemParameters
 
 Categories = NDArray[np.int8]
 
@@ -90,18 +90,7 @@ def warm(categories: Categories, parameters: ItemParameters) -> FloatArray:
     total_information = _sum_over_items(given, curvature)
     total_bias = _sum_over_items(given, bias)
     value = tabulated(categories, first) + _half_ratio(total_bias, total_information)
-    # Two roots can be almost equally high: cells are integrated by the cubic through four points of the grid.
-    rise = 0.5 * _STEP * (value[:, 1:] + value[:, :-1])
-    rise[:, 1:-1] -= _STEP / 24.0 * (value[:, 3:] - value[:, 2:-1] - value[:, 1:-2] + value[:, :-3])
-    climb = np.zeros_like(value)
-    np.cumsum(rise, axis=1, out=climb[:, 1:])
-
-    falls = (value[:, :-1] > 0.0) & (value[:, 1:] <= 0.0)
-    fall = np.where(falls, value[:, :-1] - value[:, 1:], 1.0)
-    height = np.where(falls, climb[:, :-1] + 0.5 * _STEP * value[:, :-1] ** 2 / fall, -np.inf)
-    cell = height.argmax(axis=1)
-    rows = np.arange(len(categories))
-    top = height[rows, cell]
+    cell, top, left, right = highest_root(value, _STEP)
 
     def weighted_slope(theta: FloatArray) -> FloatArray:
         u, v = log_derivatives(parameters, theta)
@@ -111,11 +100,40 @@ def warm(categories: Categories, parameters: ItemParameters) -> FloatArray:
         return slope + _half_ratio((given * j).sum(axis=1), (given * i).sum(axis=1))
 
     theta = bracketed_root(weighted_slope, grid[cell], grid[cell + 1])
-    left = np.where(value[:, 0] < 0.0, climb[:, 0], -np.inf)
-    right = np.where(value[:, -1] > 0.0, climb[:, -1], -np.inf)
     theta = np.where(np.isfinite(top), theta, np.nan)
     theta = np.where((left > top) & (left >= right), -np.inf, theta)
     return np.where((right > top) & (right > left), np.inf, theta)
+
+
+def highest_root(value: FloatArray, step: float) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+    """Where the integral of each row is greatest among the roots at which it falls.
+
+    Two roots can be almost equally high: cells are integrated by the cubic
+    through four points of the grid.
+
+    Parameters
+    ----------
+    value : array (N, Q)
+        On a grid of this step.
+
+    Returns
+    -------
+    cell : array (N,)
+        The cell of the root.
+    top, left, right : arrays (N,)
+        The height there, and at the ends where the function leads out of the grid; ``-inf`` for none.
+    """
+    rise = 0.5 * step * (value[:, 1:] + value[:, :-1])
+    rise[:, 1:-1] -= step / 24.0 * (value[:, 3:] - value[:, 2:-1] - value[:, 1:-2] + value[:, :-3])
+    climb = np.zeros_like(value)
+    np.cumsum(rise, axis=1, out=climb[:, 1:])
+    falls = (value[:, :-1] > 0.0) & (value[:, 1:] <= 0.0)
+    fall = np.where(falls, value[:, :-1] - value[:, 1:], 1.0)
+    height = np.where(falls, climb[:, :-1] + 0.5 * step * value[:, :-1] ** 2 / fall, -np.inf)
+    cell = height.argmax(axis=1)
+    left = np.where(value[:, 0] < 0.0, climb[:, 0], -np.inf)
+    right = np.where(value[:, -1] > 0.0, climb[:, -1], -np.inf)
+    return cell, height[np.arange(len(value)), cell], left, right
 
 
 def own_log_likelihood(categories: Categories, parameters: ItemParameters, theta: FloatArray) -> FloatArray:

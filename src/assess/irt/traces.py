@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from assess.errors import InvalidParameters, InvalidResponses
 from assess.irt.adaptive import REASONS, AdaptiveTest
-from assess.irt.models import category_probabilities, information
+from assess.irt.batch import Answers, Kernel
+from assess.irt.criteria import Criterion, SelectionRule
+from assess.irt.models import information
 from assess.irt.parameters import FloatArray, IntArray, ItemParameters, same_units
 from assess.irt.quadrature import Prior, default_nodes
 from assess.irt.scoring import Method, Source, resolved, score_one
@@ -22,13 +24,12 @@ if TYPE_CHECKING:
 
 # Where the next item is chosen while the estimate is infinite.
 _FURTHEST = 6.0
-_CHUNK = 512
 
 
 def replay(
     parameters: Source,
     responses: Mapping[str, int] | pd.Series[Any],
-    selection: Literal["MFI"] = "MFI",
+    selection: SelectionRule = "MFI",
     estimator: Method = "EAP",
     start: float = 0.0,
     min_items: int = 1,
@@ -45,7 +46,8 @@ def replay(
     responses : mapping or Series of item id to category
         What the learner would answer.
     selection : str
-        "MFI", maximum Fisher information at the current estimate.
+        One of `assess.irt.criteria.SELECTION_RULES`; the first item has maximum Fisher information
+        at `start` whatever the rule. "cut" looks at the mean of the prior.
     estimator : str
         EAP, MAP, ML or WL.
     start : float
@@ -71,8 +73,6 @@ def replay(
     """
     import pandas as pd
 
-    if selection != "MFI":
-        raise InvalidParameters(f"selection {selection!r} is not known; say 'MFI'")
     if estimator == "EAPsum":
         raise InvalidParameters("an adaptive test has no common summed score; say EAP, MAP, ML or WL")
     bank, chosen = resolved(parameters, prior)
@@ -83,20 +83,34 @@ def replay(
     bank = bank.take([item for item in bank.item_ids if item in given])
     longest = len(bank) if max_items is None else min(max_items, len(bank))
     nodes = default_nodes(bank, chosen, longest)
+    log_weights = chosen.log_density(nodes)
+    criterion = Criterion(selection, bank, nodes, log_weights, cut=chosen.mean)
     left = np.ones(len(bank), dtype=bool)
     theta, error = start, math.inf
     taken: dict[str, int] = {}
     steps: list[tuple[str, int, float, float]] = []
     while len(steps) < longest and not (se is not None and len(steps) >= min_items and error <= se):
         at = min(max(theta, -_FURTHEST), _FURTHEST)
-        j = int(np.where(left, information(bank, at)[0], -1.0).argmax())
+        if not steps or selection == "MFI":
+            worth = information(bank, at)
+        else:
+            worth = criterion.worth(log_weights[None, :], np.array([at]))
+        j = int(np.where(left, worth[0], -1.0).argmax())
         left[j] = False
         item = bank.item_ids[j]
         taken[item] = int(given[item])
         score = score_one(taken, bank, method=estimator, prior=chosen, nodes=nodes)
         theta, error = score.theta, score.se
         steps.append((item, taken[item], theta, error))
+        if selection not in ("MFI", "cut"):
+            log_weights = np.log(np.maximum(_posterior(taken, bank, chosen, nodes), np.finfo(float).tiny))
     return pd.DataFrame(steps, columns=["item", "response", "theta", "se"])
+
+
+def _posterior(taken: Mapping[str, int], bank: ItemParameters, prior: Prior, nodes: FloatArray) -> FloatArray:
+    weights = score_one(taken, bank, prior=prior, nodes=nodes).posterior
+    assert weights is not None
+    return weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +137,14 @@ class AdaptiveRun:
     n_units: IntArray
     reasons: tuple[str, ...]
 
+    @classmethod
+    def of(
+        cls, units: IntArray, categories: NDArray[np.int8], final: FloatArray, codes: IntArray
+    ) -> AdaptiveRun:
+        """From what `assess.irt.batch.Kernel.run` returns."""
+        reasons = tuple(REASONS[code] for code in codes.tolist())
+        return cls(units, categories, final[0], final[1], final[2], (units >= 0).sum(axis=1), reasons)
+
     def __repr__(self) -> str:
         return f"<AdaptiveRun: {len(self.theta):,} examinees, {self.n_units.mean():.1f} units on average>"
 
@@ -133,6 +155,7 @@ def simulate_adaptive(
     rng: np.random.Generator,
     *,
     answering: ItemParameters | None = None,
+    closed: NDArray[np.bool_] | None = None,
 ) -> AdaptiveRun:
     """Send examinees with known thetas through an adaptive test.
 
@@ -146,6 +169,8 @@ def simulate_adaptive(
         Two uniform numbers per examinee and step: for the choice, for the answer.
     answering : ItemParameters, optional
         By which examinees answer, where that is not what the test scores by; the same units.
+    closed : array (N, J) of bool, optional
+        Units that each examinee must not meet.
 
     Examples
     --------
@@ -159,44 +184,5 @@ def simulate_adaptive(
     longest = min(test.stop.max_units, len(test.parameters))
     # Drawn beforehand, person by person, so that nobody's luck depends on how long others take.
     chance = rng.random((len(persons), longest, 2))
-    units = np.full((len(persons), longest), -1, dtype=np.int64)
-    categories = np.full((len(persons), longest), -1, dtype=np.int8)
-    final = np.empty((3, len(persons)))
-    codes = np.empty(len(persons), dtype=np.int64)
-    for start in range(0, len(persons), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        reached = np.cumsum(category_probabilities(answers, persons[rows]), axis=2)
-        _run_chunk(test, reached, chance[rows], units[rows], categories[rows], final[:, rows], codes[rows])
-    reasons = tuple(REASONS[code] for code in codes.tolist())
-    return AdaptiveRun(units, categories, final[0], final[1], final[2], (units >= 0).sum(axis=1), reasons)
-
-
-def _run_chunk(
-    test: AdaptiveTest,
-    reached: FloatArray,
-    chance: FloatArray,
-    units: IntArray,
-    categories: NDArray[np.int8],
-    final: FloatArray,
-    codes: IntArray,
-) -> None:
-    """Run some examinees in lock-step and write into the last four arrays."""
-    state = test.begin(len(units))
-    going = np.arange(len(units))
-    last = test.parameters.n_categories - 1
-    for step in range(units.shape[1] + 1):
-        theta, se, p_above = test.estimate(state)
-        ended = test.stopped(state, se, p_above)
-        draws = chance[going, step] if step < units.shape[1] else np.zeros((len(going), 2))
-        chosen = np.where(ended < 0, test.select(state, theta, draws[:, 0]), -1)
-        ended = np.where((chosen < 0) & (ended < 0), REASONS.index("exhausted"), ended)
-        out = chosen < 0
-        final[:, going[out]] = theta[out], se[out], p_above[out]
-        codes[going[out]] = ended[out]
-        going, chosen, draws = going[~out], chosen[~out], draws[~out]
-        if not len(going):
-            return
-        state = state.take(~out)
-        answers = np.minimum((draws[:, 1, None] >= reached[going, chosen]).sum(axis=1), last[chosen])
-        units[going, step], categories[going, step] = chosen, answers
-        test.update(state, np.arange(len(going)), chosen, answers)
+    found = Kernel(test).run(Answers(answers), persons, chance, closed=closed)
+    return AdaptiveRun.of(*found)

@@ -1,5 +1,14 @@
 """Items, case sets and forms: the nouns of content, and how an answer is graded."""
 
+from assess.items.adaptive_rules import (
+    AdaptiveRules,
+    EarlierCourse,
+    ExposureRule,
+    OverlapRule,
+    SequentialRule,
+    StartRule,
+    TimeRule,
+)
 from assess.items.content import (
     PROCESSES,
     STATES,
@@ -13,7 +22,6 @@ from assess.items.content import (
     split_reference,
 )
 from assess.items.forms import (
-    AdaptiveRules,
     DecisionRule,
     Form,
     PriorSpec,
@@ -43,6 +51,8 @@ __all__ = [
     "Alignment",
     "CaseSet",
     "DecisionRule",
+    "EarlierCourse",
+    "ExposureRule",
     "ExtendedText",
     "Form",
     "Interaction",
@@ -54,13 +64,17 @@ __all__ = [
     "MultipleResponse",
     "Numeric",
     "Ordering",
+    "OverlapRule",
     "PriorSpec",
     "RawAnswer",
     "Requirement",
     "RetakePolicy",
     "Section",
+    "SequentialRule",
     "ShortText",
     "SingleChoice",
+    "StartRule",
+    "TimeRule",
     "needs_rater",
     "normalise_text",
     "split_reference",

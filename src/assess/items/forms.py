@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from assess.items.adaptive_rules import AdaptiveRules, read_adaptive_rules
 from assess.items.content import read_id, split_reference
 from assess.items.policies import AccuracyTarget, ExtensionPolicy, read_extension, read_target
 from assess.items.reading import Fields
@@ -41,32 +42,6 @@ class PriorSpec:
 
     mean: float | None = None
     sd: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptiveRules:
-    """Selection and stopping of an adaptive form, counted in scored units.
-
-    Parameters
-    ----------
-    selection : str
-        "MFI", maximum Fisher information.
-    randomesque : int
-        Choose among this many best units.
-    min_units, max_units : int
-        Length; an ending before `min_units` is incomplete.
-    se : float or None
-        Stop when the standard error is at or below it.
-    certainty : bool
-        Stop when the decision rule already decides.
-    """
-
-    selection: str = "MFI"
-    randomesque: int = 4
-    min_units: int = 10
-    max_units: int = 20
-    se: float | None = None
-    certainty: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +150,9 @@ class Form:
         """Parse one form file or stored form; every fault is named with its place."""
         fields = Fields(mapping, place)
         kind = fields.choice("kind", ("fixed", "adaptive"))
-        adaptive = _read_adaptive(fields) if "adaptive" in fields else None
-        fields.raw("adaptive", None)
+        adaptive = None
+        if fields.raw("adaptive", None) is not None:
+            adaptive = read_adaptive_rules(fields.below("adaptive"), fields.strings("units"))
         if (kind == "adaptive") != (adaptive is not None):
             raise fields.fault("adaptive", "an adaptive form, and no other, states its adaptive rules")
         form = cls(
@@ -298,7 +274,7 @@ class Form:
             "consent_version": self.consent_version,
         }
         if self.adaptive is not None:
-            out["adaptive"] = _without_none({n: getattr(self.adaptive, n) for n in self.adaptive.__slots__})
+            out["adaptive"] = self.adaptive.to_mapping()
         if self.sections:
             out["sections"] = [
                 _without_none(
@@ -348,22 +324,6 @@ def _read_rule(fields: Fields) -> DecisionRule:
     if not 0.0 < rule.p_fail < rule.p_pass < 1.0:
         raise below.fault("p_pass", f"0 < p_fail < p_pass < 1 must hold; got {rule.p_fail} and {rule.p_pass}")
     return rule
-
-
-def _read_adaptive(fields: Fields) -> AdaptiveRules:
-    below = fields.below("adaptive")
-    rules = AdaptiveRules(
-        selection=below.choice("selection", ("MFI",), "MFI"),
-        randomesque=below.integer("randomesque", 4, minimum=1),
-        min_units=below.integer("min_units", 10, minimum=1),
-        max_units=below.integer("max_units", 20, minimum=1),
-        se=below.number("se", None),
-        certainty=below.flag("certainty", True),
-    )
-    below.finish()
-    if rules.se is not None and rules.se <= 0:
-        raise below.fault("se", "must be positive")
-    return rules
 
 
 def read_requirement(below: Fields) -> Requirement:

@@ -23,6 +23,7 @@ from assess.publishing.files import LOCK_NAME, add_to_lock, file_sha256, read_lo
 from assess.publishing.item_writing import near_duplicates, newest, review_bank
 from assess.publishing.judged import judged_record
 from assess.session.release import Release
+from assess.session.selection import require_feasible
 from assess.standards import frameworks
 
 Severity = Literal["error", "warning"]
@@ -160,7 +161,7 @@ def _check_content(bank: ItemBank, place: str, *, readable: bool) -> Iterator[Fi
     for form in bank.forms.values():
         file = f"{place}/forms/{form.reference}.yaml"
         try:
-            Release.from_document(release_document(bank, form.reference))
+            require_feasible(Release.from_document(release_document(bank, form.reference)))
         except InvalidContent as fault:
             yield Finding("error", file, str(fault).removeprefix(f"{file}: "))
             continue

@@ -18,6 +18,7 @@ from assess.session.engine import (
 from assess.session.outcome import Objective, Outcome, ReportedScore, outcome
 from assess.session.release import Course, Release, Unit, count_items
 from assess.session.rescoring import require_rescorable, rescore, rescored
+from assess.session.selection import kept_closed, left_out, require_feasible
 from assess.session.state import (
     Ending,
     Offer,
@@ -68,7 +69,10 @@ __all__ = [
     "count_items",
     "fold",
     "is_complete",
+    "kept_closed",
+    "left_out",
     "outcome",
+    "require_feasible",
     "require_rescorable",
     "rescore",
     "rescored",

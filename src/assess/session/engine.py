@@ -10,6 +10,7 @@ from assess import __version__
 from assess.errors import (
     AnswerConflict,
     AnswerMalformed,
+    InvalidParameters,
     ItemNotOffered,
     ItemTimeOver,
     PositionConflict,
@@ -17,8 +18,10 @@ from assess.errors import (
     SessionFinished,
     SessionVoid,
 )
+from assess.irt.scoring import Prior
 from assess.items import RawAnswer
 from assess.session.release import Release, count_items
+from assess.session.selection import chosen, kept_closed
 from assess.session.state import Ending, Offer, Response, SessionState, StartRecord, answer_digest, chance
 from assess.session.timing import NO_ACCOMMODATION, Accommodation, Break, Closing, SectionEnd, TimeGrant
 
@@ -54,6 +57,7 @@ def start(
     assurance: str = "unsupervised",
     with_pilot: bool = True,
     accommodation: Accommodation = NO_ACCOMMODATION,
+    choosing: Prior | None = None,
 ) -> StartRecord:
     """Write the start record of a session: everything by chance or by policy, settled before the first offer.
 
@@ -70,6 +74,13 @@ def start(
     accommodation : Accommodation
         What the learner was given before; it changes clocks and unscored items, never what is
         chosen or scored.
+    choosing : Prior, optional
+        What earlier courses say about the learner: units are chosen by it, nothing is scored by it.
+
+    Raises
+    ------
+    InvalidParameters
+        The form does not choose by earlier courses.
 
     Examples
     --------
@@ -78,7 +89,9 @@ def start(
     ('en', 1800, 1)
     """
     form = release.form
-    chosen = language if language in form.languages else form.languages[0]
+    spoken = language if language in form.languages else form.languages[0]
+    if choosing is not None and not (form.adaptive and form.adaptive.start.earlier):
+        raise InvalidParameters(f"{form.reference} does not choose by earlier courses; it states none")
     limit = form.time_limit_minutes
     return StartRecord(
         session=session,
@@ -86,7 +99,7 @@ def start(
         release=release.sha256,
         seed=seed,
         started_at=now,
-        language=chosen,
+        language=spoken,
         prior_mean=release.prior.mean,
         prior_sd=release.prior.sd,
         engine=__version__,
@@ -96,6 +109,9 @@ def start(
         pilot=_place_pilot(release, seed) if with_pilot and not accommodation.no_pilot else (),
         assurance=assurance,
         accommodation=accommodation,
+        closed=kept_closed(release, seed, excluded),
+        choosing=None if choosing is None else (choosing.mean, choosing.sd),
+        evidence=form.kind == "adaptive",
     )
 
 
@@ -410,12 +426,7 @@ def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> St
 
 
 def _adaptive_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
-    test = state.release.adaptive_test
-    done = state.unit_categories()
-    excluded = frozenset(
-        u for u, unit in enumerate(state.release.units) if unit.reference in state.start.excluded
-    )
-    selection = test.next_unit(done, u=chance(state.start.seed, "select", len(done)), excluded=excluded)
+    selection = chosen(state)
     if selection.unit is None:
         return Step(ending=Ending("completed", now))
     due = _pilot_due(state, pilot)

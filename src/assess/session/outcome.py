@@ -12,6 +12,7 @@ from assess.errors import NotFinished
 from assess.irt.scoring import Prior, score_one
 from assess.scale import Score
 from assess.session.engine import is_complete
+from assess.session.selection import evidence
 from assess.session.state import SessionState
 from assess.standards.decisions import Decision, PointRule, RawRule, decide, decide_raw, rule_for
 from assess.standards.records import canonical_json, decimal9, sha256
@@ -106,6 +107,9 @@ def outcome(
     reported = _report_raw(raw, state) if score is None else _report_theta(score, state)
     objectives = _objectives(state)
     record = _record(state, categories, raw, decision, objectives, decided_at, engine)
+    # A rescoring settles `complete` beforehand and brings the evidence of the form that was delivered.
+    if state.start.evidence and complete is None:
+        record["evidence"] = evidence(state)
     return Outcome(decision, score, reported, objectives, record)
 
 

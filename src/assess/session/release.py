@@ -7,13 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from assess.errors import ActivationRefused, InvalidContent
-from assess.irt.adaptive import AdaptiveTest, Constraint, StopRule
-from assess.irt.extension import ExtendedTest, ExtensionRule
+from assess.irt.adaptive import AdaptiveTest
 from assess.irt.models import ItemParameters, ParameterSet
 from assess.irt.scoring import Prior
 from assess.items import CaseSet, Form, Item, Requirement, needs_rater
@@ -21,6 +18,10 @@ from assess.items.reading import Fields
 from assess.scale import CutScore, Scale, require_same_scale
 from assess.standards.blueprint import counts
 from assess.standards.records import canonical_json, sha256
+
+if TYPE_CHECKING:
+    from assess.irt.composition import Composition
+    from assess.irt.extension import ExtendedTest
 
 SCHEMA = "assess.release/1"
 
@@ -132,26 +133,15 @@ class Release:
     @cached_property
     def adaptive_test(self) -> AdaptiveTest:
         """The selection kernel of an adaptive form, built once."""
-        rules = self.form.adaptive
-        assert rules is not None
-        decision = self.form.rule
-        return AdaptiveTest(
-            parameters=self.parameters,
-            prior=self.prior,
-            cut=self.cut.theta,
-            constraints=tuple(self._constraint(requirement) for requirement in self.form.blueprint),
-            stop=StopRule(
-                min_units=rules.min_units,
-                max_units=rules.max_units,
-                se=rules.se,
-                certainty=(decision.p_pass, decision.p_fail) if rules.certainty else None,
-            ),
-            randomesque=rules.randomesque,
-        )
+        from assess.session.selection import adaptive_test
+
+        return adaptive_test(self)
 
     @cached_property
     def extended_tests(self) -> tuple[ExtendedTest, ...]:
         """What chooses in the first extension, the second, ...; empty where the form has none."""
+        from assess.irt.extension import ExtendedTest, ExtensionRule
+
         policy, rule = self.form.extension, self.form.rule
         if policy is None:
             return ()
@@ -162,10 +152,13 @@ class Release:
             for number in range(1, policy.most + 1)
         )
 
-    def _constraint(self, requirement: Requirement) -> Constraint:
-        counts = [float(count_items(unit.items, requirement)) for unit in self.units]
-        maximum = math.inf if requirement.maximum is None else float(requirement.maximum)
-        return Constraint(requirement.label, np.array(counts), float(requirement.minimum), maximum)
+    @cached_property
+    def composition(self) -> Composition:
+        """What a test of the units of an adaptive form may be composed of."""
+        from assess.irt.composition import Composition
+
+        test = self.adaptive_test
+        return Composition([unit.reference for unit in self.units], test.constraints, test.enemies)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], sha: str | None = None) -> Release:

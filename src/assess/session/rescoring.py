@@ -16,6 +16,7 @@ from assess.items import Item
 from assess.session.engine import is_complete
 from assess.session.outcome import Outcome, outcome
 from assess.session.release import Release
+from assess.session.selection import evidence
 from assess.session.state import Response, SessionState
 
 
@@ -115,7 +116,8 @@ def rescore(state: SessionState, onto: Release, *, decided_at: datetime, engine:
     """
     found = outcome(rescored(state, onto), decided_at=decided_at, engine=engine, complete=is_complete(state))
     delivered = {"release": state.release.sha256, "form": state.release.form.reference}
-    return replace(found, record={**found.record, "delivered": delivered})
+    proof = {"evidence": evidence(state)} if state.start.evidence else {}
+    return replace(found, record={**found.record, "delivered": delivered, **proof})
 
 
 def _graded(response: Response, item: Item) -> Response:

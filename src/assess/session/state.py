@@ -49,6 +49,12 @@ class StartRecord:
         The form's allowance on the server's clock; later grants are events.
     accommodation : Accommodation
         What the learner was given before; it scales every allowance when it is read.
+    closed : tuple of str
+        Units that exposure control keeps from this session.
+    choosing : (mean, sd) or None
+        The prior by which units are chosen, where that is not the prior of the score.
+    evidence : bool
+        Whether the record tells what was covered and why the session ended.
     """
 
     session: str
@@ -66,11 +72,20 @@ class StartRecord:
     pilot: tuple[tuple[int, str], ...] = ()
     assurance: str = "unsupervised"
     accommodation: Accommodation = NO_ACCOMMODATION
+    closed: tuple[str, ...] = ()
+    choosing: tuple[float, float] | None = None
+    evidence: bool = False
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain data for storage; without an accommodation, as it was written before there were any."""
+        """Plain data for storage; what says nothing is left out, as before it could be said."""
         out = {name: getattr(self, name) for name in self.__slots__}
-        del out["accommodation"]
+        del out["accommodation"], out["closed"], out["choosing"], out["evidence"]
+        if self.closed:
+            out["closed"] = list(self.closed)
+        if self.choosing is not None:
+            out["choosing"] = list(self.choosing)
+        if self.evidence:
+            out["evidence"] = True
         if self.accommodation != NO_ACCOMMODATION:
             out["accommodation"] = self.accommodation.to_mapping()
         out["started_at"] = self.started_at.isoformat()
@@ -98,9 +113,16 @@ class StartRecord:
             pilot=tuple((int(position), str(reference)) for position, reference in fields.raw("pilot", ())),
             assurance=fields.choice("assurance", ASSURANCES),
             accommodation=Accommodation.from_mapping(fields.raw("accommodation", {})),
+            closed=fields.strings("closed", ()),
+            choosing=_read_pair(fields.raw("choosing", None)),
+            evidence=fields.flag("evidence", False),
         )
         fields.finish()
         return record
+
+
+def _read_pair(value: Any) -> tuple[float, float] | None:
+    return None if value is None else (float(value[0]), float(value[1]))
 
 
 @dataclass(frozen=True, slots=True)

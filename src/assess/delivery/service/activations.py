@@ -14,7 +14,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import Activation, StoredRelease, Tenant, Update
 from assess.errors import Forbidden, InvalidContent, InvalidRequest, NotFound, StaleSession
-from assess.session import Release
+from assess.session import Release, require_feasible
 from assess.standards.records import canonical_json, sha256
 
 
@@ -151,6 +151,7 @@ def _read(document: Mapping[str, Any], digest: str) -> tuple[str, str, str | Non
     if document.get("schema") == PROGRAMME_SCHEMA:
         return "programme", Programme.from_document(document).id, None
     release = Release.from_document(document, digest)
+    require_feasible(release)
     return "form", release.form.id, release.course.id
 
 

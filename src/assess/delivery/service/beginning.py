@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from datetime import datetime
 
@@ -39,7 +40,8 @@ from assess.errors import (
     SessionFinished,
     TriesExhausted,
 )
-from assess.session import ASSURANCES, Release, SessionState, count_items, start, step, with_offer
+from assess.irt.scoring import Prior
+from assess.session import ASSURANCES, Release, SessionState, left_out, start, step, with_offer
 
 
 async def begin(
@@ -130,19 +132,20 @@ async def _begin(
         services, scope, learner=learner, course=release.course.id, code=code, stated=assurance
     )
     _require_try(records, release, now, assured)
-    excluded = await _met_before(services, records, release)
-    session_id = new_id("ses")
+    met = await _met_before(services, records, release)
+    session_id, seed = new_id("ses"), secrets.token_hex(16)
     record = start(
         release,
         session=session_id,
         learner=learner,
-        seed=secrets.token_hex(16),
+        seed=seed,
         now=now,
         language=locale or records.learner.locale,
         try_number=1 + len(standing.counting_sessions(records, release.course.id, now)),
-        excluded=excluded,
+        excluded=left_out(release, met, seed) if any(met) else (),
         assurance=assured,
         accommodation=await accommodations.in_force(services, scope.tenant, learner),
+        choosing=_choosing(records, release, now),
     )
     state = SessionState(release, record)
     first = step(state, now)
@@ -253,20 +256,33 @@ def _require_try(records: LearnerRecords, release: Release, now: datetime, assur
         )
 
 
-async def _met_before(services: Services, records: LearnerRecords, release: Release) -> list[str]:
-    """Units of the last try that this one leaves out, as long as enough others are there."""
+async def _met_before(services: Services, records: LearnerRecords, release: Release) -> list[list[str]]:
+    """Units of the last tries of the course, the last one first; as many tries as the form looks back to."""
     rules = release.form.adaptive
     tries = [s for s in records.sessions if s.course == release.course.id and s.state == "ended"]
-    if rules is None or not tries:
+    if rules is None:
         return []
-    seen = await services.store.read(reading.offered_items, records.learner.tenant, tries[-1].id)
-    met = {release.unit_of[item] for item in seen if item in release.unit_of}
-    left = [unit for u, unit in enumerate(release.units) if u not in met]
-    items = [item for unit in left for item in unit.items]
-    covered = all(count_items(items, r) >= r.minimum for r in release.form.blueprint)
-    if len(left) < rules.max_units or not covered:
-        return []
-    return [release.units[u].reference for u in met]
+    n_tries = 1 if rules.overlap is None else rules.overlap.sessions
+    met = []
+    for earlier in reversed(tries[-n_tries:]):
+        seen = await services.store.read(reading.offered_items, records.learner.tenant, earlier.id)
+        units = {release.unit_of[item] for item in seen if item in release.unit_of}
+        met.append([release.units[unit].reference for unit in sorted(units)])
+    return met
+
+
+def _choosing(records: LearnerRecords, release: Release, now: datetime) -> Prior | None:
+    """What the newest score of an earlier course says, where the form chooses units by it."""
+    rules = release.form.adaptive
+    for earlier in () if rules is None else rules.start.earlier:
+        speaking = standing.spoken(records, earlier.course, now)
+        if speaking is None or speaking.void:
+            continue
+        decided = json.loads(speaking.decision.record).get("decision", {})
+        # A score on another scale than the regression was made for says nothing here.
+        if decided.get("theta") is not None and decided.get("scale_id") == earlier.scale:
+            return Prior(earlier.intercept + earlier.slope * float(decided["theta"]), earlier.sd)
+    return None
 
 
 def _token(scope: Scope, session: str, key: Key | None) -> str:

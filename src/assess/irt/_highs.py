@@ -1,0 +1,219 @@
+"""The only file that imports highspy: one linear or integer program, solved again and again.
+
+HiGHS (MIT licence) is handed the same rows every time, with other costs and
+bounds. A solution must not depend on what was solved before it, or a session
+would not replay: whatever the solver remembers is thrown away, and a linear
+program starts from a basis that the caller names. One thread, a fixed seed, a
+limit of nodes and not of seconds.
+
+The linear program comes first. Where its solution is not whole, its largest
+fraction is rounded up and the program solved again, from where it stands, until
+it is; only where that falls short of the linear bound by more than the caller
+allows, the integer program follows.
+
+References
+----------
+Huangfu & Hall (2018), *Mathematical Programming Computation* 10, 119-142,
+doi:10.1007/s12532-017-0130-5 (HiGHS).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+from highspy._core import _Highs
+from numpy.typing import NDArray
+
+from assess.irt.parameters import FloatArray, IntArray
+
+BoolArray = NDArray[np.bool_]
+_MOST_NODES = 5_000
+_INTEGRAL = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Values of the columns, and what they are worth together."""
+
+    values: FloatArray
+    worth: float
+
+
+class Solver:
+    """Maximise worth over bounded columns and low <= A x <= high.
+
+    Parameters
+    ----------
+    matrix : array (R, C)
+        Dense; zeros are dropped.
+    integer : array (C,) of bool, optional
+        Which columns are whole numbers; all unless given.
+
+    Examples
+    --------
+    >>> solver = Solver(np.array([[1.0, 1.0, 1.0]]))
+    >>> best = solver.maximise(np.array([3.0, 1.0, 2.0]), np.zeros(3), np.ones(3), np.array([2.0]),
+    ...                        np.array([2.0]))
+    >>> best.values.nonzero()[0].tolist(), best.worth
+    ([0, 2], 5.0)
+    """
+
+    def __init__(self, matrix: FloatArray, integer: BoolArray | None = None) -> None:
+        self._matrix = np.asarray(matrix, dtype=float)
+        n_rows, n_columns = self._matrix.shape
+        self._n_rows = n_rows
+        self._columns = np.arange(n_columns, dtype=np.int32)
+        self._whole = np.ones(n_columns, dtype=bool) if integer is None else np.asarray(integer)
+        self._linear = self._made(integer=False)
+        self._integer: _Highs | None = None
+        self._bases: dict[Hashable, highspy.HighsBasis] = {}
+        self._lock = threading.Lock()
+
+    def maximise(
+        self,
+        worth: FloatArray,
+        lower: FloatArray,
+        upper: FloatArray,
+        row_lower: FloatArray,
+        row_upper: FloatArray,
+        *,
+        near: Hashable | None = None,
+        gap: float | None = 0.0,
+    ) -> Solution | None:
+        """The best values, or None where no values satisfy all bounds.
+
+        Parameters
+        ----------
+        worth, lower, upper : arrays (C,)
+            What a column is worth, and its bounds.
+        row_lower, row_upper : arrays (R,)
+            Bounds of the rows.
+        near : hashable, optional
+            Start from the basis that was learnt under this name.
+        gap : float or None
+            Take a whole solution that falls short of the best linear one by no more than this share of
+            it; None asks for the linear one.
+        """
+        with self._lock:
+            self._pose(self._linear, worth, lower, upper, row_lower, row_upper, near)
+            values = self._solved(self._linear)
+            if values is None:
+                return None
+            best = float(worth @ values)
+            if gap is not None and len(self._fractions(values)):
+                rounded = self._rounded(values)
+                if rounded is None or float(worth @ rounded) < best - max(gap, 1e-9) * abs(best):
+                    if self._integer is None:
+                        self._integer = self._made(integer=True)
+                    self._integer.setOptionValue("mip_rel_gap", 0.5 * gap)
+                    self._pose(self._integer, worth, lower, upper, row_lower, row_upper, None)
+                    rounded = self._solved(self._integer)
+                    if rounded is None:
+                        return None
+                values = rounded
+            values = np.where(self._whole & (gap is not None), np.round(values), values)
+            return Solution(values, float(worth @ values))
+
+    def learn(
+        self,
+        name: Hashable,
+        worth: FloatArray,
+        lower: FloatArray,
+        upper: FloatArray,
+        row_lower: FloatArray,
+        row_upper: FloatArray,
+    ) -> None:
+        """Keep the basis of the linear solution of a problem, as a place to start from."""
+        with self._lock:
+            if name not in self._bases:
+                self._pose(self._linear, worth, lower, upper, row_lower, row_upper, None)
+                if self._solved(self._linear) is not None:
+                    self._bases[name] = self._linear.getBasis()
+
+    # --- inside ---------------------------------------------------------------
+
+    def _made(self, *, integer: bool) -> _Highs:
+        n_rows, n_columns = self._matrix.shape
+        rows, columns = np.nonzero(self._matrix)
+        program = highspy.HighsLp()
+        program.num_col_, program.num_row_ = n_columns, n_rows
+        program.col_cost_, program.col_lower_ = np.zeros(n_columns), np.zeros(n_columns)
+        program.col_upper_ = np.ones(n_columns)
+        program.row_lower_, program.row_upper_ = np.full(n_rows, -np.inf), np.full(n_rows, np.inf)
+        program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        program.a_matrix_.start_ = np.searchsorted(rows, np.arange(n_rows + 1)).astype(np.int32)
+        program.a_matrix_.index_ = columns.astype(np.int32)
+        program.a_matrix_.value_ = self._matrix[rows, columns]
+        program.sense_ = highspy.ObjSense.kMaximize
+        if integer:
+            kinds = highspy.HighsVarType
+            program.integrality_ = [kinds.kInteger if whole else kinds.kContinuous for whole in self._whole]
+        # The class below `highspy.Highs`, which greets on the standard output before it can be asked not to.
+        highs = _Highs()
+        for name, value in {
+            "output_flag": False,
+            "threads": 1,
+            "parallel": "off",
+            "random_seed": 0,
+            "presolve": "choose" if integer else "off",
+            "mip_max_nodes": _MOST_NODES,
+        }.items():
+            highs.setOptionValue(name, value)
+        highs.passModel(program)
+        return highs
+
+    def _pose(
+        self,
+        highs: _Highs,
+        worth: FloatArray,
+        lower: FloatArray,
+        upper: FloatArray,
+        row_lower: FloatArray,
+        row_upper: FloatArray,
+        near: Hashable | None,
+    ) -> None:
+        """Hand over a problem and forget the one before."""
+        highs.clearSolver()
+        highs.changeColsCost(len(self._columns), self._columns, worth)
+        highs.changeColsBounds(len(self._columns), self._columns, lower, upper)
+        for row in range(self._n_rows):
+            highs.changeRowBounds(row, float(row_lower[row]), float(row_upper[row]))
+        basis = self._bases.get(near)
+        if basis is not None:
+            highs.setBasis(basis)
+
+    @staticmethod
+    def _solved(highs: _Highs) -> FloatArray | None:
+        """Values of the optimum, or of the best that was found within the limit of nodes."""
+        highs.run()
+        if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            found = highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+            if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible or not found:
+                return None
+        return np.array(highs.getSolution().col_value)
+
+    def _fractions(self, values: FloatArray) -> IntArray:
+        """Columns that should be whole and are not."""
+        return np.flatnonzero(self._whole & (np.abs(values - np.round(values)) > _INTEGRAL))
+
+    def _rounded(self, values: FloatArray) -> FloatArray | None:
+        """A whole solution near the linear one that was solved last; None where rounding leads nowhere."""
+        for _ in range(len(values)):
+            open_columns = self._fractions(values)
+            if not len(open_columns):
+                return values
+            column = int(open_columns[values[open_columns].argmax()])
+            up = float(np.ceil(values[column]))
+            self._linear.changeColBounds(column, up, up)
+            found = self._solved(self._linear)
+            if found is None:
+                self._linear.changeColBounds(column, up - 1.0, up - 1.0)
+                found = self._solved(self._linear)
+            if found is None:
+                return None
+            values = found
+        return None

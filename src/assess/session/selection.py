@@ -1,0 +1,312 @@
+"""The rules of an adaptive form, resolved: its kernel, whether it can be kept, what is not to be met."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assess.errors import ActivationRefused
+from assess.irt.adaptive import AdaptiveTest, Constraint, Selection, StopRule
+from assess.irt.scoring import Prior
+from assess.items import AdaptiveRules, Item, SequentialRule
+from assess.session.release import Release, count_items
+from assess.session.state import SessionState, chance
+
+if TYPE_CHECKING:
+    from assess.irt.composition import Conflict
+    from assess.irt.stopping import Sequential
+
+
+def adaptive_test(release: Release) -> AdaptiveTest:
+    """The kernel of an adaptive form.
+
+    Examples
+    --------
+    >>> from tests import synthetic
+    >>> adaptive_test(synthetic.release(kind="adaptive", n_items=12)).stop.max_units
+    8
+    """
+    rules = _rules(release)
+    decision = release.form.rule
+    certainty = (decision.p_pass, decision.p_fail) if rules.certainty else None
+    parameters, prior, cut = release.parameters, release.prior, release.cut.theta
+    constraints, enemies = _constraints(release), _enemies(release)
+    if _is_plain(rules):
+        return AdaptiveTest(
+            parameters,
+            prior,
+            cut,
+            constraints,
+            enemies,
+            StopRule(rules.min_units, rules.max_units, rules.se, certainty),
+            rules.randomesque,
+        )
+    from assess.irt.designed import DesignedTest
+    from assess.irt.stopping import DesignedStop
+
+    stop = DesignedStop(
+        rules.min_units,
+        rules.max_units,
+        rules.se,
+        certainty,
+        interval=rules.interval,
+        information=rules.information,
+        sprt=_sequential(rules.sprt),
+        glr=_sequential(rules.glr),
+    )
+    return DesignedTest(
+        parameters,
+        prior,
+        cut,
+        constraints,
+        enemies,
+        stop,
+        rules.randomesque,
+        selection=rules.selection,  # type: ignore[arg-type]
+        updating=rules.updating,  # type: ignore[arg-type]
+        start=rules.start.theta,
+        first_among=rules.start.among,
+        shadow=rules.content == "shadow",
+    )
+
+
+def require_feasible(release: Release) -> None:
+    """Refuse an adaptive form whose demands no test of its units can meet.
+
+    Raises
+    ------
+    ActivationRefused
+        Naming the demands that exclude each other, in the words of the form.
+
+    Examples
+    --------
+    >>> from tests import synthetic
+    >>> require_feasible(synthetic.release(kind="adaptive", n_items=12))
+    >>> greedy = {"blueprint": [{"label": "applied", "minimum": 9, "process": "apply"}]}
+    >>> require_feasible(synthetic.release(kind="adaptive", n_items=12, form=greedy))
+    Traceback (most recent call last):
+        ...
+    assess.errors.ActivationRefused: x-adaptive.v1: these cannot be met together:
+    applied: at least 9, with the others 8 or less; length: at most 8, with the others 9 or more
+    """
+    if release.form.adaptive is None:
+        return
+    rules, form = release.form.adaptive, release.form.reference
+    if rules.time is not None and _room(release) <= 0:
+        raise ActivationRefused(
+            f"{form}: the time for pilot items leaves none of {rules.time.maximum_seconds} s"
+        )
+    conflict = _conflict(release, frozenset())
+    if conflict is not None:
+        raise ActivationRefused(f"{form}: these {conflict}")
+    n_units = len(release.units)
+    if rules.exposure is not None and rules.exposure.target * n_units < rules.min_units:
+        most = rules.exposure.target * n_units
+        raise ActivationRefused(
+            f"{form}: an exposure of {rules.exposure.target:g} over {n_units} units lets a session meet "
+            f"{most:.1f} of them; the form needs {rules.min_units}. Add units, or allow more exposure"
+        )
+    if rules.overlap is not None:
+        needed = rules.max_units * (rules.overlap.sessions + 1) - rules.overlap.maximum
+        if n_units < needed:
+            raise ActivationRefused(
+                f"{form}: an overlap of {rules.overlap.maximum} with the last {rules.overlap.sessions} "
+                f"sessions needs {needed} units; the form has {n_units}"
+            )
+
+
+def kept_closed(release: Release, seed: str, excluded: Collection[str]) -> tuple[str, ...]:
+    """Units that exposure control keeps from a session, drawn before its first offer.
+
+    A unit is open with its probability, whatever is answered: the experiment of
+    Sympson & Hetter made once per session and unit, which is the same as making
+    it when the unit is first chosen. Where what is left open could not satisfy
+    the form, the units that were closed most narrowly are opened again.
+
+    References
+    ----------
+    Sympson & Hetter (1985), Proceedings of the 27th meeting of the Military Testing Association, 973-977.
+    van der Linden & Veldkamp (2004), *Journal of Educational and Behavioral Statistics* 29, 273-291,
+    doi:10.3102/10769986029003273 (eligibility for shadow tests).
+
+    Examples
+    --------
+    >>> from tests import synthetic
+    >>> kept_closed(synthetic.release(kind="adaptive", n_items=12), "0f" * 16, ())
+    ()
+    """
+    rules = release.form.adaptive
+    if rules is None or rules.exposure is None:
+        return ()
+    narrow: list[tuple[float, str]] = []
+    for reference, probability in rules.exposure.probabilities.items():
+        missed = chance(seed, "exposure", reference) - probability
+        if missed >= 0.0:
+            narrow.append((missed, reference))
+    closed = [reference for _, reference in sorted(narrow)]
+    opened = 1
+    while closed and _conflict(release, {*closed, *excluded}) is not None:
+        closed, opened = closed[opened:], 2 * opened
+    return tuple(sorted(closed))
+
+
+def left_out(release: Release, earlier: Sequence[Collection[str]], seed: str) -> tuple[str, ...]:
+    """Units that a learner met in earlier sessions and must not meet again.
+
+    Parameters
+    ----------
+    earlier : sequence of collections of str
+        Units of the earlier sessions of the course, the last one first.
+    seed : str
+        Of the new session; it settles which units may come again where some may.
+
+    Returns
+    -------
+    tuple of str
+        All of them but the allowed overlap, as long as the form can be satisfied without them; else
+        those met longest ago may come again first.
+
+    Examples
+    --------
+    >>> from tests import synthetic
+    >>> release = synthetic.release(kind="adaptive", n_items=24)
+    >>> left_out(release, [["x-001.v1", "x-002.v1"]], "0f" * 16)
+    ('x-001.v1', 'x-002.v1')
+    """
+    rules = _rules(release)
+    sessions, maximum = (1, 0) if rules.overlap is None else (rules.overlap.sessions, rules.overlap.maximum)
+    known = {unit.reference for unit in release.units}
+    last_met: dict[str, int] = {}
+    for age, met in enumerate(earlier[:sessions]):
+        for reference in met:
+            if reference in known:
+                last_met.setdefault(reference, age)
+    by_age = sorted(last_met, key=lambda unit: (-last_met[unit], chance(seed, "overlap", unit)))
+    out = by_age[min(maximum, len(by_age)) :]
+    opened = 1
+    while out and _conflict(release, frozenset(out), whole=True) is not None:
+        out, opened = out[opened:], 2 * opened
+    return tuple(sorted(out))
+
+
+def chosen(state: SessionState) -> Selection:
+    """The next unit of an adaptive session, or why it ends, from its records alone."""
+    test, start = state.release.adaptive_test, state.start
+    done = state.unit_categories()
+    units = enumerate(state.release.units)
+    excluded = {u for u, unit in units if unit.reference in start.excluded}
+    closed = {u for u, unit in enumerate(state.release.units) if unit.reference in start.closed}
+    u = chance(start.seed, "select", len(done))
+    options: dict[str, Any] = {}
+    if start.choosing is not None:
+        options["choosing"] = Prior(*start.choosing)
+    found = test.next_unit(done, u=u, excluded=frozenset(excluded | closed), **options)
+    if found.reason == "exhausted" and closed:
+        # Exposure is a matter of the bank's health: no learner's session is cut short for it.
+        found = test.next_unit(done, u=u, excluded=frozenset(excluded), **options)
+    return found
+
+
+def evidence(state: SessionState) -> dict[str, Any]:
+    """What an adaptive session covered of its blueprint, and why it ended; plain data for the record."""
+    release = state.release
+    rules = _rules(release)
+    done = [release.units[unit] for unit, _ in state.unit_categories()]
+    items = [item for unit in done for item in unit.items]
+    rows = []
+    for requirement in release.form.blueprint:
+        found = count_items(items, requirement)
+        over = requirement.maximum is not None and found > requirement.maximum
+        rows.append(
+            {
+                "label": requirement.label,
+                "minimum": requirement.minimum,
+                "maximum": requirement.maximum,
+                "found": found,
+                "met": found >= requirement.minimum and not over,
+            }
+        )
+    out: dict[str, Any] = {
+        "units": {"minimum": rules.min_units, "maximum": rules.max_units, "found": len(done)},
+        "blueprint": rows,
+        "closed": len(state.start.closed),
+    }
+    if state.ending is not None and state.ending.how == "completed" and state.start.release == release.sha256:
+        out["stopped_by"] = chosen(state).reason
+    return out
+
+
+# --- inside -------------------------------------------------------------------
+
+
+def _rules(release: Release) -> AdaptiveRules:
+    rules = release.form.adaptive
+    assert rules is not None
+    return rules
+
+
+def _is_plain(rules: AdaptiveRules) -> bool:
+    """Whether the rules say nothing that the plain kernel does not do."""
+    plain = AdaptiveRules()
+    aside = {name: getattr(plain, name) for name in ("enemies", "anchors", "time", "exposure", "overlap")}
+    kept = {n: getattr(rules, n) for n in ("randomesque", "min_units", "max_units", "se", "certainty")}
+    return replace(rules, **aside) == replace(plain, **kept)
+
+
+def _sequential(rule: SequentialRule | None) -> Sequential | None:
+    from assess.irt.stopping import Sequential
+
+    return None if rule is None else Sequential(rule.delta, rule.alpha, rule.beta)
+
+
+def _constraints(release: Release) -> tuple[Constraint, ...]:
+    """Blueprint, anchors and time, in terms of units."""
+    rules = _rules(release)
+    found = []
+    for requirement in release.form.blueprint:
+        counts = [float(count_items(unit.items, requirement)) for unit in release.units]
+        maximum = math.inf if requirement.maximum is None else float(requirement.maximum)
+        found.append(Constraint(requirement.label, np.array(counts), float(requirement.minimum), maximum))
+    if rules.anchors:
+        marks = np.array([float(unit.reference in rules.anchors) for unit in release.units])
+        found.append(Constraint("anchors", marks, float(len(rules.anchors)), float(len(rules.anchors))))
+    if rules.time is not None:
+        seconds = np.array([sum(_seconds(rules, item) for item in unit.items) for unit in release.units])
+        found.append(Constraint("time in seconds", seconds, 0.0, max(_room(release), 0.0)))
+    return tuple(found)
+
+
+def _enemies(release: Release) -> tuple[tuple[int, ...], ...]:
+    place = {unit.reference: u for u, unit in enumerate(release.units)}
+    return tuple(tuple(place[reference] for reference in group) for group in _rules(release).enemies)
+
+
+def _seconds(rules: AdaptiveRules, item: Item) -> float:
+    assert rules.time is not None
+    return float(rules.time.by_interaction.get(item.interaction_type, rules.time.seconds_per_item))
+
+
+def _room(release: Release) -> float:
+    """Seconds that pilot items leave for the units that count."""
+    rules = _rules(release)
+    assert rules.time is not None
+    longest = sorted((_seconds(rules, item) for item in release.pilot), reverse=True)
+    return rules.time.maximum_seconds - sum(longest[: release.form.pilot_slots])
+
+
+def _conflict(release: Release, left: Collection[str], *, whole: bool = False) -> Conflict | None:
+    """Why no test without these units satisfies the form; `whole` asks for one of the maximum length."""
+    from assess.irt.designed import DesignedTest
+
+    test, rules = release.adaptive_test, _rules(release)
+    closed = [u for u, unit in enumerate(release.units) if unit.reference in left]
+    if isinstance(test, DesignedTest) and test.shadow:
+        return test.conflict(closed)
+    marks = np.zeros(len(release.units), dtype=bool)
+    marks[closed] = True
+    longest = min(rules.max_units, len(release.units))
+    return release.composition.conflict(longest if whole else rules.min_units, longest, closed=marks)
