@@ -77,6 +77,14 @@ def test_the_rationale_of_the_one_right_option_says_that_it_is_right(items: list
                 assert words.startswith(word) == (option == item.interaction.best()), (item.id, language)
 
 
+def test_the_bank_says_who_read_the_items_that_cannot_say_it_themselves(banks: dict[str, ItemBank]) -> None:
+    readings = banks["twt-3"].header["readings"]
+    told = [reference for reading in readings for reference in reading["items"]]
+    assert len(told) == len(set(told))
+    assert {reference.removesuffix(".v1") for reference in told} == SEALED_EARLY
+    assert {reading["verdict"] for reading in readings} == {"kept", "not read blind"}
+
+
 def test_every_item_says_what_its_readers_found(items: list[Item]) -> None:
     for item in items:
         if item.id in SEALED_EARLY:

@@ -31,6 +31,8 @@ from assess.standards.eligibility import load_rules
 
 PROGRAMME_SCHEMA = "assess.programme/1"
 ON_LOSS = ("suspend", "withdraw", "keep")
+# What the bank should hold as a whole, and who read its items, is not part of what is delivered.
+_NOT_DELIVERED = ("blueprint", "readings")
 _FOLDERS = ("items", "forms", "parameters", "cuts")
 T = TypeVar("T")
 
@@ -387,8 +389,7 @@ def release_document(bank: ItemBank, form_reference: str) -> dict[str, Any]:
     return {
         "schema": RELEASE_SCHEMA,
         "course": {"id": bank.course, "programme": bank.programme, "title": dict(bank.title)},
-        # What the bank should hold as a whole is not part of what is delivered.
-        "bank": {key: value for key, value in bank.header.items() if key != "blueprint"},
+        "bank": {key: value for key, value in bank.header.items() if key not in _NOT_DELIVERED},
         "form": form.to_mapping(),
         "items": {reference: item.to_mapping() for reference, item in used.items()},
         "case_sets": {

@@ -5,11 +5,13 @@ from assess.simulation.accuracy import (
     FormAccuracy,
     accuracy_after_tries,
     badge_accuracy,
+    decide,
     form_accuracy,
 )
 from assess.simulation.alternatives import alternative, usual_alternatives
 from assess.simulation.cohorts import Cohort, Teacher, administer, answers_by_category, true_parameters
 from assess.simulation.designing import Design, DesignOptions, design
+from assess.simulation.expectation import Expectation, expectation, percentiles
 from assess.simulation.form_runs import FormRun, run_form, with_estimates
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Cohort",
     "Design",
     "DesignOptions",
+    "Expectation",
     "FormAccuracy",
     "FormRun",
     "Teacher",
@@ -25,8 +28,11 @@ __all__ = [
     "alternative",
     "answers_by_category",
     "badge_accuracy",
+    "decide",
     "design",
+    "expectation",
     "form_accuracy",
+    "percentiles",
     "run_form",
     "true_parameters",
     "usual_alternatives",

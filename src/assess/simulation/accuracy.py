@@ -34,7 +34,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from assess.errors import InvalidParameters, NotFound
 from assess.irt.decision_accuracy import RuleAccuracy, accuracy_of_outcomes
@@ -359,6 +359,31 @@ def badge_accuracy(
 
 
 # --- inside -------------------------------------------------------------------
+
+
+def decide(
+    release: Release, theta: ArrayLike, answering: ItemParameters, rng: np.random.Generator
+) -> NDArray[np.int8]:
+    """One administration of every learner, decided as production decides.
+
+    Parameters
+    ----------
+    theta : array (N,)
+        True abilities.
+    answering : ItemParameters
+        What the answers are drawn from; decisions use the release's own.
+
+    Returns
+    -------
+    array (N,)
+        1 passed, -1 not passed, 0 undetermined.
+
+    Examples
+    --------
+    >>> decide(release, [-3.0, 3.0], release.parameters, np.random.default_rng(1)).shape
+    (2,)
+    """
+    return run_form(release, theta, rng, answering=answering).outcomes
 
 
 def _twice(release: Release, theta: FloatArray, answering: ItemParameters, seed: int) -> NDArray[np.int8]:
