@@ -109,6 +109,7 @@ BESIDE = {
     "bank preview": APART,
     "bank standards": APART,
     "design": APART,
+    "assemble": APART,
     "keys create": REFUSES,
     "keys revoke": REFUSES,
     "keys list": READS,

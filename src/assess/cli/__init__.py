@@ -7,6 +7,7 @@ import sys
 import typer
 
 from assess.cli import (
+    assembling,
     banks,
     demo,
     designing,
@@ -35,6 +36,7 @@ app.add_typer(rosters.app, name="roster")
 app.command()(running.activate)
 app.command()(simulating.simulate)
 app.command()(designing.design)
+app.command()(assembling.assemble)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)
