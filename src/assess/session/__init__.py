@@ -15,6 +15,7 @@ from assess.session.engine import (
     with_offer,
     with_response,
 )
+from assess.session.extending import can_be_extended, with_extension
 from assess.session.outcome import Objective, Outcome, ReportedScore, outcome
 from assess.session.release import Course, Release, Unit, count_items
 from assess.session.rescoring import require_rescorable, rescore, rescored
@@ -36,6 +37,7 @@ from assess.session.timing import (
     Break,
     Clock,
     Closing,
+    Extension,
     SectionEnd,
     TimeGrant,
 )
@@ -51,6 +53,7 @@ __all__ = [
     "Closing",
     "Course",
     "Ending",
+    "Extension",
     "Objective",
     "Offer",
     "Outcome",
@@ -65,6 +68,7 @@ __all__ = [
     "Unit",
     "answer",
     "answer_digest",
+    "can_be_extended",
     "chance",
     "count_items",
     "fold",
@@ -83,6 +87,7 @@ __all__ = [
     "with_break_ended",
     "with_closing",
     "with_ending",
+    "with_extension",
     "with_grant",
     "with_offer",
     "with_response",

@@ -107,6 +107,11 @@ def outcome(
     reported = _report_raw(raw, state) if score is None else _report_theta(score, state)
     objectives = _objectives(state)
     record = _record(state, categories, raw, decision, objectives, decided_at, engine)
+    if state.extensions:
+        record["extensions"] = [
+            {"number": e.number, "at": e.at.isoformat(), "after_position": e.after_position}
+            for e in state.extensions
+        ]
     # A rescoring settles `complete` beforehand and brings the evidence of the form that was delivered.
     if state.start.evidence and complete is None:
         record["evidence"] = evidence(state)

@@ -13,6 +13,7 @@ from assess.errors import ActivationRefused
 from assess.irt.adaptive import AdaptiveTest, Constraint, Selection, StopRule
 from assess.irt.scoring import Prior
 from assess.items import AdaptiveRules, Item, SequentialRule
+from assess.session.extending import chosen_in_extension, extended_test
 from assess.session.release import Release, count_items
 from assess.session.state import SessionState, chance
 
@@ -195,6 +196,8 @@ def left_out(release: Release, earlier: Sequence[Collection[str]], seed: str) ->
 
 def chosen(state: SessionState) -> Selection:
     """The next unit of an adaptive session, or why it ends, from its records alone."""
+    if state.extensions:
+        return chosen_in_extension(state)
     test, start = state.release.adaptive_test, state.start
     done = state.unit_categories()
     units = enumerate(state.release.units)
@@ -218,14 +221,17 @@ def evidence(state: SessionState) -> dict[str, Any]:
     done = [release.units[unit] for unit, _ in state.unit_categories()]
     items = [item for unit in done for item in unit.items]
     rows = []
-    for requirement in release.form.blueprint:
-        found = count_items(items, requirement)
-        over = requirement.maximum is not None and found > requirement.maximum
+    for k, requirement in enumerate(release.form.blueprint):
+        found, maximum = count_items(items, requirement), requirement.maximum
+        if maximum is not None and state.extensions:
+            # It grows in proportion to the longer test.
+            maximum = int(extended_test(state).test.constraints[k].maximum)
+        over = maximum is not None and found > maximum
         rows.append(
             {
                 "label": requirement.label,
                 "minimum": requirement.minimum,
-                "maximum": requirement.maximum,
+                "maximum": maximum,
                 "found": found,
                 "met": found >= requirement.minimum and not over,
             }

@@ -21,13 +21,19 @@ class PositionView(Reply, frozen=True):
 
 
 class NextStep(Reply, frozen=True, omit_defaults=True):
-    """What the learner can do next about a course; `notice` is there after an incident that changed it."""
+    """What the learner can do next about a course.
+
+    `notice` is there after an incident that changed it; `until` and `session` where a session can go on
+    (`extend`): by when, and which.
+    """
 
     action: Literal["none", "start", "resume", "extend", "retake", "wait", "contact"]
     not_before: datetime | None
     tries_used: int
     tries_left: int | None
     notice: Notice | None = None
+    until: datetime | None = None
+    session: str | None = None
 
 
 class ResultDecision(Reply, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from assess.delivery.service.standing import (
 )
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Fact
-from assess.session import Outcome, Release, SessionState
+from assess.session import Outcome, Release, SessionState, can_be_extended
 from assess.standards.facts import instant
 
 SCHEMA = "assess.status/1"
@@ -200,7 +200,15 @@ def _told(fact: Fact, name: str) -> str | None:
 def report(state: SessionState, found: Outcome) -> dict[str, Any]:
     """What a status answer shows beside the record; stored with the decision."""
     release, decision, score = state.release, found.decision, found.reported
-    return {
+    extension = {}
+    if decision.status == "undetermined" and can_be_extended(state):
+        assert release.form.extension is not None
+        decided_at = datetime.fromisoformat(found.record["decided_at"])
+        until = decided_at + timedelta(days=release.form.extension.within_days)
+        # Of the release that was delivered, which a rescoring may have replaced.
+        if state.start.release == release.sha256 and "delivered" not in found.record:
+            extension = {"extension": {"until": until.isoformat()}}
+    return extension | {
         "release": release.sha256,
         "level": decision.level,
         "assurance": state.start.assurance,
