@@ -119,7 +119,7 @@ def lengths_figure(lengths: pd.Series[float], *, theme: str = "print") -> Figure
     dress(axes, look, xlabel="Items, unscored ones included", ylabel="Share of the population")
     axes.bar(lengths.index.to_numpy(dtype=float), lengths.to_numpy(), width=0.8, color=look.series[0])
     axes.set_ylim(0.0, None)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     head(axes, look, "Lengths in the population")
     return figure
 
