@@ -344,7 +344,8 @@ class SessionState:
         """
         form, grace = self.release.form, timedelta(seconds=self.release.form.late_grace_seconds)
         window = timedelta(seconds=self.accommodation.scaled(3600 * form.window_hours))
-        begun, given = self.start.started_at, _any_position
+        begun = self.start.started_at
+        given: Callable[[int | None], bool] = _any_position
         if self.extensions:
             begun, given = self.extensions[-1].at, self._since(self.extensions[-1])
         closing = [begun + window + self._added(given)]

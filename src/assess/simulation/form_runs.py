@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,8 +120,7 @@ def with_estimates(release: Release, run: FormRun) -> FormRun:
     import pandas as pd
 
     frame = pd.DataFrame(run.categories, columns=list(release.parameters.item_ids))
-    method = "WL" if release.form.scoring == "WL" else "EAP"
-    scored = score(frame, release.parameters, method=method, prior=release.prior)
+    scored = score(frame, release.parameters, method=_method(release), prior=release.prior)
     return replace(
         run, theta=scored["theta"].to_numpy(dtype=np.float64), se=scored["se"].to_numpy(dtype=np.float64)
     )
@@ -157,6 +157,10 @@ def _adaptive(
     )
 
 
+def _method(release: Release) -> Literal["EAP", "WL"]:
+    return "WL" if release.form.scoring == "WL" else "EAP"
+
+
 def _by_posterior(release: Release, theta: FloatArray, above: FloatArray) -> NDArray[np.int8]:
     rule = release.form.rule
     # Judged parameters have no probability that could be defended; the point estimate decides.
@@ -171,7 +175,7 @@ def _by_point(theta: FloatArray, cut: float) -> NDArray[np.int8]:
     return np.where(np.round(theta, 9) >= round(cut, 9), PASSED, NOT_PASSED).astype(np.int8)
 
 
-def _decided(release: Release, categories: NDArray[np.integer]) -> NDArray[np.int8]:
+def _decided(release: Release, categories: NDArray[np.int8]) -> NDArray[np.int8]:
     """Outcomes of a fixed form, every unit answered."""
     if not len(categories):
         return np.empty(0, dtype=np.int8)
@@ -192,6 +196,5 @@ def _decided(release: Release, categories: NDArray[np.integer]) -> NDArray[np.in
 
     # A frame of simulated learners may well have more items than persons.
     frame = pd.DataFrame(categories, columns=list(parameters.item_ids))
-    method = "WL" if release.form.scoring == "WL" else "EAP"
-    scored = score(frame, parameters, method=method, prior=release.prior)
+    scored = score(frame, parameters, method=_method(release), prior=release.prior)
     return _by_point(scored["theta"].to_numpy(dtype=np.float64), release.cut.theta)
