@@ -47,8 +47,12 @@ def document(
     n_pilot: int = 0,
     form: dict[str, Any] | None = None,
     cut: dict[str, Any] | None = None,
+    further: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """A release document over `n_items` scored items, difficulties spread over [-1.5, 1.5]."""
+    """A release document over `n_items` scored items, difficulties spread over [-1.5, 1.5].
+
+    `further` are changes to the cut, one set for each further level.
+    """
     mappings = [item(number) for number in range(1, n_items + n_pilot + 1)]
     items = {f"{m['id']}.v1": m for m in mappings}
     scored, pilot = list(items)[:n_items], list(items)[n_items:]
@@ -95,7 +99,7 @@ def document(
             {"label": code, "minimum": 1, "framework": "unesco-ict-cft", "version": "2", "code": code}
             for code in CODES
         ]
-    return {
+    made: dict[str, Any] = {
         "schema": "assess.release/1",
         "course": {
             "id": "twt-3",
@@ -133,6 +137,11 @@ def document(
         }
         | (cut or {}),
     }
+    if further:
+        made["further_cuts"] = [made["cut"] | changes for changes in further]
+        names = [f"{c['id']}.v{c['version']}" for c in made["further_cuts"]]
+        made["form"] = {"further_cuts": names} | made["form"]
+    return made
 
 
 def release(**options: Any) -> Release:

@@ -87,6 +87,10 @@ class RescoreRefused(AssessError):
     """Sessions that cannot be scored again as asked, with the reason."""
 
 
+class AppealRefused(AssessError):
+    """An appeal that cannot be filed, looked at or answered as asked, with the reason."""
+
+
 # --- a session -------------------------------------------------------------
 
 
@@ -228,6 +232,22 @@ class IdempotencyConflict(AssessError):
 
 class FactConflict(AssessError):
     """The same fact id with another content."""
+
+
+class NotEligible(AssessError):
+    """Something that only an eligible learner can have was asked for one who is not."""
+
+
+class ClaimInvalid(AssessError):
+    """A token of a claim that was not made here, or was altered."""
+
+
+class ClaimExpired(AssessError):
+    """A token of a claim that came too late."""
+
+
+class ClaimUsed(AssessError):
+    """A token of a claim that was redeemed before."""
 
 
 class StoreLocked(AssessError):

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from assess.delivery.app import PROBLEMS
+from assess.delivery.service import problem_notes
 from tests import synthetic
 from tests.delivery.conftest import open_world
 from tests.delivery.world import Clock, World, settings
@@ -25,7 +26,7 @@ GOLDEN = Path(__file__).parent / "golden"
 WRITE = os.environ.get("ASSESS_WRITE_GOLDEN") == "1"
 
 _RANDOM = (
-    (re.compile(r"\b(ses|dec|key|sk|req|fct|mrg|inc|inv)_[a-z2-7]{20}"), r"\1_…"),
+    (re.compile(r"\b(ses|dec|key|sk|req|fct|mrg|inc|inv|rel|apl|ers)_[a-z2-7]{20}"), r"\1_…"),
     (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}\b"), "code…"),
     (re.compile(r"\blrt_[a-z2-7]{40}"), "lrt_…"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "sha256…"),
@@ -87,6 +88,18 @@ _INCIDENT = {
     "id": 0, "kind": 0, "action": 0, "scope": 0, "from": 0, "to": 0, "seconds": 0, "reason": 0, "message": 0,
     "by": 0, "approved_by": 0, "created_at": 0, "done_at": 0, "dry_run": 0,
     "sessions": [{"session": 0, "learner": 0, "course": 0, "state": 0, "seconds": 0, "why": 0}],
+}  # fmt: skip
+_OWN_APPEAL = {
+    "id": 0, "kind": 0, "about": 0, "course": 0, "state": 0, "filed_at": 0, "due_at": 0, "closed_at": 0,
+    "answer": 0,
+}  # fmt: skip
+_APPEAL = {
+    **_OWN_APPEAL, "learner": 0, "session": 0, "reason": 0, "filed_by": 0, "overdue": 0, "decision": 0,
+    "entries": [{"what": 0, "by": 0, "who": 0, "approved_by": 0, "at": 0, "note": 0, "evidence": 0}],
+}  # fmt: skip
+_ERASURE = {
+    "erasure": 0, "learner": 0, "ids": 0, "erased_at": 0, "by": 0, "approved_by": 0, "reason": 0,
+    "removed": 0, "dry_run": 0,
 }  # fmt: skip
 CONTRACT: dict[str, Any] = {
     "session-begun": {
@@ -155,6 +168,18 @@ CONTRACT: dict[str, Any] = {
     "status-merged": dict.fromkeys(_STATUS, 0),
     "changes-merged": {"items": [_CHANGE], "next": 0},
     "unmerged": _MERGE,
+    # Added since: results that are held, appeals, erasure.
+    "status-held": {**_STATUS, "decision": {"score": 0}, "pending": {"reason": 0, "sentence": 0}},
+    "result-held": {"decision": {"status": 0}, "score": 0, "pending": {"reason": 0, "since": 0}},
+    "results-dry-run": {"kind": 0, "affected": 0, "rescored": 0, "excluded": 0, "difference": 0, "moves": 0},
+    "appeal-filed": _OWN_APPEAL,
+    "own-appeals": {"items": [_OWN_APPEAL], "next": 0},
+    "appeal": _APPEAL,
+    "appeals": {"items": [_APPEAL], "next": 0},
+    "status-appealed": {**_STATUS, "decision": {"source": 0, "supersedes": 0, "change_reason": 0}},
+    "problem-notes": {"items": [{"session": 0, "at": 0, "position": 0, "note": 0}], "next": 0},
+    "erased": _ERASURE,
+    "erasures": {"items": [_ERASURE], "next": 0},
 }  # fmt: skip
 
 CODES: dict[int, set[str]] = {
@@ -163,12 +188,13 @@ CODES: dict[int, set[str]] = {
     403: {"scope_missing", "consent_missing", "source_not_authorised", "role_not_allowed", "sandbox_only"},
     404: {
         "learner_unknown", "course_unknown", "badge_unknown", "form_unknown", "session_unknown",
-        "decision_unknown", "webhook_unknown", "cohort_unknown", "rescore_unknown", "not_finished",
+        "decision_unknown", "webhook_unknown", "cohort_unknown", "rescore_unknown", "appeal_unknown",
+        "not_finished",
     },
     409: {
         "idempotency_conflict", "answer_conflict", "position_conflict", "stale_session", "session_finished",
         "session_void", "retake_too_early", "tries_exhausted", "form_not_active", "fact_id_conflict",
-        "window_closed", "break_refused", "rescore_refused",
+        "window_closed", "break_refused", "rescore_refused", "appeal_refused",
     },
     410: {"learner_erased", "session_expired", "cursor_expired"},
     412: {"precondition_failed"},
@@ -278,6 +304,7 @@ def scenario(world: World) -> dict[str, Any]:
     take("problem-retake", "POST", "/v1/sessions", {"learner": "lrn_4", "course": "twt-3"})
     people(world, take)
     sitting(world, take)
+    defending(world, take)
     return bodies
 
 
@@ -331,6 +358,36 @@ def sitting(world: World, take: Any) -> None:
     take("incidents", "GET", "/v1/incidents")
     window = {"course": "twt-3", "from": "2026-11-22T12:00:00Z", "to": "2026-11-22T18:00:00Z"}
     take("invigilator-code", "POST", "/v1/invigilator-codes", window)
+
+
+def defending(world: World, take: Any) -> None:
+    """Held results, an appeal that is upheld, a note, an erasure."""
+    world.learner("lrn_8")
+    session = world.sit("lrn_8", "a")
+    filed = take(
+        "appeal-filed", "POST", "/v1/learners/lrn_8/appeals", {"session": session, "reason": "Item 3."}
+    )
+    appeal = f"/v1/appeals/{filed['id']}"
+    seen = {"note": "Item 3 has two right answers.", "who": "Dr. A.", "evidence": ["a review of item 3"]}
+    world.call("POST", f"{appeal}/looks", seen)
+    answer = {"outcome": "upheld", "answer": "You were right.", "evidence": ["minutes"], "status": "passed"}
+    take("appeal", "POST", f"{appeal}/decide", answer)
+    take("appeals", "GET", "/v1/appeals")
+    take("own-appeals", "GET", "/v1/learners/lrn_8/appeals")
+    take("status-appealed", "GET", "/v1/learners/lrn_8/courses/twt-3/status")
+    world.run(problem_notes.report, world.admin, session, note="The page was white.")
+    take("problem-notes", "GET", "/v1/problem-notes")
+    held = {"version": 9, "release": "after_standard"}
+    world.activate(synthetic.document(with_case_set=True, form=held))
+    world.learner("lrn_9")
+    session = world.sit("lrn_9")
+    take("status-held", "GET", "/v1/learners/lrn_9/courses/twt-3/status")
+    take("result-held", "GET", f"/v1/sessions/{session}/result")
+    adopted = {"status": "adopted", "panel": "x-panel.v1"}
+    world.activate(synthetic.document(with_case_set=True, form={"version": 10}, cut=adopted))
+    take("results-dry-run", "POST", "/v1/forms/x-fixed/results", {"dry_run": True})
+    take("erased", "POST", "/v1/learners/lrn_8/erase", {"reason": "asked for it"})
+    take("erasures", "GET", "/v1/erasures")
 
 
 @pytest.fixture(scope="module")

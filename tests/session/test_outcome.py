@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assess.errors import NotFinished
-from assess.session import Ending, SessionState, outcome, with_ending
+from assess.session import Accommodation, Ending, Release, SessionState, held, outcome, with_ending
+from assess.standards.records import canonical_json
 from tests import synthetic
 from tests.session.driving import NOON, always_blank, always_right, always_wrong, begin, respond, run, submit
 
@@ -190,7 +191,80 @@ def test_a_record_holds_what_the_decision_rests_on_and_no_raw_answer() -> None:
     assert '"answer"' not in json.dumps(record)
 
 
-def test_equal_responses_give_equal_decisions_whoever_gave_them() -> None:
-    one = run(CALIBRATED, always_right)
-    other = replace(one, start=replace(one.start, learner="lrn_2", session="ses_2"))
-    assert outcome(one, decided_at=LATER).decision == outcome(other, decided_at=LATER).decision
+# --- whatever the form says ---------------------------------------------------------
+
+_CUTS = st.floats(-4.0, 4.0)
+
+
+@given(
+    kind=st.sampled_from(["fixed", "adaptive"]),
+    calibrated=st.booleans(),
+    cut=_CUTS,
+    prior=_CUTS,
+    rating=st.sampled_from([0.0, 0.05, 0.6]),
+    how=st.sampled_from(["submitted", "timed_out", "blank"]),
+)
+@settings(max_examples=60)
+def test_zero_items_never_pass_whatever_cut_and_prior_a_form_pins(
+    kind: str, calibrated: bool, cut: float, prior: float, rating: float, how: str
+) -> None:
+    document = synthetic.document(
+        kind=kind, calibrated=calibrated, cut={"theta": cut}, form={"prior": {"mean": prior}}
+    )
+    document["cut"]["ratings"] = dict.fromkeys(document["cut"]["ratings"], rating)
+    release = Release.from_document(document)
+    if how == "blank":
+        state = run(release, always_blank)
+    elif how == "timed_out":
+        state = with_ending(begin(release), Ending("timed_out", LATER))
+    else:
+        state = submit(begin(release))
+    assert status(state) in ("not_passed", "undetermined", "incomplete")
+
+
+def test_a_cut_below_all_that_can_be_scored_passes_nobody_who_answers_nothing() -> None:
+    easy = synthetic.release(calibrated=True, cut={"theta": -4.0}, form={"prior": {"mean": 3.0}})
+    blank = run(easy, always_blank)
+    assert status(blank) == "incomplete"
+    assert status(run(easy, always_wrong)) == "passed"  # who answers is judged by the form as it stands
+
+
+@given(answers=st.lists(st.sampled_from("abc-"), min_size=12, max_size=12), name=st.sampled_from(list(EVERY)))
+@settings(max_examples=40)
+def test_equal_responses_in_two_groups_give_equal_decision_bytes(answers: list[str], name: str) -> None:
+    """Nothing about a person but the answers reaches the decision: not language, group or more time."""
+    given_answers = iter(answers * 3)
+    one = run(EVERY[name], lambda item, position: None if (a := next(given_answers)) == "-" else a)
+    more = Accommodation(time_multiplier=2.0)
+    start = replace(
+        one.start, learner="lrn_other", session="ses_2", language="ar", seed="a5" * 16, accommodation=more
+    )
+    other = replace(one, start=start)
+    pair = [outcome(state, decided_at=LATER).record for state in (one, other)]
+    parts = [
+        canonical_json({key: value for key, value in record.items() if key not in ("learner", "session")})
+        for record in pair
+    ]
+    assert parts[0] == parts[1]
+
+
+# --- held results ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_held_record_names_every_answer_and_no_category(name: str) -> None:
+    right, wrong = (run(EVERY[name], way) for way in (always_right, always_wrong))
+    for state in (right, wrong):
+        record = held(state, decided_at=LATER).record
+        assert record["decision"] == {"status": "pending", "reason": "awaiting_standard"}
+        told = json.dumps(record)
+        assert not any(f'"{word}"' in told for word in ("category", "raw", "objectives", "prior"))
+        hashes = {i["answer_sha256"] for unit in record["units"] for i in unit["items"]} - {None}
+        counted = {r.answer_sha256 for r in state.responses if r.item in state.release.unit_of}
+        assert hashes == counted
+    assert held(right, decided_at=LATER).record_bytes == held(right, decided_at=LATER).record_bytes
+
+
+def test_a_session_that_goes_on_holds_nothing() -> None:
+    with pytest.raises(NotFinished):
+        held(begin(RAW), decided_at=LATER)

@@ -7,7 +7,7 @@ from assess.errors import InvalidParameters
 from assess.irt import Prior
 from assess.items import Form
 from assess.session import answer as give
-from assess.session import fold, start, step, with_ending, with_offer, with_response
+from assess.session import count_items, fold, start, step, with_ending, with_offer, with_response
 from assess.simulation.exposure import exposure_of, exposure_table, simulate_sessions
 from tests import synthetic
 from tests.session.driving import NOON
@@ -31,11 +31,12 @@ def stepped(found, seed, answers):
     """One session of the engine whose learner earns answers[unit] on each unit: units, and its last state."""
     state = fold(found, start(found, session="s", learner="l", seed=seed, now=NOON), (), ())
     left: dict[int, int] = {}
-    units = []
+    units: list[int] = []
     while True:
         due = step(state, NOON)
         if due.ending is not None:
             return units, with_ending(state, due.ending)
+        assert due.offer is not None
         state = with_offer(state, due.offer, NOON)
         unit = found.unit_of[due.offer]
         if unit not in left:
@@ -100,30 +101,67 @@ def test_a_thousand_in_a_batch_are_a_thousand_sessions():
     assert sum(found) == 0
 
 
-def test_the_exposure_stays_below_its_target_and_content_and_enemies_are_kept():
-    found = release(40, with_case_set=False, certainty=False, enemies=[["x-019.v1", "x-020.v1", "x-021.v1"]])
-    rng = np.random.default_rng(3)
-    theta = rng.normal(size=1_000)
-    before = simulate_sessions(found, theta, [rng.bytes(16).hex() for _ in theta], rng)
-    assert exposure_of(before, 40).max() > 0.5
-    table = exposure_table(found, 0.4, theta, seed=5)
-    assert table.converged
-    form = table.form(found.form)
-    assert form.version == 2
-    assert Form.from_mapping(form.to_mapping(), "form") == form
-    kept = synthetic.release(
-        kind="adaptive", calibrated=True, n_items=40, form=form.to_mapping() | {"time_limit_minutes": 600}
+def kept(n_items, rules, target, n_table, n_check, seed):
+    """What fresh learners meet under a table: repeats, violations, enemies together, the largest exposure."""
+    group = [f"x-{n:03d}.v1" for n in range(n_items // 2, n_items // 2 + 3)]
+    codes = [
+        {"label": code, "minimum": 2, "maximum": rules["max_units"] // 2, "code": code}
+        | {"framework": "unesco-ict-cft", "version": "2"}
+        for code in synthetic.CODES
+    ]
+    form = {"adaptive": rules | {"enemies": [group]}, "blueprint": codes, "time_limit_minutes": 600}
+    found = synthetic.release(kind="adaptive", calibrated=True, n_items=n_items, form=form)
+    rng = np.random.default_rng(seed)
+    table = exposure_table(found, target, rng.normal(size=n_table), seed=seed)
+    next_form = table.form(found.form)
+    assert next_form.version == 2
+    assert Form.from_mapping(next_form.to_mapping(), "form") == next_form
+    under = synthetic.release(
+        kind="adaptive", calibrated=True, n_items=n_items, form=next_form.to_mapping() | {"version": 2}
     )
-    fresh = rng.normal(size=2_000)
-    after = simulate_sessions(kept, fresh, [rng.bytes(16).hex() for _ in fresh], rng)
+    fresh = rng.normal(size=n_check)
+    run = simulate_sessions(under, fresh, [rng.bytes(16).hex() for _ in fresh], rng)
+    repeats = violations = together = 0
+    enemies = {under.unit_of[reference] for reference in group}
+    for units in run.units:
+        own = units[units >= 0].tolist()
+        repeats += len(own) - len(set(own))
+        together += len(enemies & set(own)) > 1
+        items = [item for unit in own for item in under.units[unit].items]
+        violations += any(
+            not r.minimum <= count_items(items, r) <= (r.maximum or 0) for r in under.form.blueprint
+        )
+    return table, repeats, violations, together, float(exposure_of(run, n_items).max())
+
+
+def test_the_exposure_stays_below_its_target_and_content_and_enemies_are_kept():
+    rules = PLAIN | {"certainty": False}
+    table, repeats, violations, together, largest = kept(40, rules, 0.4, 600, 1_000, 3)
+    assert table.converged
+    assert (repeats, violations, together) == (0, 0, 0)
     # Fresh learners: the tolerance of the table, and three Monte Carlo errors for the table and the check.
-    assert exposure_of(after, 40).max() <= 0.4 + 0.01 + 3.0 * np.sqrt(0.24 * (1 / 1_000 + 1 / 2_000))
-    for units in after.units:
-        own = units[units >= 0]
-        assert len(set(own.tolist())) == len(own) == 8
-        assert len({18, 19, 20} & set(own.tolist())) <= 1
-        codes = [found.units[unit].items[0].alignments[0].code for unit in own]
-        assert all(code in codes for code in synthetic.CODES)
+    assert largest <= 0.4 + 0.01 + 3.0 * np.sqrt(0.24 * (1 / 600 + 1 / 1_000))
+    without = release(40, with_case_set=False, certainty=False)
+    rng = np.random.default_rng(3)
+    before = simulate_sessions(without, rng.normal(size=500), [rng.bytes(16).hex() for _ in range(500)], rng)
+    assert exposure_of(before, 40).max() > 0.5
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("content", ["priority", "shadow"])
+def test_ten_thousand_learners_on_five_hundred_units_keep_everything(content):
+    rules = {"min_units": 15, "max_units": 20, "randomesque": 2, "certainty": False, "content": content}
+    n_table, n_check = (10_000, 10_000) if content == "priority" else (2_000, 10_000)
+    table, repeats, violations, together, largest = kept(500, rules, 0.2, n_table, n_check, 77)
+    record(
+        f"10,000 learners x 20 of 500 units, full blueprint, exposure 0.2, content by {content}",
+        f"{repeats} repeated units, {violations} violations, {together} with enemies together, "
+        f"largest exposure {largest:.3f}; table of {n_table:,} learners in {table.rounds} rounds",
+        seed=77,
+    )
+    assert (repeats, violations, together) == (0, 0, 0)
+    assert largest <= 0.2 + 0.01 + 3.0 * np.sqrt(0.16 * (1 / n_table + 1 / n_check))
 
 
 def test_a_shadow_form_keeps_its_exposure_too():

@@ -7,10 +7,13 @@ import sys
 import typer
 
 from assess.cli import (
+    appeals,
     assembling,
+    badges,
     banks,
     demo,
     designing,
+    erasing,
     measuring,
     operating,
     replaying,
@@ -19,6 +22,7 @@ from assess.cli import (
     running,
     simulating,
     sitting,
+    webhooks,
 )
 from assess.cli.console import guarded, out
 
@@ -33,6 +37,9 @@ app.command()(demo.demo)
 app.add_typer(banks.app, name="bank")
 app.add_typer(running.keys_app, name="keys")
 app.add_typer(rosters.app, name="roster")
+app.add_typer(badges.facts_app, name="facts")
+app.add_typer(badges.app, name="badge")
+app.command()(badges.usage)
 app.command()(running.activate)
 app.command()(simulating.simulate)
 app.command()(designing.design)
@@ -40,10 +47,14 @@ app.command()(assembling.assemble)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
 app.command()(replaying.replay)
+app.add_typer(appeals.app, name="appeal")
 app.command()(rescoring.rescore)
+app.command()(rescoring.release)
 app.add_typer(sitting.incidents_app, name="incident")
 app.add_typer(sitting.invigilators_app, name="invigilator")
 app.command()(sitting.accommodate)
+app.add_typer(webhooks.webhooks_app, name="webhook")
+app.command()(erasing.erase)
 app.command()(operating.backup)
 app.command()(operating.restore)
 app.command()(operating.doctor)

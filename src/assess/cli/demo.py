@@ -145,6 +145,8 @@ async def _activate_banks(services: Services, scope: Scope, banks: Path, live: M
     reason = "demonstration"
     for programme_folder in find_programmes(banks):
         programme = load_programme(programme_folder)
+        if not bank_folders(programme_folder):
+            continue  # badges without a course: `assess activate` makes them live for whom they concern
         document = programme_document(programme)
         if live.get(programme.id) != sha256(canonical_json(document, floats=True)):
             await activations.activate(services, scope, document=document, reason=reason)

@@ -39,6 +39,18 @@ class Desk(Protocol):
         """Undo that."""
         ...
 
+    async def facts(self, body: schemas.ImportFacts) -> schemas.FactsReply:
+        """Take a part of a file of facts."""
+        ...
+
+    async def attempt(self, badge: str, body: schemas.TryRule) -> schemas.RuleTrial:
+        """Try a rule over a page of learners."""
+        ...
+
+    async def usage(self, by: str, badge: str | None) -> schemas.Usage:
+        """How badges are used."""
+        ...
+
 
 class _Here:
     """The service in this process."""
@@ -72,6 +84,28 @@ class _Here:
         from assess.delivery.service import merging
 
         return await merging.unmerge(self._services, self._scope, learner=learner, reason=body.reason)
+
+    async def facts(self, body: schemas.ImportFacts) -> schemas.FactsReply:
+        from assess.delivery.service import fact_import
+
+        return await fact_import.take(self._services, self._scope, body)
+
+    async def attempt(self, badge: str, body: schemas.TryRule) -> schemas.RuleTrial:
+        from assess.delivery.service import reassessing
+
+        return await reassessing.attempt(
+            self._services,
+            self._scope,
+            document=body.document,
+            badge=badge,
+            after=body.after,
+            limit=body.limit,
+        )
+
+    async def usage(self, by: str, badge: str | None) -> schemas.Usage:
+        from assess.delivery.service import usage
+
+        return await usage.report(self._services, self._scope, by=usage.by_of(by), badge=badge)
 
 
 class _There:
@@ -122,6 +156,26 @@ class _There:
 
         path = f"/v1/learners/{learner}/unmerge"
         found: schemas.MergeReply = await self._ask("POST", path, body, schemas.MergeReply)
+        return found
+
+    async def facts(self, body: schemas.ImportFacts) -> schemas.FactsReply:
+        from assess.delivery import schemas
+
+        found: schemas.FactsReply = await self._ask("POST", "/v1/facts/import", body, schemas.FactsReply)
+        return found
+
+    async def attempt(self, badge: str, body: schemas.TryRule) -> schemas.RuleTrial:
+        from assess.delivery import schemas
+
+        path = f"/v1/badges/{badge}/try"
+        found: schemas.RuleTrial = await self._ask("POST", path, body, schemas.RuleTrial)
+        return found
+
+    async def usage(self, by: str, badge: str | None) -> schemas.Usage:
+        from assess.delivery import schemas
+
+        path = f"/v1/usage?by={by}" + ("" if badge is None else f"&badge={badge}")
+        found: schemas.Usage = await self._ask("GET", path, None, schemas.Usage)
         return found
 
 

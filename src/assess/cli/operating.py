@@ -86,7 +86,7 @@ def doctor(
 def work(
     once: Annotated[bool, typer.Option("--once", help="Do what is due, and end.")] = False,
 ) -> None:
-    """Do jobs and tell changes, beside servers that share PostgreSQL; a server on SQLite does it itself."""
+    """Do jobs and send webhooks, beside servers that share PostgreSQL; a server on SQLite does it itself."""
     from assess.delivery.service import open_services
     from assess.delivery.settings import Settings
 
@@ -94,13 +94,15 @@ def work(
 
     async def run() -> int | None:
         from assess.delivery.jobs import worker
+        from assess.delivery.sender import Sender
 
         services = await open_services(settings)
         try:
-            found = worker(services)
+            found, sender = worker(services), Sender(services)
             if once:
                 await found.prepare()
-                return await found.work()
+                await sender.prepare()
+                return await found.work() + await sender.work()
             if settings.work_seconds <= 0:
                 raise CommandError(
                     "ASSESS_WORK_SECONDS is 0, which means never; set it to 1 for this command"
@@ -109,7 +111,7 @@ def work(
             for name in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(name, stop.set)
             out.print("assess works")
-            await found.run(stop)
+            await asyncio.gather(found.run(stop), sender.run(stop))
             return None
         finally:
             services.store.close()

@@ -120,7 +120,7 @@ def with_services(
 
 
 def call(server: str, key: str, method: str, path: str, body: object = None) -> Any:
-    """One request to a running server; a problem document becomes one sentence."""
+    """One request to a running server: its JSON, or the bytes of a file; a problem becomes one sentence."""
     import httpx
 
     try:
@@ -140,7 +140,8 @@ def call(server: str, key: str, method: str, path: str, body: object = None) -> 
         except (ValueError, KeyError, TypeError):
             said = f"status {response.status_code}"
         raise CommandError(f"{server} refused: {said}")
-    return response.json()
+    is_json = response.headers.get("content-type", "").startswith("application/json")
+    return response.json() if is_json else response.content
 
 
 # --- keys --------------------------------------------------------------------
@@ -154,7 +155,8 @@ def create_key(
     scope: Annotated[list[str], typer.Option(help="deliver, read-status, attest or manage; repeatable.")],
     sandbox: Annotated[bool, typer.Option("--sandbox", help="A test key: sandbox data only.")] = False,
     source: Annotated[
-        list[str] | None, typer.Option(help="A source of facts it may speak for; repeatable.")
+        list[str] | None,
+        typer.Option(help="A source of facts it may speak for, or lms=attended,points; repeatable."),
     ] = None,
     may_proctor: Annotated[
         bool, typer.Option("--may-proctor", help="It may state that a session is proctored.")

@@ -63,13 +63,13 @@ def through(
                 ) from None
             server = "http://127.0.0.1:8000"
         else:
-            return schemas.plain(found)
+            return found if isinstance(found, bytes) else schemas.plain(found)
     if not key:
         raise CommandError("add --key, an API key with the scope manage of that server")
     return call(server, key, method, path, body)
 
 
-def _decoded(kind: Any, body: dict[str, Any]) -> Any:
+def decoded(kind: Any, body: dict[str, Any]) -> Any:
     """A body as the server would read it, with its refusal as a sentence."""
     import msgspec
 
@@ -123,7 +123,7 @@ def declare(
         "approved_by": approved_by or None,
         "dry_run": dry_run,
     }
-    read = _decoded(schemas.DeclareIncident, body)
+    read = decoded(schemas.DeclareIncident, body)
     found = through(
         server,
         key,
@@ -217,7 +217,7 @@ def accommodate(
         "no_pilot": no_pilot,
         "until": _instant(until, "until") if until else None,
     }
-    given = _decoded(schemas.GiveAccommodation, body)
+    given = decoded(schemas.GiveAccommodation, body)
     if session:
         path = f"/v1/sessions/{quote(session, safe='')}/accommodations"
         through(

@@ -26,13 +26,14 @@ from starlette.staticfiles import StaticFiles
 from assess import __version__, errors
 from assess.delivery import pages, schemas
 from assess.delivery.api import ROUTERS, wire
-from assess.delivery.api.shortcut import Shortcut
-from assess.delivery.around import Answer, Shell
+from assess.delivery.around import Answer, Frame, Shell
 from assess.delivery.clock import SteadyClock
 from assess.delivery.jobs import worker
 from assess.delivery.metrics import Metrics
+from assess.delivery.sender import Sender
 from assess.delivery.service import downtime, open_services
 from assess.delivery.settings import Settings
+from assess.delivery.shortcut import Application
 
 log = logging.getLogger(__name__)
 
@@ -68,10 +69,15 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.FormNotActive: (409, "form_not_active", "No form of this course is live"),
     errors.ActivationRefused: (422, "field_invalid", "The release must not go live"),
     errors.RescoreRefused: (409, "rescore_refused", "Sessions cannot be scored again like this"),
+    errors.AppealRefused: (409, "appeal_refused", "The appeal cannot be taken like this"),
     errors.LearnerErased: (410, "learner_erased", "The learner was erased"),
     errors.RateLimited: (429, "rate_limited", "Too many tries"),
     errors.IdempotencyConflict: (409, "idempotency_conflict", "The key came before with another body"),
     errors.FactConflict: (409, "fact_id_conflict", "The id stands for another fact"),
+    errors.NotEligible: (409, "not_eligible", "The rule of the badge is not met"),
+    errors.ClaimInvalid: (422, "claim_invalid", "Not a claim that was made here"),
+    errors.ClaimExpired: (410, "claim_expired", "The claim came too late"),
+    errors.ClaimUsed: (409, "claim_used", "The claim was redeemed before"),
     errors.Overloaded: (503, "overloaded", "Too many at once; try again"),
     errors.StorageUnavailable: (503, "storage_unavailable", "Nothing was stored; try again"),
     errors.AssessError: (500, "internal_error", "Something went wrong here"),
@@ -104,23 +110,26 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
         pulse = await downtime.begin(services)
         beating = None if pulse is None else asyncio.create_task(downtime.keep_beating(services, pulse))
         stop = asyncio.Event()
-        working = asyncio.create_task(worker(services).run(stop)) if settings.work_seconds > 0 else None
+        working: set[asyncio.Task[None]] = set()
+        if settings.work_seconds > 0:
+            working = {asyncio.create_task(one.run(stop)) for one in (worker(services), Sender(services))}
         try:
             yield
         finally:
-            if working is not None:
-                # What it does at the moment is brought to its end, if that comes soon; else its lease ends.
+            if working:
+                # What is being done is brought to its end, if that comes soon; else its lease ends.
                 stop.set()
-                await asyncio.wait({working}, timeout=5)
-                working.cancel()
-                await asyncio.gather(working, return_exceptions=True)
+                await asyncio.wait(working, timeout=5)
+                for task in working:
+                    task.cancel()
+                await asyncio.gather(*working, return_exceptions=True)
             if beating is not None and pulse is not None:
                 beating.cancel()
                 await asyncio.gather(beating, return_exceptions=True)
                 await downtime.stop(services, pulse)
             services.store.close()
 
-    app = FastAPI(
+    app = Application(
         title="assess",
         version=__version__,
         lifespan=lifespan,
@@ -141,8 +150,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
     _document(app)
     # A page shrinks to a quarter. Nothing a stranger sends is echoed beside a secret, so sizes tell nothing.
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM)
-    app.add_middleware(Shortcut, minimum_size=_COMPRESSED_FROM)
-    app.add_middleware(Shell, settings=settings, metrics=metrics, monotonic=monotonic, on_fault=answer)
+    frame = Frame(settings, metrics, monotonic)
+    app.add_middleware(Shell, frame=frame, on_fault=answer)
+    app.shorten(frame, answer, minimum_size=_COMPRESSED_FROM)
     return app
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from starlette.requests import Request
@@ -19,6 +19,7 @@ from assess.errors import Overloaded
 
 log = logging.getLogger("assess.request")
 Answer = Callable[[Request, Exception], Awaitable[Response]]
+Header = tuple[bytes, bytes]
 
 # A page may load what this server serves, and nothing else; nothing runs inline.
 _POLICY = (
@@ -40,94 +41,43 @@ _ALWAYS = ("/healthz", "/readyz", "/metrics")
 _STARTED = ("/s/", "/v1/sessions/")
 
 
-class Shell:
-    """Around every request: an id, limits on the body and on how many come at once, and headers.
+class Frame:
+    """What holds for every request, whichever way it goes: limits, headers, figures and a line in the log."""
 
-    Faults that nobody expected are answered here, so that this reply has them too.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        settings: Settings,
-        metrics: Metrics,
-        monotonic: Callable[[], float],
-        on_fault: Answer,
-    ) -> None:
-        self._app = app
-        self._monotonic = monotonic
-        self._on_fault = on_fault
-        self._limit = settings.max_body_bytes
+    def __init__(self, settings: Settings, metrics: Metrics, monotonic: Callable[[], float]) -> None:
+        self.monotonic = monotonic
+        self.limit = settings.max_body_bytes
         self._admitted = settings.admission_limit
         self._log_requests = settings.log_requests
         self._metrics = metrics
-        self._inside = 0
-        metrics.gauge("assess_requests_inside", "Requests that are being answered", lambda: self._inside)
+        self.inside = 0
+        metrics.gauge("assess_requests_inside", "Requests that are being answered", lambda: self.inside)
         extra = ((b"strict-transport-security", b"max-age=31536000"),) if settings.secure_cookies else ()
-        self._headers = (*_HEADERS, *extra)
+        self.headers = (*_HEADERS, *extra)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = new_id("req")
-        # Whatever this request waits for from here on is the server's time, not the learner's.
-        scope.setdefault("state", {}).update(request_id=request_id, arrived=self._monotonic())
-        if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
-            # No id holds this character, and PostgreSQL would not even compare it.
-            path = "/v1/unknown" if scope["path"].startswith("/v1/") else "/unknown"
-            scope = {**scope, "path": path, "raw_path": path.encode(), "query_string": b""}
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        too_large = not declared.isdigit() or int(declared) > self._limit
-        began = time.perf_counter()
-        received = status = 0
+    def too_large(self) -> wire.BodyTooLarge:
+        """The refusal of a body beyond the limit."""
+        return wire.BodyTooLarge(f"the body may have {self.limit} bytes")
 
-        async def limited() -> Message:
-            nonlocal received
-            if too_large:
-                raise wire.BodyTooLarge(f"the body may have {self._limit} bytes")
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit:
-                raise wire.BodyTooLarge(f"the body may have {self._limit} bytes")
-            return message
-
-        async def dressed(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = list(message.get("headers", ()))
-                present = {name.lower() for name, _ in headers}
-                headers += [header for header in self._headers if header[0] not in present]
-                headers.append((b"x-request-id", request_id.encode()))
-                if b"cache-control" not in present:
-                    headers.append((b"cache-control", _caching(scope)))
-                message["headers"] = headers
-            await send(message)
-
-        self._inside += 1
-        try:
-            self._require_room(scope["path"])
-            await self._app(scope, limited, dressed)
-        except Exception as fault:
-            if status:
-                raise
-            response = await self._on_fault(Request(scope), fault)
-            await response(scope, limited, dressed)
-        finally:
-            self._inside -= 1
-            self._note(scope, request_id, status, time.perf_counter() - began)
-
-    def _require_room(self, path: str) -> None:
+    def require_room(self, path: str) -> None:
         """Those who have begun go before those who come: their answers are taken for twice as long."""
-        if self._inside <= self._admitted or path in _ALWAYS:
+        if self.inside <= self._admitted or path in _ALWAYS:
             return
-        if not path.startswith(_STARTED) or self._inside > 2 * self._admitted:
-            raise Overloaded(f"{self._inside} requests are being answered at this moment; nothing was stored")
+        if not path.startswith(_STARTED) or self.inside > 2 * self._admitted:
+            raise Overloaded(f"{self.inside} requests are being answered at this moment; nothing was stored")
 
-    def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
-        route = route_of(scope)
+    def dressed(self, scope: Scope, request_id: str, headers: Iterable[Header]) -> list[Header]:
+        """The headers of a reply with those that every reply has."""
+        found = list(headers)
+        present = {name.lower() for name, _ in found}
+        found += [header for header in self.headers if header[0] not in present]
+        found.append((b"x-request-id", request_id.encode()))
+        if b"cache-control" not in present:
+            found.append((b"cache-control", _caching(scope)))
+        return found
+
+    def note(self, route: str, request_id: str, status: int, seconds: float) -> None:
+        """Count a request, and write a line if it is wanted, slow, or a fault."""
         self._metrics.request(route, status, seconds)
         if status == 503:
             self._metrics.refused.inc()
@@ -139,6 +89,65 @@ class Shell:
                 "milliseconds": round(1000 * seconds, 1),
             }
             log.info("request", extra=extra)
+
+
+class Shell:
+    """Around every request: an id, limits on the body and on how many come at once, and headers.
+
+    Faults that nobody expected are answered here, so that this reply has them too.
+    """
+
+    def __init__(self, app: ASGIApp, *, frame: Frame, on_fault: Answer) -> None:
+        self._app = app
+        self._frame = frame
+        self._on_fault = on_fault
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        frame = self._frame
+        request_id = new_id("req")
+        # Whatever this request waits for from here on is the server's time, not the learner's.
+        scope.setdefault("state", {}).update(request_id=request_id, arrived=frame.monotonic())
+        if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+            # No id holds this character, and PostgreSQL would not even compare it.
+            path = "/v1/unknown" if scope["path"].startswith("/v1/") else "/unknown"
+            scope = {**scope, "path": path, "raw_path": path.encode(), "query_string": b""}
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        too_large = not declared.isdigit() or int(declared) > frame.limit
+        began = time.perf_counter()
+        received = status = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            if too_large:
+                raise frame.too_large()
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > frame.limit:
+                raise frame.too_large()
+            return message
+
+        async def dressed(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = frame.dressed(scope, request_id, message.get("headers", ()))
+            await send(message)
+
+        frame.inside += 1
+        try:
+            frame.require_room(scope["path"])
+            await self._app(scope, limited, dressed)
+        except Exception as fault:
+            if status:
+                raise
+            response = await self._on_fault(Request(scope), fault)
+            await response(scope, limited, dressed)
+        finally:
+            frame.inside -= 1
+            frame.note(route_of(scope), request_id, status, time.perf_counter() - began)
 
 
 def route_of(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""Work that is done later: jobs, those that come again and again, and what the outbox has to tell.
+"""Work that is done later: jobs, and those that come again and again.
 
 A worker claims what is due under a lease, does it, and ends it. What fails is
 put off, longer each time; what failed too often is given up, and stays visible
@@ -19,23 +19,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from assess.delivery.security import new_id
-from assess.delivery.service import Services, rescoring, sessions
+from assess.delivery.service import Services, expiry, reassessing, rescoring, schools, sessions
 from assess.delivery.store import Writes, reading
-from assess.delivery.store.rows import ChangeRow, Claim, Delete, Idempotency, Job, Outgoing, Update
+from assess.delivery.store.rows import Claim, Delete, Idempotency, Job, Outgoing, Update
 from assess.errors import StaleSession, StorageUnavailable
 
 log = logging.getLogger(__name__)
-events = logging.getLogger("assess.events")
 
 LEASE = timedelta(seconds=60)
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=5), timedelta(hours=1)
 MAX_ATTEMPTS = 12
 """The delays between them add up to about two and a half hours."""
 KEYS_KEPT = timedelta(days=30)
-_AT_ONCE = 100
 
 Handler = Callable[[Services, Mapping[str, Any]], Awaitable[object]]
-Teller = Callable[[ChangeRow], Awaitable[object]]
 
 
 async def _sweep(services: Services, _: Mapping[str, Any]) -> None:
@@ -43,24 +40,27 @@ async def _sweep(services: Services, _: Mapping[str, Any]) -> None:
 
 
 async def _forget_keys(services: Services, _: Mapping[str, Any]) -> None:
-    """Idempotency keys that nobody repeats any more."""
-    before = {"at": services.clock() - KEYS_KEPT}
-    removal = Delete(Idempotency, {}, before)
-    await services.store.commit(Writes(services.settings.tenant, deletes=(removal,)))
+    """Idempotency keys that nobody repeats any more, and what webhooks took long ago."""
+    before = services.clock() - KEYS_KEPT
+    gone = (Delete(Idempotency, {}, {"at": before}), Delete(Outgoing, {}, {"delivered_at": before}))
+    await services.store.commit(Writes(services.settings.tenant, deletes=gone))
 
 
-async def tell_log(change: ChangeRow) -> None:
-    """Say in the log that something changed; whose it is, the log does not say."""
-    events.info("%s, number %d of tenant %s", change.type, change.sequence, change.tenant)
-
-
-RECURRING: Mapping[str, Handler] = {"sweep": _sweep, "forget-keys": _forget_keys}
-ONCE: Mapping[str, Handler] = {rescoring.JOB: rescoring.work}
+RECURRING: Mapping[str, Handler] = {
+    "sweep": _sweep,
+    "forget-keys": _forget_keys,
+    expiry.JOB: expiry.work,
+}
+ONCE: Mapping[str, Handler] = {
+    rescoring.JOB: rescoring.work,
+    schools.JOB: reassessing.work_subject,
+    reassessing.JOB_EVERYBODY: reassessing.work_everybody,
+}
 
 
 def recurring(services: Services) -> dict[str, timedelta]:
     """What is done again and again, and how often."""
-    found = {"forget-keys": timedelta(hours=1)}
+    found = {"forget-keys": timedelta(hours=1), expiry.JOB: expiry.PERIOD}
     if services.settings.sweep_seconds > 0:
         found["sweep"] = timedelta(seconds=services.settings.sweep_seconds)
     return found
@@ -85,13 +85,10 @@ class Worker:
     ----------
     handlers : mapping
         Kind of job -> what to do with its payload.
-    tell : callable
-        Hands one change to those who want to know.
     """
 
     services: Services
     handlers: Mapping[str, Handler]
-    tell: Teller = tell_log
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Work until `stop` is set, or for ever; a fault is logged and does not end it."""
@@ -129,17 +126,12 @@ class Worker:
         """Do all that is due; how many pieces that was."""
         n_done = 0
         while await self.services.store.read(reading.work_is_due, self.services.clock()):
-            jobs = await self._claim(Job, 1, self._kinds())
-            told = await self._claim(Outgoing, _AT_ONCE, None)
-            if not jobs and not told:
+            jobs = await self._claim(1, self._kinds())
+            if not jobs:
                 break
             for job in jobs:
-                assert isinstance(job, Job)
                 await self._do(job)
-            for entry in told:
-                assert isinstance(entry, Outgoing)
-                await self._announce(entry)
-            n_done += len(jobs) + len(told)
+            n_done += len(jobs)
         return n_done
 
     def _kinds(self) -> tuple[str, ...]:
@@ -147,13 +139,11 @@ class Worker:
         repeated = recurring(self.services)
         return tuple(kind for kind in self.handlers if kind in repeated or kind not in RECURRING)
 
-    async def _claim(
-        self, row: type[Job] | type[Outgoing], limit: int, kinds: tuple[str, ...] | None
-    ) -> tuple[Job | Outgoing, ...]:
+    async def _claim(self, limit: int, kinds: tuple[str, ...]) -> tuple[Job, ...]:
         now = self.services.clock()
-        wanted = Claim(row, new_id("lease"), now, now + LEASE, limit, kinds)
+        wanted = Claim(Job, new_id("lease"), now, now + LEASE, limit, kinds)
         committed = await self.services.store.commit(Writes(self.services.settings.tenant, claim=wanted))
-        return committed.claimed
+        return tuple(job for job in committed.claimed if isinstance(job, Job))
 
     async def _do(self, job: Job) -> None:
         period = recurring(self.services).get(job.kind)
@@ -163,7 +153,7 @@ class Worker:
             await self.handlers[job.kind](self.services, job.payload)
         except Exception as fault:
             log.exception("job %s (%s) failed, attempt %d", job.id, job.kind, job.attempts)
-            await self._put_off(Job, {"id": job.id}, job, fault, period)
+            await self._put_off(job, fault, period)
             return
         tenant = self.services.settings.tenant
         if period is None:
@@ -172,38 +162,15 @@ class Worker:
         values = {"run_at": self.services.clock() + period, **_FREE, "attempts": 0, "error": None}
         await self._end(Writes(tenant, (Update(Job, {"id": job.id}, values, {"lease": job.lease}),)))
 
-    async def _announce(self, entry: Outgoing) -> None:
-        key = {"tenant": entry.tenant, "sequence": entry.sequence}
-        try:
-            if entry.attempts > MAX_ATTEMPTS:
-                raise TimeoutError("every worker that claimed it ended before it was told")
-            change = await self.services.store.read(reading.change, entry.tenant, entry.sequence)
-            assert change is not None
-            await self.tell(change)
-        except Exception as fault:
-            log.exception("change %d of tenant %s could not be told", entry.sequence, entry.tenant)
-            await self._put_off(Outgoing, key, entry, fault, None)
-            return
-        removal = Delete(Outgoing, {**key, "lease": entry.lease})
-        await self._end(Writes(entry.tenant, deletes=(removal,)))
-
-    async def _put_off(
-        self,
-        row: type[Job] | type[Outgoing],
-        key: Mapping[str, Any],
-        work: Job | Outgoing,
-        fault: Exception,
-        period: timedelta | None,
-    ) -> None:
+    async def _put_off(self, work: Job, fault: Exception, period: timedelta | None) -> None:
         now = self.services.clock()
         # What comes again and again is never given up, and not put off beyond its next turn.
         later = delay(work.attempts) if period is None else min(delay(work.attempts), period)
         values = {"run_at": now + later, **_FREE, "error": f"{type(fault).__name__}: {fault}"[:500]}
         if period is None and work.attempts >= MAX_ATTEMPTS:
             values["dead_at"] = now
-        await self._end(
-            Writes(self.services.settings.tenant, (Update(row, key, values, {"lease": work.lease}),))
-        )
+        update = Update(Job, {"id": work.id}, values, {"lease": work.lease})
+        await self._end(Writes(self.services.settings.tenant, (update,)))
 
     async def _end(self, writes: Writes) -> None:
         """Write how it ended, unless the lease went to another worker, who does that then."""

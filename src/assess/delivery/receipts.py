@@ -65,7 +65,7 @@ class ReceiptSigner:
     def learn(self, keys: Iterable[SigningKey]) -> None:
         """Verify with these keys too; one that was retired still verifies what it signed."""
         for key in keys:
-            self._public[key.id] = Ed25519PublicKey.from_public_bytes(_bytes(key.public_key))
+            self._public[key.id] = public_key(key.public_key)
 
         self._waiting: list[tuple[bytes, asyncio.Future[str]]] = []
 
@@ -102,25 +102,33 @@ class ReceiptSigner:
     def valid(self, receipt: Receipt | ReceiptToVerify) -> bool:
         """Whether the receipt was signed here and nothing in it was changed."""
         key = self._public.get(receipt.key_id)
-        if key is None:
-            return False
-        stored_at = receipt.stored_at if isinstance(receipt.stored_at, str) else rfc3339(receipt.stored_at)
-        try:
-            signed = _signed(
-                receipt.session,
-                receipt.position,
-                receipt.revision,
-                receipt.answer_sha256,
-                stored_at,
-                receipt.key_id,
-            )
-            signature, in_tree, way = receipt.signature.partition(".")
-            if in_tree:
-                signed = _TREE + _root(_leaf(signed), _bytes(way))
-            key.verify(_bytes(signature), signed)
-        except (InvalidSignature, binascii.Error, ValueError, OverflowError):
-            return False
-        return True
+        return key is not None and signed_by(key, receipt)
+
+
+def public_key(text: str) -> Ed25519PublicKey:
+    """A public key as it is stored and handed out."""
+    return Ed25519PublicKey.from_public_bytes(_bytes(text))
+
+
+def signed_by(key: Ed25519PublicKey, receipt: Receipt | ReceiptToVerify) -> bool:
+    """Whether the holder of a key signed the receipt, and nothing in it was changed."""
+    stored_at = receipt.stored_at if isinstance(receipt.stored_at, str) else rfc3339(receipt.stored_at)
+    try:
+        signed = _signed(
+            receipt.session,
+            receipt.position,
+            receipt.revision,
+            receipt.answer_sha256,
+            stored_at,
+            receipt.key_id,
+        )
+        signature, in_tree, way = receipt.signature.partition(".")
+        if in_tree:
+            signed = _TREE + _root(_leaf(signed), _bytes(way))
+        key.verify(_bytes(signature), signed)
+    except (InvalidSignature, binascii.Error, ValueError, OverflowError):
+        return False
+    return True
 
 
 def rfc3339(instant: datetime) -> str:

@@ -12,18 +12,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import assess
 from assess.delivery.analysis import Database
-from assess.delivery.service import status
+from assess.delivery.service import appealing, sandbox, status
 from assess.delivery.service.loading import as_decided, folded
-from assess.delivery.store import reading
+from assess.delivery.store import reading, reading_appeals
+from assess.delivery.store.reading import SessionRecords
 from assess.delivery.store.rows import DecisionRow, ResponseRow
 from assess.errors import AssessError
 from assess.progress import Progress, silent
-from assess.session import Release, answer_digest, outcome, rescore, rescored
+from assess.session import PENDING, Held, Outcome, Release, answer_digest, held, outcome, rescore, rescored
+from assess.session.outcome import SCHEMA as DECISION_SCHEMA
 from assess.standards.records import GENESIS, sha256
 
 
@@ -45,6 +49,7 @@ class Replayed:
     n_forced: int
     differences: tuple[Difference, ...]
     chains: int | None
+    n_confirmed: int = 0
 
     def summary(self) -> str:
         """The finding in one sentence."""
@@ -53,6 +58,8 @@ class Replayed:
         )
         if self.n_erased:
             told += f"; {self.n_erased:,} erased, which cannot be computed again"
+        if self.n_confirmed:
+            told += f"; {self.n_confirmed:,} made by people on an appeal, each citing the one before it"
         if self.n_forced:
             told += f"; {self.n_forced:,} states forced in the sandbox, which were never computed"
         if self.chains is None:
@@ -60,6 +67,12 @@ class Replayed:
         return f"{told}; {self.chains} {'chain' if self.chains == 1 else 'chains'} of hashes followed"
 
 
+# Which kind of record a decision from each source has.
+_SCHEMAS = {
+    "course_form": DECISION_SCHEMA,
+    "sandbox": sandbox.SCHEMA,
+    appealing.SOURCE: appealing.SCHEMA,
+}
 # What a decision's row repeats of its record, for queries; a forced one records less.
 _REPEATED = ("session", "learner", "course", "form", "status", "passed", "provisional", "practice")
 
@@ -73,45 +86,76 @@ def replay_all(database: Database, *, verify_chain: bool = False, progress: Prog
         Also check that each chain of hashes holds without a gap.
     """
     differences: list[Difference] = []
-    counts = {"same": 0, "erased": 0, "forced": 0}
+    lineage = _Lineage()
+    counts = {"same": 0, "erased": 0, "forced": 0, "confirmed": 0}
     heads: dict[str, tuple[int, str]] = {}
     for done, row in enumerate(database.all_decisions()):
         progress(done, None, row.id)
-        fault = _stored_fault(row)
+        fault = stored_fault(row)
         if fault is None and verify_chain:
             fault = _chain_fault(row, heads)
+            lineage.add(row)
         word, what = ("differs", fault) if fault is not None else _replayed(database, row)
         if word == "differs":
             differences.append(Difference(row.id, row.session, what))
         else:
             counts[word] += 1
     if verify_chain:
-        differences += _lost_tails(database, heads)
+        differences += [*_lost_tails(database, heads), *lineage.broken()]
     return Replayed(
         counts["same"],
         counts["erased"],
         counts["forced"],
         tuple(differences),
         len(heads) if verify_chain else None,
+        counts["confirmed"],
     )
 
 
 def verify_chains(database: Database) -> tuple[int, tuple[Difference, ...]]:
     """Follow every chain of hashes without computing a decision again; how many links, and what broke."""
     heads: dict[str, tuple[int, str]] = {}
+    lineage = _Lineage()
     broken, n_links = [], 0
     for row in database.all_decisions():
         n_links += 1
+        lineage.add(row)
         # Both are asked: the second moves along the chain.
-        faults = (_stored_fault(row), _chain_fault(row, heads))
+        faults = (stored_fault(row), _chain_fault(row, heads))
         broken += [Difference(row.id, row.session, fault) for fault in faults if fault is not None]
-    return n_links, (*broken, *_lost_tails(database, heads))
+    return n_links, (*broken, *_lost_tails(database, heads), *lineage.broken())
 
 
-def _stored_fault(row: DecisionRow) -> str | None:
+@dataclass
+class _Lineage:
+    """Which decision stands in for which: no hash covers that, so both sides must say the same."""
+
+    newer: dict[str, tuple[str, datetime, str]] = field(default_factory=dict)
+    older: dict[str, tuple[str | None, datetime | None, str]] = field(default_factory=dict)
+
+    def add(self, row: DecisionRow) -> None:
+        if row.supersedes is not None:
+            self.newer[row.supersedes] = (row.id, row.decided_at, row.session)
+        if row.superseded_by is not None or row.superseded_at is not None:
+            self.older[row.id] = (row.superseded_by, row.superseded_at, row.session)
+
+    def broken(self) -> Iterator[Difference]:
+        """Decisions whose place is told by one side only."""
+        for decision in sorted({*self.newer, *self.older}):
+            new, old = self.newer.get(decision), self.older.get(decision)
+            if new != old:
+                session = (new or old or ("", None, ""))[2]
+                what = "what supersedes it does not say so, or not since then"
+                yield Difference(decision, session, what)
+
+
+def stored_fault(row: DecisionRow) -> str | None:
+    """What is wrong with a stored decision by itself: its record's hash, or a column beside it."""
     if sha256(row.record.encode()) != row.record_sha256:
         return "the stored record does not have its hash: it was altered"
     record: dict[str, Any] = json.loads(row.record)
+    if record.get("schema") != _SCHEMAS.get(row.source):
+        return f"the row says source {row.source}, its record is {record.get('schema')}"
     decision = record.get("decision", {})
     record |= decision | {"passed": decision.get("status") == "passed"}
     for name in _REPEATED:
@@ -125,8 +169,18 @@ def _chain_fault(row: DecisionRow, heads: dict[str, tuple[int, str]]) -> str | N
     heads[row.programme] = (row.chain_seq, row.chain_sha256)
     if row.chain_seq != seq + 1:
         return f"number {row.chain_seq} of the chain follows number {seq}: a decision is missing"
-    link = hashlib.sha256(f"{previous}\n{row.record}".encode()).hexdigest()
-    return None if link == row.chain_sha256 else "the chain of hashes is broken here"
+    return None if link_of(previous, row.record) == row.chain_sha256 else "the chain of hashes is broken here"
+
+
+def link_of(previous: str, record: str) -> str:
+    """The hash of a link, from the one before it and the record's own bytes.
+
+    Examples
+    --------
+    >>> link_of("0" * 64, "{}")[:8]
+    '5649d09e'
+    """
+    return hashlib.sha256(f"{previous}\n{record}".encode()).hexdigest()
 
 
 def _lost_tails(database: Database, heads: dict[str, tuple[int, str]]) -> list[Difference]:
@@ -140,12 +194,49 @@ def _lost_tails(database: Database, heads: dict[str, tuple[int, str]]) -> list[D
 
 
 def _replayed(database: Database, row: DecisionRow) -> tuple[str, str]:
-    """same, erased, forced or differs, and what differs."""
-    if row.source != "course_form":
-        return "forced", ""
+    """What `recomputed` says, from the database; a decision made by people must cite one that is stored."""
     records = database.read(reading.session_records, database.tenant, row.session)
     if records is None:
         return "differs", "its session is not stored"
+    word, what = recomputed(row, records, database.release)
+    return _confirmed(database, row) if word == "confirmed" else (word, what)
+
+
+def _confirmed(database: Database, row: DecisionRow) -> tuple[str, str]:
+    """Whether the old decision has the hash that is cited, and the grounds that were kept have theirs."""
+    record: dict[str, Any] = json.loads(row.record)
+    cited, appeal = record["supersedes"], record["appeal"]
+    old = database.read(reading.decision, database.tenant, cited["decision"])
+    if old is None or old.record_sha256 != cited["record_sha256"] or old.superseded_by != row.id:
+        return "differs", f"it cites {cited['decision']}, which does not stand there with that hash"
+    entries = database.read(reading_appeals.entries, database.tenant, appeal["id"])
+    grounds = [entry.data for entry in entries if entry.what == "decided"]
+    if grounds == [{}]:
+        return "erased", ""
+    if [appealing.grounds_digest(data) for data in grounds] != [appeal["grounds_sha256"]]:
+        return "differs", f"the grounds of appeal {appeal['id']} do not have their hash: they were altered"
+    return "confirmed", ""
+
+
+def recomputed(
+    row: DecisionRow, records: SessionRecords, release_of: Callable[[str], Release]
+) -> tuple[str, str]:
+    """A decision computed again from the records of its session.
+
+    Parameters
+    ----------
+    release_of : callable
+        The release under a hash.
+
+    Returns
+    -------
+    tuple of str
+        same, erased, forced, confirmed (made by people) or differs; and what differs.
+    """
+    if row.source == appealing.SOURCE:
+        return "confirmed", ""
+    if row.source != "course_form":
+        return "forced", ""
     if any(response.salt is None for response in records.responses):
         return "erased", ""
     stored: dict[str, Any] = json.loads(row.record)
@@ -156,22 +247,25 @@ def _replayed(database: Database, row: DecisionRow) -> tuple[str, str]:
         else f", computed by engine {made_by}, replayed by {assess.__version__}"
     )
     try:
-        release = database.release(records.session.release)
+        release = release_of(records.session.release)
         records = as_decided(records, row.decided_at)
         for response in records.responses:
             fault = _answer_fault(response, release)
             if fault:
                 return "differs", f"the answer at position {response.position} {fault}{because}"
         state = folded(records, release)
-        if stored.get("release") == release.sha256:
+        found: Outcome | Held
+        if row.status == PENDING:
+            found = held(state, decided_at=row.decided_at, engine=made_by)
+        elif "delivered" not in stored:
             found = outcome(state, decided_at=row.decided_at, engine=made_by)
         else:
-            onto = database.release(stored["release"])
+            onto = release_of(stored["release"])
             found = rescore(state, onto, decided_at=row.decided_at, engine=str(made_by))
             state = rescored(state, onto)
     except AssessError as refused:
         return "differs", f"{refused}{because}"
-    fields = [key for key in found.record if found.record[key] != stored.get(key)]
+    fields = [key for key in {**found.record, **stored} if found.record.get(key) != stored.get(key)]
     if status.report(state, found) != row.report:
         fields.append("report")
     if found.record_bytes == row.record.encode() and not fields:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from assess.errors import InvalidContent
@@ -52,6 +53,8 @@ class Settings:
         How long a request waits for its turn before it is told to come again.
     log_requests : bool
         Log every request, not only those that failed or took longer than a second.
+    webhook_networks : tuple of network
+        Networks that are not public and may be sent webhooks all the same, over http too; none by default.
     token_days : float
         How long a learner token lives: after its session closed, or after the learner signed in.
     """
@@ -72,6 +75,7 @@ class Settings:
     begin_patience_seconds: float = 10.0
     log_requests: bool = False
     token_days: float = 7.0
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -112,6 +116,7 @@ class Settings:
             ),
             log_requests=_flag(found, "ASSESS_LOG_REQUESTS", default.log_requests),
             token_days=_number(found, "ASSESS_TOKEN_DAYS", default.token_days, 0.01),
+            webhook_networks=_networks(found, "ASSESS_WEBHOOK_NETWORKS"),
         )
 
     @property
@@ -139,3 +144,10 @@ def _number(found: Mapping[str, str], name: str, default: float, minimum: float)
     if not minimum <= number < float("inf"):
         raise InvalidContent(f"{value!r} is below {minimum:g}", place=name)
     return number
+
+
+def _networks(found: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in found.get(name, "").split(",") if part.strip())
+    except ValueError as fault:
+        raise InvalidContent(f"{fault}; write networks such as 10.0.0.0/8, with commas", place=name) from None

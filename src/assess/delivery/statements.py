@@ -8,11 +8,13 @@ that old statements verify.
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from assess.delivery.store.rows import SigningKey
 from assess.standards.records import canonical_json
@@ -28,12 +30,7 @@ class StatementSigner:
         current = next(key for key in reversed(known) if key.retired_at is None)
         self.key_id = current.id
         self._private = Ed25519PrivateKey.from_private_bytes(_bytes(current.private_key))
-        self.jwks: dict[str, list[dict[str, str]]] = {
-            "keys": [
-                {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": k.id, "x": k.public_key}
-                for k in known
-            ]
-        }
+        self.jwks: dict[str, list[dict[str, str]]] = {"keys": [_jwk(key) for key in known]}
 
     def sign(self, body: Mapping[str, Any], *, issuer: str, at: datetime) -> str:
         """A body as a signed statement.
@@ -47,15 +44,41 @@ class StatementSigner:
         at : datetime
             When the statement is made.
         """
-        header = {"alg": "EdDSA", "kid": self.key_id, "typ": "JWT"}
         claims = {
             "iss": issuer,
             "iat": int(at.timestamp()),
             "sub": body["subject"]["id"],
             "eligibility": {name: value for name, value in body.items() if name != "statement"},
         }
+        return self.jws(claims, kind="JWT")
+
+    def jws(self, claims: Mapping[str, Any], *, kind: str) -> str:
+        """Any claims under the current key; `kind` says what they are, so that none is taken for another."""
+        header = {"alg": "EdDSA", "kid": self.key_id, "typ": kind}
         signed = f"{_text(canonical_json(header))}.{_text(canonical_json(claims, floats=True))}"
         return f"{signed}.{_text(self._private.sign(signed.encode()))}"
+
+    def learn(self, keys: Iterable[SigningKey]) -> None:
+        """Verify what was signed under these keys too."""
+        known = {key["kid"] for key in self.jwks["keys"]}
+        self.jwks["keys"] += [_jwk(key) for key in keys if key.id not in known]
+
+    def read(self, token: str, *, kind: str) -> dict[str, Any] | None:
+        """The claims of a token that was signed here and is of this kind; None for anything else."""
+        try:
+            signed, _, signature = token.rpartition(".")
+            header, claims = (json.loads(_bytes(part)) for part in signed.split("."))
+            if (header["alg"], header["typ"]) != ("EdDSA", kind):
+                return None
+            key = next(key for key in self.jwks["keys"] if key["kid"] == header["kid"])
+            Ed25519PublicKey.from_public_bytes(_bytes(key["x"])).verify(_bytes(signature), signed.encode())
+        except (InvalidSignature, ValueError, TypeError, KeyError, StopIteration, RecursionError):
+            return None
+        return claims if isinstance(claims, dict) else None
+
+
+def _jwk(key: SigningKey) -> dict[str, str]:
+    return {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.id, "x": key.public_key}
 
 
 def _text(data: bytes) -> str:
@@ -63,4 +86,4 @@ def _text(data: bytes) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

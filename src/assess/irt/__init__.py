@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         rule_accuracy,
         rule_outcomes,
     )
+    from assess.irt.designed import DesignedTest
     from assess.irt.dif import dif_likelihood_ratio
     from assess.irt.dimensionality import parallel_analysis, polychoric
     from assess.irt.fit import (
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         observed_score_equating,
         true_score_equating,
     )
+    from assess.irt.stopping import DesignedStop, Sequential
     from assess.irt.traces import replay, simulate_adaptive
 
 __all__ = [
@@ -74,6 +76,8 @@ __all__ = [
     "CalibrationOptions",
     "ClassificationAccuracy",
     "Constraint",
+    "DesignedStop",
+    "DesignedTest",
     "DriftRules",
     "ItemParameters",
     "Link",
@@ -85,6 +89,7 @@ __all__ = [
     "ParameterSet",
     "Prior",
     "RuleAccuracy",
+    "Sequential",
     "StopRule",
     "accuracy_of_outcomes",
     "anchor_drift",
@@ -146,6 +151,7 @@ _LATER = {
             "rule_accuracy",
             "rule_outcomes",
         ],
+        "assess.irt.designed": ["DesignedTest"],
         "assess.irt.dif": ["dif_likelihood_ratio"],
         "assess.irt.dimensionality": ["parallel_analysis", "polychoric"],
         "assess.irt.fit": [
@@ -167,6 +173,7 @@ _LATER = {
             "observed_score_equating",
             "true_score_equating",
         ],
+        "assess.irt.stopping": ["DesignedStop", "Sequential"],
         "assess.irt.traces": ["replay", "simulate_adaptive"],
     }.items()
     for name in names

@@ -6,10 +6,11 @@ would not replay: whatever the solver remembers is thrown away, and a linear
 program starts from a basis that the caller names. One thread, a fixed seed, a
 limit of nodes and not of seconds.
 
-The linear program comes first. Where its solution is not whole, its largest
-fraction is rounded up and the program solved again, from where it stands, until
-it is; only where that falls short of the linear bound by more than the caller
-allows, the integer program follows.
+The linear program comes first. Where its solution is not whole, the whole part
+of it is completed by the best one or two columns that satisfy the rows; where
+that does not do, its largest fraction is rounded up and the program solved
+again, from where it stands, until it is whole. Only where both fall short of
+the linear bound by more than the caller allows, the integer program follows.
 
 References
 ----------
@@ -33,6 +34,9 @@ from assess.irt.parameters import FloatArray, IntArray
 BoolArray = NDArray[np.bool_]
 _MOST_NODES = 5_000
 _INTEGRAL = 1e-6
+# How far a row may miss its bound, as the solver allows too; how many columns one or two are chosen from.
+_ROW = 1e-7
+_NEAR = {1: 400, 2: 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,9 @@ class Solver:
                 return None
             best = float(worth @ values)
             if gap is not None and len(self._fractions(values)):
-                rounded = self._rounded(values)
+                rounded = self._completed(worth, values, lower, upper, row_lower, row_upper)
+                if rounded is None or float(worth @ rounded) < best - gap * abs(best):
+                    rounded = self._rounded(values)
                 if rounded is None or float(worth @ rounded) < best - max(gap, 1e-9) * abs(best):
                     if self._integer is None:
                         self._integer = self._made(integer=True)
@@ -154,14 +160,15 @@ class Solver:
             program.integrality_ = [kinds.kInteger if whole else kinds.kContinuous for whole in self._whole]
         # The class below `highspy.Highs`, which greets on the standard output before it can be asked not to.
         highs = _Highs()
-        for name, value in {
+        options: dict[str, bool | int | str] = {
             "output_flag": False,
             "threads": 1,
             "parallel": "off",
             "random_seed": 0,
             "presolve": "choose" if integer else "off",
             "mip_max_nodes": _MOST_NODES,
-        }.items():
+        }
+        for name, value in options.items():
             highs.setOptionValue(name, value)
         highs.passModel(program)
         return highs
@@ -199,6 +206,45 @@ class Solver:
     def _fractions(self, values: FloatArray) -> IntArray:
         """Columns that should be whole and are not."""
         return np.flatnonzero(self._whole & (np.abs(values - np.round(values)) > _INTEGRAL))
+
+    def _completed(
+        self,
+        worth: FloatArray,
+        values: FloatArray,
+        lower: FloatArray,
+        upper: FloatArray,
+        row_lower: FloatArray,
+        row_upper: FloatArray,
+    ) -> FloatArray | None:
+        """The whole part of the linear solution, with the best one or two columns that satisfy the rows.
+
+        Among the columns that the linear program holds for nearly as good as those it took.
+        """
+        whole = np.where(np.abs(values - np.round(values)) <= _INTEGRAL, np.round(values), lower)
+        missing = round(float(values.sum() - whole.sum()))
+        if missing not in (1, 2) or not self._whole.all():
+            return None
+        slack = np.abs(np.array(self._linear.getSolution().col_dual))
+        slack[(whole >= upper) | (whole > 0.0)] = np.inf
+        near = np.argsort(slack, kind="stable")[: _NEAR[missing]]
+        near = near[np.isfinite(slack[near])]
+        if len(near) < missing:
+            return None
+        first, second = np.triu_indices(len(near), 1) if missing == 2 else (np.arange(len(near)), None)
+        added = self._matrix[:, near[first]]
+        gain = worth[near[first]]
+        if second is not None:
+            added = added + self._matrix[:, near[second]]
+            gain = gain + worth[near[second]]
+        held = (self._matrix @ whole)[:, None] + added
+        fits = np.all((held >= row_lower[:, None] - _ROW) & (held <= row_upper[:, None] + _ROW), axis=0)
+        if not fits.any():
+            return None
+        best = int(np.where(fits, gain, -np.inf).argmax())
+        whole[near[first[best]]] = 1.0
+        if second is not None:
+            whole[near[second[best]]] = 1.0
+        return whole
 
     def _rounded(self, values: FloatArray) -> FloatArray | None:
         """A whole solution near the linear one that was solved last; None where rounding leads nowhere."""

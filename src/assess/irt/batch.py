@@ -67,7 +67,7 @@ class Answers:
             share = np.cumsum(mass, axis=1) / np.add.reduce(mass, axis=1)[:, None]
             last = items.n_categories[units[pick]] - 1
             out[pick] = np.minimum(np.add.reduce(u[pick, None] >= share, axis=1), last)
-        return out.astype(np.int8)
+        return np.asarray(out, dtype=np.int8)
 
 
 class _Fast:

@@ -136,15 +136,19 @@ class Composition:
         n_units = len(self.names)
         self._solver.learn(name, worth, np.zeros(n_units), np.ones(n_units), low, high)
 
+    def feasible(self, min_units: int, max_units: int, *, closed: BoolArray | None = None) -> bool:
+        """Whether a test of a length between these can be composed without the closed units."""
+        return self._feasible(*self._bounds(min_units, max_units), closed)
+
     def conflict(self, min_units: int, max_units: int, *, closed: BoolArray | None = None) -> Conflict | None:
         """Why no test can be composed; None where one can.
 
         Rows are dropped one by one as long as what is left still cannot be
         met. Those that remain are in conflict, and none of them without the rest.
         """
-        low, high = self._bounds(min_units, max_units)
-        if self._feasible(low, high, closed):
+        if self.feasible(min_units, max_units, closed=closed):
             return None
+        low, high = self._bounds(min_units, max_units)
         for row in range(len(self.rows)):
             kept = low[row], high[row]
             low[row], high[row] = -math.inf, math.inf

@@ -110,7 +110,7 @@ class Criterion:
         """Information of every unit at the theta of each examinee, (N, J)."""
         weights, first = self._cubic(theta)
         value = sum(w[:, None] * self._fine_information[first + k] for k, w in enumerate(weights))
-        return np.maximum(np.asarray(value), 0.0)
+        return np.asarray(np.maximum(value, 0.0))
 
     # --- inside ---------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class Criterion:
 
     @cached_property
     def _at_the_cut(self) -> FloatArray:
-        return information(self.parameters, self.cut)[0]
+        return np.asarray(information(self.parameters, self.cut)[0])
 
     @cached_property
     def _information(self) -> FloatArray:
@@ -204,7 +204,7 @@ class Criterion:
         weights, first = self._cubic(theta)
         own = np.arange(theta.shape[1])
         value = sum(w * self._fine_information[first + k, own] for k, w in enumerate(weights))
-        return np.maximum(np.asarray(value), 0.0)
+        return np.asarray(np.maximum(value, 0.0))
 
 
 def _normalised(log_weights: FloatArray) -> FloatArray:

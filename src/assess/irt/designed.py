@@ -144,13 +144,8 @@ class DesignedTest(AdaptiveTest):
         units = sorted(categories)
         self._check_given(units)
         state = self.begin(1, choosing=None if choosing is None else [choosing])
-        nobody = np.zeros(1, dtype=np.int64)
-        for unit, category in units:
-            if category >= 0:
-                self.update(state, nobody, np.array([unit]), np.array([category]))
-            else:
-                self._mark(state, nobody, np.array([unit]))
-                state.given[0, unit] = True
+        if units:
+            self._enter(state, units)
         state.available[0, list(excluded)] = False
         theta, se, p_above = self.estimate(state)
         code = int(self.stopped(state, se, p_above)[0])
@@ -163,6 +158,23 @@ class DesignedTest(AdaptiveTest):
             float(se[0]),
             float(p_above[0]),
         )
+
+    def _enter(self, state: DesignedState, units: Sequence[tuple[int, int]]) -> None:
+        """All answers of one examinee at once, summed in the order of the units."""
+        given = np.array([unit for unit, _ in units])
+        scored = np.array([unit for unit, category in units if category >= 0], dtype=np.int64)
+        categories = np.array([category for _, category in units if category >= 0], dtype=np.int64)
+        state.n_units[0] = len(given)
+        state.counts[0] = np.add.reduce(self._coefficients[:, given], axis=1)
+        state.given[0, given] = True
+        state.available[0, given] = False
+        if self._enemies is not None:
+            state.available[0] &= ~self._enemies[given].any(axis=0)
+        state.log_weights[0] += np.add.reduce(self._log_table[scored, categories], axis=0)
+        if self._interim is not None:
+            self._interim.enter_all(state.curves, scored, categories)
+        if self._ratio_table is not None:
+            state.log_ratio[0] = np.add.reduce(self._ratio_table[scored, categories])
 
     # --- many examinees -------------------------------------------------------
 
@@ -223,7 +235,7 @@ class DesignedTest(AdaptiveTest):
             glr=self._generalised_ratio(state),
             best_left=left,
         )
-        return self.stop.code(seen, self.cut)
+        return self.stop.ends(seen, self.cut)
 
     def select(self, state: State, theta: FloatArray, u: FloatArray) -> IntArray:
         """The next unit of each examinee, -1 where no admissible unit is left, (N,)."""
@@ -269,14 +281,15 @@ class DesignedTest(AdaptiveTest):
             gap=_SHADOW_GAP,
         )
 
-    def conflict(self, closed: Iterable[int] = ()) -> Conflict | None:
-        """Why no test of the shortest or of the longest length can be composed; None where both can."""
+    def feasible(self, closed: Iterable[int] = ()) -> bool:
+        """Whether tests of the shortest and of the longest length can be composed without these units."""
         shut = np.zeros(len(self.parameters), dtype=bool)
         shut[list(closed)] = True
-        lengths = [(self._longest, self._longest)]
-        if self.stop.ends_early:
-            lengths = [(self.stop.min_units, self.stop.min_units), *lengths]
-        found = (self.composition.conflict(*length, closed=shut) for length in lengths)
+        return all(self.composition.feasible(length, length, closed=shut) for length in self._lengths)
+
+    def conflict(self) -> Conflict | None:
+        """Why no test of the shortest or of the longest length can be composed; None where both can."""
+        found = (self.composition.conflict(length, length) for length in self._lengths)
         return next((conflict for conflict in found if conflict is not None), None)
 
     # --- inside ---------------------------------------------------------------
@@ -296,6 +309,11 @@ class DesignedTest(AdaptiveTest):
     @cached_property
     def _longest(self) -> int:
         return min(self.stop.max_units, len(self.parameters))
+
+    @cached_property
+    def _lengths(self) -> tuple[int, ...]:
+        """Lengths that a shadow test must have: at the first end that may come, and at the last."""
+        return (self.stop.min_units, self._longest) if self.stop.ends_early else (self._longest,)
 
     @cached_property
     def _learnt(self) -> set[int]:
@@ -330,7 +348,7 @@ class DesignedTest(AdaptiveTest):
     @cached_property
     def _at_start(self) -> FloatArray:
         assert self.start is not None
-        return information(self.parameters, self.start)[0]
+        return np.asarray(information(self.parameters, self.start)[0])
 
     @cached_property
     def _ratio_table(self) -> FloatArray | None:
@@ -423,4 +441,4 @@ def _highest(nodes: FloatArray, log_likelihood: FloatArray, bound: float, side: 
         + near[3] * (x + 1.0) * x * (x - 1.0) / 6.0
     )
     on_nodes = np.where(inside, log_likelihood, -np.inf).max(axis=1)
-    return np.maximum(np.maximum(peak.max(axis=1), at_bound), on_nodes)
+    return np.asarray(np.maximum(np.maximum(peak.max(axis=1), at_bound), on_nodes))

@@ -78,6 +78,11 @@ class Interim:
         curves[rows, 0] += self._slopes[units, categories]
         curves[rows, 1:] += self._terms[units]
 
+    def enter_all(self, curves: FloatArray, units: IntArray, categories: IntArray) -> None:
+        """Add all answers of one examinee, the first of the curves."""
+        curves[0, 0] += np.add.reduce(self._slopes[units, categories], axis=0)
+        curves[0, 1:] += np.add.reduce(self._terms[units], axis=0)
+
     def estimate(self, curves: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Theta and its standard error, (N,) each; nan where there is no finite estimate."""
         slope, information, bias = curves[:, 0], curves[:, 1], curves[:, 2]

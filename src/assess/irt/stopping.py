@@ -87,7 +87,7 @@ class Sequential:
 class Evidence:
     """What the rules look at, one entry per examinee: arrays (N,).
 
-    `least` is the information of the best unit that may still be given.
+    `best_left` is the information of the best unit that may still be given.
     """
 
     n_units: IntArray
@@ -141,7 +141,7 @@ class DesignedStop(StopRule):
         stated = (self.se, self.certainty, self.interval, self.information, self.sprt, self.glr)
         return any(rule is not None for rule in stated)
 
-    def code(self, seen: Evidence, cut: float) -> IntArray:
+    def ends(self, seen: Evidence, cut: float) -> IntArray:
         """Index into `REASONS` per examinee, -1 to go on."""
         out = self.codes(seen.n_units, seen.se, seen.p_above, seen.minima_met)
         ready = (seen.n_units >= self.min_units) & seen.minima_met & (out < 0)

@@ -102,12 +102,17 @@ class Form:
         Runs that cover the units of a fixed form in their order; empty for a form in one piece.
     item_time_limit_seconds : int or None
         Allowance of every single item, from its offer on.
+    further_cuts : tuple of str
+        Cuts of other levels of the course; each gets a decision of its own beside that of `cut`.
     waiting_cap_seconds : int
         At most so much of the time that a learner waited for the server is given back per item.
     target : AccuracyTarget or None
         What its accuracy must reach before it goes live.
     extension : ExtensionPolicy or None
         How an undetermined session of an adaptive form may go on.
+    release : str
+        "immediate": a session is decided when it ends. "after_standard": its result is held until the
+        results of the form are released, by the cut that a panel has adopted by then.
     """
 
     id: str
@@ -139,6 +144,8 @@ class Form:
     waiting_cap_seconds: int = _WAITING_CAP_SECONDS
     target: AccuracyTarget | None = None
     extension: ExtensionPolicy | None = None
+    further_cuts: tuple[str, ...] = ()
+    release: str = "immediate"
 
     @property
     def reference(self) -> str:
@@ -185,6 +192,8 @@ class Form:
             waiting_cap_seconds=fields.integer("waiting_cap_seconds", _WAITING_CAP_SECONDS, minimum=0),
             target=read_target(fields),
             extension=read_extension(fields),
+            further_cuts=fields.strings("further_cuts", ()),
+            release=fields.choice("release", ("immediate", "after_standard"), "immediate"),
         )
         fields.finish()
         form._check(fields)
@@ -200,6 +209,9 @@ class Form:
                 raise fields.fault(key, f"{doubled[0]} is listed twice")
         if not self.units:
             raise fields.fault("units", "a form needs at least one unit")
+        cuts = (self.cut, *self.further_cuts)
+        if len(set(cuts)) != len(cuts):
+            raise fields.fault("further_cuts", "every cut is named once, that of `cut` included")
         if self.kind == "adaptive" and self.review == "allowed":
             raise fields.fault(
                 "review", "an adaptive form never allows review: going back would undo its routing"
@@ -218,6 +230,11 @@ class Form:
             self.adaptive.max_units, len(self.units)
         ):
             raise fields.fault("adaptive", "min_units exceeds max_units or the number of units")
+
+        if self.release == "after_standard" and self.feedback == "rationales":
+            raise fields.fault(
+                "feedback", "rationales tell what is right, and results that are held tell nothing yet"
+            )
 
     def _check_clocks(self, fields: Fields) -> None:
         if self.sections:
@@ -293,6 +310,10 @@ class Form:
             out["target"] = self.target.to_mapping()
         if self.extension is not None:
             out["extension"] = self.extension.to_mapping()
+        if self.further_cuts:
+            out["further_cuts"] = list(self.further_cuts)
+        if self.release != "immediate":
+            out["release"] = self.release
         return _without_none(out)
 
 

@@ -173,7 +173,7 @@ def load_programme(folder: Path) -> Programme:
         if below.choice("assessed", ("here", "external"), "external") == "here":
             here.append(course_id)
     try:
-        load_rules({key: value for key, value in document.items() if key != "on_loss"})
+        load_rules(document)
     except InvalidRule as fault:
         raise InvalidContent(str(fault), place=place) from None
     return Programme(programme_id, folder, document, titles, tuple(here))
@@ -386,7 +386,8 @@ def release_document(bank: ItemBank, form_reference: str) -> dict[str, Any]:
         raise InvalidContent(str(fault), place=f"{place}: units") from None
     scale = parameter_set.scale
     set_id, set_version = parameter_set.id.rsplit(".v", 1)
-    return {
+    further = [_pinned(bank.cuts, reference, f"{place}: further_cuts") for reference in form.further_cuts]
+    document = {
         "schema": RELEASE_SCHEMA,
         "course": {"id": bank.course, "programme": bank.programme, "title": dict(bank.title)},
         "bank": {key: value for key, value in bank.header.items() if key not in _NOT_DELIVERED},
@@ -406,6 +407,9 @@ def release_document(bank: ItemBank, form_reference: str) -> dict[str, Any]:
         },
         "cut": dict(cut.document),
     }
+    if further:
+        document["further_cuts"] = [dict(stored.document) for stored in further]
+    return document
 
 
 def _pinned(known: Mapping[str, T], reference: str, place: str) -> T:

@@ -7,19 +7,17 @@ already is the service's to say.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from assess.errors import InvalidContent
+from assess.publishing.sheets import LineFault, read_sheet
 
 COLUMNS = (
     "learner", "issuer", "subject", "cohort", "courses", "window_from", "window_to", "time_zone", "locale",
 )  # fmt: skip
-_SEPARATORS = (",", ";", "\t")
 _LONGEST = 200
 
 
@@ -42,18 +40,6 @@ class RosterLine:
     def who(self) -> tuple[str, ...]:
         """What tells one learner of the file from another."""
         return (self.learner,) if self.learner else (self.issuer or "", self.subject or "")
-
-
-@dataclass(frozen=True, slots=True)
-class LineFault:
-    """What is wrong with a line, in which column."""
-
-    number: int
-    column: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"line {self.number}, {self.column}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,50 +66,16 @@ def read_roster(path: Path) -> Roster:
     InvalidContent
         The file as a whole cannot be read: not UTF-8, no header, unknown or missing columns.
     """
-    text = _text(path)
-    first = text.partition("\n")[0]
-    separator = max(_SEPARATORS, key=first.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    sheet = read_sheet(path, lambda header: _check_header(header, path))
     lines: list[RosterLine] = []
-    faults: list[LineFault] = []
-    try:
-        header = [name.strip() for name in next(rows, [])]
-        _check_header(header, path)
-        before = rows.line_num
-        for cells in rows:
-            number, before = before + 1, rows.line_num
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                words = f"has {len(cells)} cells, the header has {len(header)}"
-                faults.append(LineFault(number, "line", words))
-                continue
-            line = _line(number, dict(zip(header, cells, strict=True)))
-            found = list(_faults(line))
-            faults += found
-            if not found:
-                lines.append(line)
-    except csv.Error as fault:
-        raise InvalidContent(f"line {rows.line_num} cannot be read ({fault})", place=str(path)) from None
+    faults = list(sheet.faults)
+    for number, cells in sheet.lines:
+        line = _line(number, cells)
+        found = list(_faults(line))
+        faults += found
+        if not found:
+            lines.append(line)
     return Roster(tuple(lines), tuple(faults + list(_disagreements(lines))))
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as fault:
-        raise InvalidContent(f"cannot be read ({fault.strerror})", place=str(path)) from None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as fault:
-        number = data[: fault.start].count(b"\n") + 1
-        raise InvalidContent(
-            f"line {number} is not UTF-8; save the file as CSV in UTF-8", place=str(path)
-        ) from None
-    if "\0" in text:
-        number = text[: text.index("\0")].count("\n") + 1
-        raise InvalidContent(f"line {number} holds a character that no text has", place=str(path))
-    return text
 
 
 def _check_header(header: list[str], path: Path) -> None:

@@ -16,9 +16,18 @@ from assess.session.engine import (
     with_response,
 )
 from assess.session.extending import can_be_extended, with_extension
-from assess.session.outcome import Objective, Outcome, ReportedScore, outcome
+from assess.session.outcome import (
+    AWAITING_STANDARD,
+    PENDING,
+    Held,
+    Objective,
+    Outcome,
+    ReportedScore,
+    held,
+    outcome,
+)
 from assess.session.release import Course, Release, Unit, count_items
-from assess.session.rescoring import require_rescorable, rescore, rescored
+from assess.session.rescoring import require_rescorable, require_standard, rescore, rescored
 from assess.session.selection import kept_closed, left_out, require_feasible
 from assess.session.state import (
     Ending,
@@ -45,8 +54,10 @@ from assess.standards.grammar import ASSURANCES
 
 __all__ = [
     "ASSURANCES",
+    "AWAITING_STANDARD",
     "LARGEST_MULTIPLIER",
     "NO_ACCOMMODATION",
+    "PENDING",
     "Accommodation",
     "Break",
     "Clock",
@@ -54,6 +65,7 @@ __all__ = [
     "Course",
     "Ending",
     "Extension",
+    "Held",
     "Objective",
     "Offer",
     "Outcome",
@@ -72,12 +84,14 @@ __all__ = [
     "chance",
     "count_items",
     "fold",
+    "held",
     "is_complete",
     "kept_closed",
     "left_out",
     "outcome",
     "require_feasible",
     "require_rescorable",
+    "require_standard",
     "rescore",
     "rescored",
     "start",

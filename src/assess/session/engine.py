@@ -181,7 +181,8 @@ def answer(
             canonical = target.check(raw)
         except AnswerMalformed as fault:
             raise AnswerMalformed(f"item {target.id!r}: {fault}") from None
-    earlier = [r for r in state.responses if r.position == position]
+    latest = state.latest.get(position)
+    earlier = [] if latest is None else [r for r in state.responses if r.position == position]
     same = next((r for r in earlier if r.revision == revision), None)
     if same is not None:
         if same.answer == canonical:
@@ -192,7 +193,7 @@ def answer(
     if state.ending is not None:
         raise SessionFinished("this session has ended")
     _require_time(state, position, now)
-    newest = max((r.revision for r in earlier), default=0)
+    newest = 0 if latest is None else latest.revision
     if revision != newest + 1:
         raise AnswerConflict(
             f"position {position} is at revision {newest}; the next one is {newest + 1}, not {revision}"
@@ -223,7 +224,7 @@ def _require_time(state: SessionState, position: int, now: datetime) -> None:
     closing = state.closing
     if closing is not None and closing.position == position and now > closing.at:
         raise ItemTimeOver(f"the time of this {closing.name} is over; the answer came too late")
-    if any(end.section == state.section_of(position) for end in state.section_ends):
+    if state.section_ends and any(end.section == state.section_of(position) for end in state.section_ends):
         raise ItemTimeOver(f"the section of position {position} is closed; the answer came too late")
 
 
@@ -237,9 +238,10 @@ def with_response(state: SessionState, response: Response) -> SessionState:
     >>> len(with_response(with_response(state, given), given).responses)
     1
     """
-    if any(known.position == response.position and known == response for known in state.responses):
+    known = state.latest.get(response.position)
+    if known is not None and any(response == earlier for earlier in state.responses):
         return state
-    return state.grown(responses=(*state.responses, response))
+    return state.answered(response)
 
 
 def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
@@ -250,7 +252,7 @@ def with_offer(state: SessionState, item: str, now: datetime) -> SessionState:
     >>> with_offer(fold(release, record, (), ()), "x-001.v1", noon).position
     1
     """
-    return state.grown(offers=(*state.offers, Offer(state.position + 1, item, now)))
+    return state.offering(Offer(len(state.offers) + 1, item, now))
 
 
 def with_closing(state: SessionState, closing: Closing, *, salt: str) -> SessionState:
@@ -373,7 +375,7 @@ def step(state: SessionState, now: datetime) -> Step:
         if closing is not None and now > closing.at:
             return Step(closing=closing)
         return Step(waiting=True)
-    pilot = {} if state.accommodation.no_pilot else dict(state.start.pilot)
+    pilot = {} if not state.start.pilot or state.accommodation.no_pilot else dict(state.start.pilot)
     inside = _unit_in_progress(state, now)
     if inside is not None:
         return Step(offer=inside)
@@ -389,20 +391,23 @@ def _unit_in_progress(state: SessionState, now: datetime) -> str | None:
     if state.section is not None and state.section_is_over(state.section, now):
         return None
     unit = state.release.units[state.release.unit_of[state.offers[-1].item]]
-    offered = {offer.item for offer in state.offers}
-    return next((item.reference for item in unit.items if item.reference not in offered), None)
+    if len(unit.items) == 1:
+        return None
+    return next((item.reference for item in unit.items if item.reference not in state.offered), None)
 
 
 def _pilot_due(state: SessionState, pilot: dict[int, str]) -> str | None:
     """The pilot item whose position has come; a case set in progress may have delayed it."""
-    offered = {offer.item for offer in state.offers}
+    if not pilot:
+        return None
+    offered = state.offered
     due = (reference for position, reference in sorted(pilot.items()) if position <= state.position + 1)
     return next((reference for reference in due if reference not in offered), None)
 
 
 def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
     release = state.release
-    offered = {offer.item for offer in state.offers}
+    offered = state.offered
     following, section = None, state.section
     if not release.form.sections:
         following = next((reference for reference in release.order if reference not in offered), None)

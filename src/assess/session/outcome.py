@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from assess.errors import NotFinished
@@ -18,6 +19,7 @@ from assess.standards.decisions import Decision, PointRule, RawRule, decide, dec
 from assess.standards.records import canonical_json, decimal9, sha256
 
 SCHEMA = "assess.decision/1"
+PENDING, AWAITING_STANDARD = "pending", "awaiting_standard"
 _Z90 = 1.6448536269514722
 
 
@@ -48,24 +50,79 @@ class ReportedScore:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """A decision with its score and its record; the same records always give the same bytes."""
+class Recorded:
+    """What an ended session leaves: a record whose bytes are the same whenever it is made again."""
+
+    record: Mapping[str, Any]
+
+    @cached_property
+    def record_bytes(self) -> bytes:
+        """The record as canonical JSON."""
+        return canonical_json(self.record)
+
+    @cached_property
+    def record_sha256(self) -> str:
+        """Hash of the record."""
+        return sha256(self.record_bytes)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome(Recorded):
+    """A decision with its score and its record.
+
+    `levels` are the decisions at the form's further cuts, from the same score.
+    """
 
     decision: Decision
     score: Score | None
     reported: ReportedScore
     objectives: tuple[Objective, ...]
-    record: Mapping[str, Any]
+    levels: tuple[Decision, ...] = ()
 
-    @property
-    def record_bytes(self) -> bytes:
-        """The record as canonical JSON."""
-        return canonical_json(self.record)
 
-    @property
-    def record_sha256(self) -> str:
-        """Hash of the record."""
-        return sha256(self.record_bytes)
+@dataclass(frozen=True, eq=False)
+class Held(Recorded):
+    """An ended session whose result waits: its record tells what was answered, not what that is worth."""
+
+
+def held(state: SessionState, *, decided_at: datetime, engine: str | None = None) -> Held:
+    """What an ended session leaves while its result is held.
+
+    The record names every answer by its hash, so that nothing can be changed
+    until the results are released, and holds neither a category nor a score:
+    nobody who reads it learns more than the learner does.
+
+    Parameters
+    ----------
+    decided_at : datetime
+        When the session ended with its result held; part of the record.
+    engine : str, optional
+        Engine version to put into the record; by default the one of the start record.
+
+    Raises
+    ------
+    NotFinished
+        The session has not ended.
+
+    Examples
+    --------
+    >>> state = with_ending(fold(release, record, (), ()), Ending("timed_out", noon))
+    >>> held(state, decided_at=noon).record["decision"]
+    {'status': 'pending', 'reason': 'awaiting_standard'}
+    """
+    _require_ended(state)
+    categories = _scored_categories(state)
+    units = [_unit_record(state, unit, category) for unit, category in categories.items()]
+    record = _head(state, decided_at, engine) | {
+        "units": [_untold(unit) for unit in units],
+        "decision": {"status": PENDING, "reason": AWAITING_STANDARD},
+    }
+    return Held(record)
+
+
+def _untold(unit: dict[str, Any]) -> dict[str, Any]:
+    items = [{key: value for key, value in item.items() if key != "category"} for item in unit["items"]]
+    return {"unit": unit["unit"], "maximum": unit["maximum"], "items": items}
 
 
 def outcome(
@@ -94,8 +151,7 @@ def outcome(
     >>> decided.decision.status, decided.reported.value, decided.reported.cut
     ('not_passed', 0, 7.2)
     """
-    if state.ending is None:
-        raise NotFinished(f"session {state.start.session} has not ended")
+    _require_ended(state)
     release = state.release
     categories = _scored_categories(state)
     raw = sum(categories.values())
@@ -103,10 +159,15 @@ def outcome(
     score: Score | None = None
     if release.form.rule.kind != "raw":
         score = _score(state, categories)
-    decision = _decide(state, raw, score, complete=enough)
+    decision, *levels = _decide(state, raw, score, complete=enough)
+    if any(found.passed for found in (decision, *levels)) and not _answered(state):
+        # A cut below all that can be scored, or a prior far above it, would pass whoever answers nothing.
+        decision, *levels = _decide(state, raw, score, complete=False)
     reported = _report_raw(raw, state) if score is None else _report_theta(score, state)
     objectives = _objectives(state)
     record = _record(state, categories, raw, decision, objectives, decided_at, engine)
+    if levels:
+        record["levels"] = [level.record() for level in levels]
     if state.extensions:
         record["extensions"] = [
             {"number": e.number, "at": e.at.isoformat(), "after_position": e.after_position}
@@ -115,18 +176,42 @@ def outcome(
     # A rescoring settles `complete` beforehand and brings the evidence of the form that was delivered.
     if state.start.evidence and complete is None:
         record["evidence"] = evidence(state)
-    return Outcome(decision, score, reported, objectives, record)
+    return Outcome(record, decision, score, reported, objectives, tuple(levels))
 
 
-def _decide(state: SessionState, raw: int, score: Score | None, *, complete: bool) -> Decision:
+def _require_ended(state: SessionState) -> None:
+    if state.ending is None:
+        raise NotFinished(f"session {state.start.session} has not ended")
+
+
+def _decide(state: SessionState, raw: int, score: Score | None, *, complete: bool) -> list[Decision]:
+    """The decision at the form's cut, then those at its further cuts, from one score by one rule."""
     release = state.release
+    cuts = ((release.cut, release.ratings), *release.further_cuts)
     if score is None:
-        cut = replace(release.cut, raw=release.raw_cut)
-        return decide_raw(raw, cut, complete=complete, parameter_set=release.parameter_set.id)
+        parameter_set = release.parameter_set.id
+        return [
+            decide_raw(
+                raw,
+                replace(cut, raw=release.raw_cut_of(ratings)),
+                complete=complete,
+                parameter_set=parameter_set,
+            )
+            for cut, ratings in cuts
+        ]
     form, provisional = release.form, not release.calibrated
     rule = PointRule(form.scoring) if provisional else rule_for(form.rule, scoring=form.scoring)
     assert not isinstance(rule, RawRule)
-    return decide(score, release.cut, rule=rule, complete=complete, parameters_provisional=provisional)
+    return [
+        decide(score, cut, rule=rule, complete=complete, parameters_provisional=provisional)
+        for cut, _ in cuts
+    ]
+
+
+def _answered(state: SessionState) -> bool:
+    """Whether anything that counts was answered."""
+    counted = {offer.position for offer in state.offers if offer.item in state.release.unit_of}
+    return any(r.answer is not None for position, r in state.latest.items() if position in counted)
 
 
 def _scored_categories(state: SessionState) -> dict[int, int]:
@@ -227,7 +312,20 @@ def _record(
     engine: str | None,
 ) -> dict[str, Any]:
     """All that the decision rests on, as plain data with numbers as decimal strings."""
-    release, start, form = state.release, state.start, state.release.form
+    release, start = state.release, state.start
+    return _head(state, decided_at, engine) | {
+        "units": [_unit_record(state, unit, category) for unit, category in categories.items()],
+        "objectives": [{"code": o.code, "right": o.right, "seen": o.seen} for o in objectives],
+        "raw": {"value": raw, "maximum": release.raw_maximum if release.form.kind == "fixed" else None},
+        "cut_status": release.cut.status,
+        "prior": {"mean": decimal9(start.prior_mean), "sd": decimal9(start.prior_sd)},
+        "decision": decision.record(),
+    }
+
+
+def _head(state: SessionState, decided_at: datetime, engine: str | None) -> dict[str, Any]:
+    """Whose session it was, of what, when, and how it ended."""
+    release, start = state.release, state.start
     assert state.ending is not None
     return {
         "schema": SCHEMA,
@@ -235,7 +333,7 @@ def _record(
         "programme": release.course.programme,
         "course": release.course.id,
         "release": release.sha256,
-        "form": form.reference,
+        "form": release.form.reference,
         "bank_security": release.security,
         "session": start.session,
         "learner": start.learner,
@@ -246,12 +344,6 @@ def _record(
         "ended_by": state.ending.how,
         "decided_at": decided_at.isoformat(),
         "practice": release.practice,
-        "units": [_unit_record(state, unit, category) for unit, category in categories.items()],
-        "objectives": [{"code": o.code, "right": o.right, "seen": o.seen} for o in objectives],
-        "raw": {"value": raw, "maximum": release.raw_maximum if form.kind == "fixed" else None},
-        "cut_status": release.cut.status,
-        "prior": {"mean": decimal9(start.prior_mean), "sd": decimal9(start.prior_sd)},
-        "decision": decision.record(),
     }
 
 

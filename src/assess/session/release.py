@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from assess.errors import ActivationRefused, InvalidContent
@@ -16,6 +15,7 @@ from assess.irt.scoring import Prior
 from assess.items import CaseSet, Form, Item, Requirement, needs_rater
 from assess.items.reading import Fields
 from assess.scale import CutScore, Scale, require_same_scale
+from assess.session.lazily import lazy
 from assess.standards.blueprint import counts
 from assess.standards.records import canonical_json, sha256
 
@@ -70,6 +70,8 @@ class Release:
     cut: CutScore
     ratings: Mapping[str, float]
     prior: Prior
+    # Cuts of other levels, each with the judged ratings it rests on.
+    further_cuts: tuple[tuple[CutScore, Mapping[str, float]], ...] = ()
 
     def __repr__(self) -> str:
         return f"<Release {self.sha256[:12]}: {self.form.reference}, {len(self.units)} units>"
@@ -90,54 +92,63 @@ class Release:
         return self.form.kind == "adaptive" and not self.calibrated
 
     @property
+    def holds_results(self) -> bool:
+        """Whether a session's result is held when it ends; practice decides nothing, so nothing is held."""
+        return self.form.release == "after_standard" and not self.practice
+
+    @property
     def provisional(self) -> bool:
         """Whether its decisions are provisional: judged parameters, or a cut that no panel adopted."""
         return not self.calibrated or self.cut.status != "adopted"
 
-    @cached_property
+    @lazy
     def items(self) -> Mapping[str, Item]:
         """Every item that can be offered, pilot items included, by reference."""
         found = {item.reference: item for unit in self.units for item in unit.items}
         return found | {item.reference: item for item in self.pilot}
 
-    @cached_property
+    @lazy
     def unit_of(self) -> Mapping[str, int]:
         """Index of the unit to which an operational item belongs."""
         return {item.reference: u for u, unit in enumerate(self.units) for item in unit.items}
 
-    @cached_property
+    @lazy
     def section_of_unit(self) -> tuple[int, ...]:
         """Index of the section of each unit, in the order of the units; empty without sections."""
         return tuple(s for s, section in enumerate(self.form.sections) for _ in section.units)
 
-    @cached_property
+    @lazy
     def parameters(self) -> ItemParameters:
         """Parameters of the units, in their order."""
         return self.parameter_set.parameters.take([unit.reference for unit in self.units])
 
-    @cached_property
+    @lazy
     def raw_cut(self) -> float:
         """Expected raw score of the just-proficient teacher on the operational items."""
-        return math.fsum(self.ratings[item.reference] for unit in self.units for item in unit.items)
+        return self.raw_cut_of(self.ratings)
 
-    @cached_property
+    def raw_cut_of(self, ratings: Mapping[str, float]) -> float:
+        """The raw cut that judged ratings of one level make on the operational items."""
+        return math.fsum(ratings[item.reference] for unit in self.units for item in unit.items)
+
+    @lazy
     def raw_maximum(self) -> int:
         """Highest raw score on the operational items."""
         return sum(unit.n_categories - 1 for unit in self.units)
 
-    @cached_property
+    @lazy
     def order(self) -> tuple[str, ...]:
         """References of the items of all units, in the order of the form."""
         return tuple(item.reference for unit in self.units for item in unit.items)
 
-    @cached_property
+    @lazy
     def adaptive_test(self) -> AdaptiveTest:
         """The selection kernel of an adaptive form, built once."""
         from assess.session.selection import adaptive_test
 
         return adaptive_test(self)
 
-    @cached_property
+    @lazy
     def extended_tests(self) -> tuple[ExtendedTest, ...]:
         """What chooses in the first extension, the second, ...; empty where the form has none."""
         from assess.irt.extension import ExtendedTest, ExtensionRule
@@ -152,7 +163,7 @@ class Release:
             for number in range(1, policy.most + 1)
         )
 
-    @cached_property
+    @lazy
     def composition(self) -> Composition:
         """What a test of the units of an adaptive form may be composed of."""
         from assess.irt.composition import Composition
@@ -192,6 +203,7 @@ class Release:
         }
         parameter_set = read_parameter_set(fields.below("parameter_set"))
         cut, ratings = read_cut(fields.below("cut"))
+        further = tuple(read_cut(below) for below in fields.each("further_cuts", ()))
         fields.finish()
         mean = cut.theta if form.prior.mean is None else form.prior.mean
         release = cls(
@@ -206,13 +218,14 @@ class Release:
             cut=cut,
             ratings=ratings,
             prior=Prior(mean, 1.0 if form.prior.sd is None else form.prior.sd),
+            further_cuts=further,
         )
         release._check()
         return release
 
     def _check(self) -> None:
         form = self.form
-        require_same_scale(self.scale.id, self.cut.scale_id, doing=f"activating {form.reference}")
+        self._check_cuts()
         known = set(self.parameter_set.parameters.item_ids)
         missing = [unit.reference for unit in self.units if unit.reference not in known]
         if missing:
@@ -262,6 +275,17 @@ class Release:
                     f"{form.reference}: the blueprint needs {needed} items, max_units allows {longest}"
                 )
 
+    def _check_cuts(self) -> None:
+        form, cuts = self.form, [self.cut, *(cut for cut, _ in self.further_cuts)]
+        for cut in cuts:
+            require_same_scale(self.scale.id, cut.scale_id, doing=f"activating {form.reference}")
+        if tuple(cut.id for cut, _ in self.further_cuts) != form.further_cuts:
+            named = ", ".join(form.further_cuts) or "none"
+            raise ActivationRefused(f"{form.reference}: its further cuts are {named}, and others are given")
+        doubled = [level for level, n in Counter(cut.level for cut in cuts).items() if n > 1]
+        if doubled:
+            raise ActivationRefused(f"{form.reference}: two cuts for the level {doubled[0]}")
+
     def _check_rule(self) -> None:
         form = self.form
         if form.rule.kind == "raw":
@@ -269,13 +293,12 @@ class Release:
                 raise ActivationRefused(
                     f"{form.reference}: a raw score means nothing over items chosen for the learner"
                 )
-            unrated = [
-                i.reference for unit in self.units for i in unit.items if i.reference not in self.ratings
-            ]
-            if unrated:
-                raise ActivationRefused(
-                    f"{form.reference}: cut {self.cut.id} has no judged rating for {unrated[0]}"
-                )
+            for cut, ratings in ((self.cut, self.ratings), *self.further_cuts):
+                unrated = [i.reference for u in self.units for i in u.items if i.reference not in ratings]
+                if unrated:
+                    raise ActivationRefused(
+                        f"{form.reference}: cut {cut.id} has no judged rating for {unrated[0]}"
+                    )
         elif form.kind == "fixed" and not self.calibrated:
             raise ActivationRefused(
                 f"{form.reference}: parameter set {self.parameter_set.id} is provisional; "

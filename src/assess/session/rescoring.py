@@ -54,6 +54,28 @@ def require_rescorable(delivered: Release, onto: Release) -> None:
         )
 
 
+def require_standard(onto: Release) -> None:
+    """Refuse to release results by a cut that no panel adopted: they were held for that.
+
+    Raises
+    ------
+    RescoreRefused
+        The cut is provisional.
+
+    Examples
+    --------
+    >>> require_standard(release)
+    Traceback (most recent call last):
+        ...
+    assess.errors.RescoreRefused: x-fixed.v1 pins x-cut.v1, which is provisional; ...
+    """
+    if onto.cut.status != "adopted":
+        raise RescoreRefused(
+            f"{onto.form.reference} pins {onto.cut.id}, which is {onto.cut.status}; "
+            "results are released by a cut that a panel adopted"
+        )
+
+
 def rescored(state: SessionState, onto: Release) -> SessionState:
     """The state of an ended session as if `onto` had been delivered.
 

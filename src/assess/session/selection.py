@@ -101,7 +101,7 @@ def require_feasible(release: Release) -> None:
         raise ActivationRefused(
             f"{form}: the time for pilot items leaves none of {rules.time.maximum_seconds} s"
         )
-    conflict = _conflict(release, frozenset())
+    conflict = _conflict(release)
     if conflict is not None:
         raise ActivationRefused(f"{form}: these {conflict}")
     n_units = len(release.units)
@@ -150,7 +150,7 @@ def kept_closed(release: Release, seed: str, excluded: Collection[str]) -> tuple
             narrow.append((missed, reference))
     closed = [reference for _, reference in sorted(narrow)]
     opened = 1
-    while closed and _conflict(release, {*closed, *excluded}) is not None:
+    while closed and not _feasible(release, {*closed, *excluded}):
         closed, opened = closed[opened:], 2 * opened
     return tuple(sorted(closed))
 
@@ -189,7 +189,7 @@ def left_out(release: Release, earlier: Sequence[Collection[str]], seed: str) ->
     by_age = sorted(last_met, key=lambda unit: (-last_met[unit], chance(seed, "overlap", unit)))
     out = by_age[min(maximum, len(by_age)) :]
     opened = 1
-    while out and _conflict(release, frozenset(out), whole=True) is not None:
+    while out and not _feasible(release, out, whole=True):
         out, opened = out[opened:], 2 * opened
     return tuple(sorted(out))
 
@@ -304,15 +304,25 @@ def _room(release: Release) -> float:
     return rules.time.maximum_seconds - sum(longest[: release.form.pilot_slots])
 
 
-def _conflict(release: Release, left: Collection[str], *, whole: bool = False) -> Conflict | None:
-    """Why no test without these units satisfies the form; `whole` asks for one of the maximum length."""
+def _conflict(release: Release) -> Conflict | None:
+    """Why no test of the units satisfies the form."""
+    from assess.irt.designed import DesignedTest
+
+    test, rules = release.adaptive_test, _rules(release)
+    if isinstance(test, DesignedTest) and test.shadow:
+        return test.conflict()
+    return release.composition.conflict(rules.min_units, min(rules.max_units, len(release.units)))
+
+
+def _feasible(release: Release, left: Collection[str], *, whole: bool = False) -> bool:
+    """Whether a test without these units satisfies the form; `whole` asks for one of the maximum length."""
     from assess.irt.designed import DesignedTest
 
     test, rules = release.adaptive_test, _rules(release)
     closed = [u for u, unit in enumerate(release.units) if unit.reference in left]
     if isinstance(test, DesignedTest) and test.shadow:
-        return test.conflict(closed)
+        return test.feasible(closed)
     marks = np.zeros(len(release.units), dtype=bool)
     marks[closed] = True
     longest = min(rules.max_units, len(release.units))
-    return release.composition.conflict(longest if whole else rules.min_units, longest, closed=marks)
+    return release.composition.feasible(longest if whole else rules.min_units, longest, closed=marks)

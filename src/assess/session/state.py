@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 from assess.errors import InvalidContent
 from assess.items import Item, RawAnswer
 from assess.items.reading import Fields
+from assess.session.lazily import lazy
 from assess.session.release import Release
 from assess.session.timing import (
     NO_ACCOMMODATION,
@@ -162,6 +162,10 @@ class Ending:
     at: datetime
 
 
+# Made once: `json.dumps` with options makes an encoder for every call.
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
 def answer_digest(salt: str, answer: RawAnswer | None) -> str:
     """Salted hash of a canonical answer, so that erasing the salt erases the link.
 
@@ -170,7 +174,7 @@ def answer_digest(salt: str, answer: RawAnswer | None) -> str:
     >>> answer_digest("00", "b") == answer_digest("01", "b")
     False
     """
-    text = json.dumps(answer, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = _encode(answer)
     return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()
 
 
@@ -213,7 +217,7 @@ class SessionState:
     accommodated: tuple[Accommodation, ...] = ()
     extensions: tuple[Extension, ...] = ()
 
-    @cached_property
+    @lazy
     def latest(self) -> Mapping[int, Response]:
         """The response that counts at each position: the one of the highest revision."""
         found: dict[int, Response] = {}
@@ -221,17 +225,27 @@ class SessionState:
             found[response.position] = response
         return found
 
-    def grown(
-        self, *, offers: tuple[Offer, ...] | None = None, responses: tuple[Response, ...] | None = None
-    ) -> SessionState:
-        """The state with more offers or responses; what is known of the others is carried over."""
-        found = replace(
-            self,
-            offers=self.offers if offers is None else offers,
-            responses=self.responses if responses is None else responses,
-        )
-        if responses is None and "latest" in self.__dict__:
-            found.__dict__["latest"] = self.latest
+    def offering(self, offer: Offer) -> SessionState:
+        """The state with one offer more."""
+        return self._grown(offers=(*self.offers, offer), latest=self.latest)
+
+    def answered(self, response: Response) -> SessionState:
+        """The state with one response more, under a revision that is the highest of its position."""
+        latest = {**self.latest, response.position: response}
+        return self._grown(responses=(*self.responses, response), latest=latest)
+
+    def _grown(self, **values: Any) -> SessionState:
+        """Another state with these values; what they cannot change is not worked out again.
+
+        An answer makes two states, and making them anew took a third of its time.
+        """
+        own = self.__dict__
+        found = object.__new__(SessionState)
+        kept = found.__dict__
+        for name in _FIELDS if self.release.form.sections else _KEPT:
+            if name in own:
+                kept[name] = own[name]
+        kept.update(values)
         return found
 
     @property
@@ -239,13 +253,13 @@ class SessionState:
         """The position offered last; 0 before the first offer."""
         return len(self.offers)
 
-    @cached_property
+    @lazy
     def awaiting(self) -> Offer | None:
         """The last offer if it has no response yet, and its section's time did not end on it."""
         if not self.offers or self.ending is not None:
             return None
         last = self.offers[-1]
-        closed = any(end.position == last.position for end in self.section_ends)
+        closed = self.section_ends and any(end.position == last.position for end in self.section_ends)
         return None if closed or last.position in self.latest else last
 
     # --- clocks ---
@@ -262,6 +276,11 @@ class SessionState:
         added = timedelta(seconds=sum(g.seconds for g in self.grants if positions(g.position)))
         return added + sum((b.length for b in self.breaks if positions(b.position)), timedelta())
 
+    @lazy
+    def offered(self) -> frozenset[str]:
+        """References of the items that were offered."""
+        return frozenset(offer.item for offer in self.offers)
+
     def _clock(
         self, name: ClockName, limit: int | None, begun: datetime, positions: Callable[[int | None], bool]
     ) -> Clock | None:
@@ -270,7 +289,7 @@ class SessionState:
         seconds = self.accommodation.scaled(limit)
         return Clock(name, seconds, begun + timedelta(seconds=seconds) + self._added(positions))
 
-    @cached_property
+    @lazy
     def session_clock(self) -> Clock | None:
         """The clock of the whole session; None without a limit."""
         if self.extensions:
@@ -295,12 +314,12 @@ class SessionState:
                 found = self.release.section_of_unit[unit]
         return found
 
-    @cached_property
+    @lazy
     def section(self) -> int | None:
         """Index of the section that the session has reached; None without sections."""
         return self.section_of(self.position)
 
-    @cached_property
+    @lazy
     def section_clock(self) -> Clock | None:
         """The clock of the section that the session has reached, from the offer of its first item on."""
         section = self.section
@@ -314,29 +333,30 @@ class SessionState:
 
         return self._clock("section", limit, begun, inside)
 
-    @cached_property
+    @lazy
     def item_clock(self) -> Clock | None:
         """The clock of the item that waits for an answer, from its offer on."""
-        awaiting = self.awaiting
-        if awaiting is None:
+        awaiting, limit = self.awaiting, self.release.form.item_time_limit_seconds
+        if awaiting is None or limit is None:
             return None
-        limit = self.release.form.item_time_limit_seconds
         return self._clock("item", limit, awaiting.at, lambda position: position == awaiting.position)
 
-    @cached_property
+    @lazy
     def clocks(self) -> tuple[Clock, ...]:
         """The clocks that run, the one that is over first coming first."""
         section = None if self.awaiting is None else self.section_clock
         running = [clock for clock in (self.item_clock, section, self.session_clock) if clock is not None]
-        return tuple(sorted(running, key=lambda clock: clock.deadline))
+        if len(running) > 1:
+            running.sort(key=lambda clock: clock.deadline)
+        return tuple(running)
 
-    @cached_property
+    @lazy
     def deadline(self) -> datetime | None:
         """When the allowance of the session ends, grants included; None without a limit."""
         clock = self.session_clock
         return None if clock is None else clock.deadline
 
-    @cached_property
+    @lazy
     def closes_at(self) -> datetime:
         """The last instant at which the session takes an answer: deadline plus grace, or the window's end.
 
@@ -423,6 +443,11 @@ class SessionState:
             if len(categories) == len(self.release.units[unit].items):
                 complete.append((unit, sum(categories.values())))
         return complete
+
+
+_FIELDS = tuple(SessionState.__dataclass_fields__)
+# Without sections, no clock of the session depends on what was offered or answered.
+_KEPT = (*_FIELDS, "session_clock", "deadline", "closes_at")
 
 
 def fold(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
@@ -25,6 +25,7 @@ from assess.standards.facts import LAST, Fact, FactBook, Moment, instant
 from assess.standards.grammar import predicates
 from assess.standards.rules import BadgeRule, BadgeRules, Course, parse_rules
 from assess.standards.sentences import rule_in_words, status_sentence
+from assess.standards.turning import turning_points
 
 __all__ = [
     "BadgeRule",
@@ -39,6 +40,7 @@ __all__ = [
     "evaluate",
     "load_rules",
     "rule_sentence",
+    "status_of",
 ]
 
 _TICK = timedelta(microseconds=1)
@@ -199,6 +201,9 @@ class Eligibility:
     since, valid_until : datetime or None
         When the status began, None if the facts never held another; when, by
         what is known now, an eligible status will end.
+    next_turn : datetime or None
+        The first instant at which anything here may be another with the same
+        facts; None if never.
     """
 
     badge: str
@@ -214,6 +219,7 @@ class Eligibility:
     since: datetime | None
     valid_until: datetime | None
     rule_version: str
+    next_turn: datetime | None = None
 
     @property
     def eligible(self) -> bool:
@@ -294,15 +300,12 @@ def evaluate(
     >>> [(gap.path, gap.who, gap.action) for gap in answer.missing]
     [('all_of[1]', 'learner', 'start')]
     """
-    rule = _badge(rules, badge)
+    declared = _badge(rules, badge)
     zone = rules.time_zone
-    now = instant(as_of, zone, end=True)
-    book = facts
-    if not isinstance(book, FactBook):
-        book = FactBook(book, subject=subject, time_zone=zone, as_known_at=as_known_at)
-    accept = rules.accept_provisional if accept_provisional is None else accept_provisional
-    question = evaluation.question_for(rule, rules, book, subject, now, accept)
-    status = evaluation.status(rule, question)
+    question = _question(rules, facts, subject, as_of, as_known_at, accept_provisional)
+    now = question.now
+    standing = evaluation.standing(declared, question)
+    status, rule, question = standing.status, standing.rule, standing.question
 
     found = [
         (path, predicate, evaluation.find(predicate, question)) for path, predicate in predicates(rule.rule)
@@ -310,7 +313,8 @@ def evaluate(
     placed = explanation.missing(rule.rule, question) if status in ("not_eligible", "undetermined") else []
     by_path = {path: finding for path, _, finding in found}
     steps = [
-        (path, predicate, *explanation.next_step(predicate, by_path[path])) for path, predicate in placed
+        (path, predicate, *explanation.next_step(predicate, by_path[path], question))
+        for path, predicate in placed
     ]
     reasons = [
         Reason(
@@ -330,7 +334,7 @@ def evaluate(
         evidence = [*kept.evidence, *evidence]
     done = explanation.progress(rule.rule, question)
     gaps = [(predicate, by_path[path].value) for path, predicate in placed]
-    since, until = _period(rule, question, status)
+    since, until, turn = _period(declared, question, status)
     return Eligibility(
         badge=badge,
         subject=subject,
@@ -347,7 +351,46 @@ def evaluate(
         since=since,
         valid_until=until,
         rule_version=rule.version,
+        next_turn=turn,
     )
+
+
+def status_of(
+    rules: BadgeRules,
+    facts: Iterable[Mapping[str, Any]] | FactBook,
+    *,
+    badge: str,
+    subject: str,
+    as_of: Moment,
+    as_known_at: Moment | None = None,
+    accept_provisional: bool | None = None,
+) -> str:
+    """The status alone, for whoever asks about many subjects; the same as that of `evaluate`.
+
+    Examples
+    --------
+    >>> rules = load_rules({"badges": {"B": {"rule": {"pass": {"course": "c1"}}}}})
+    >>> status_of(rules, [], badge="B", subject="p1", as_of="2026-06-01")
+    'not_eligible'
+    """
+    question = _question(rules, facts, subject, as_of, as_known_at, accept_provisional)
+    return evaluation.standing(_badge(rules, badge), question).status
+
+
+def _question(
+    rules: BadgeRules,
+    facts: Iterable[Mapping[str, Any]] | FactBook,
+    subject: str,
+    as_of: Moment,
+    as_known_at: Moment | None,
+    accept_provisional: bool | None,
+) -> Question:
+    now = instant(as_of, rules.time_zone, end=True)
+    book = facts
+    if not isinstance(book, FactBook):
+        book = FactBook(book, subject=subject, time_zone=rules.time_zone, as_known_at=as_known_at)
+    accept = rules.accept_provisional if accept_provisional is None else accept_provisional
+    return Question(rules, book, subject, now, now, accept)
 
 
 def _evidence(fact: Fact) -> Evidence:
@@ -359,16 +402,16 @@ def _evidence(fact: Fact) -> Evidence:
     return Evidence(fact.type, fact.id, **text)
 
 
-def _period(rule: BadgeRule, question: Question, status: str) -> tuple[datetime | None, datetime | None]:
-    """Since when the status holds, and until when an eligible one will."""
+def _period(
+    rule: BadgeRule, question: Question, status: str
+) -> tuple[datetime | None, datetime | None, datetime | None]:
+    """Since when the status holds, until when an eligible one will, and when anything may change at all."""
 
     def status_at(now: datetime) -> str:
-        asked = evaluation.question_for(
-            rule, question.rules, question.book, question.subject, now, question.accept_provisional
-        )
-        return evaluation.status(rule, asked)
+        asked = replace(question, moment=now, now=now, below={})
+        return evaluation.standing(rule, asked).status
 
-    turns = evaluation.turning_points(rule, question)
+    turns = turning_points(rule, question)
     since: datetime | None = None
     for turn in reversed([turn for turn in turns if turn <= question.now]):
         since = turn
@@ -376,10 +419,12 @@ def _period(rule: BadgeRule, question: Question, status: str) -> tuple[datetime 
             break
     else:
         since = None
-    if status != "eligible":
-        return since, None
-    for turn in turns:
-        if question.now < turn < LAST and status_at(turn) != "eligible":
-            last = turn - _TICK
-            return since, last.replace(microsecond=0) if last.microsecond == 999_999 else last
-    return since, None
+    coming = [turn for turn in turns if question.now < turn < LAST]
+    following = coming[0] if coming else None
+    if status == "eligible":
+        for turn in coming:
+            if status_at(turn) != "eligible":
+                last = turn - _TICK
+                whole = last.replace(microsecond=0) if last.microsecond == 999_999 else last
+                return since, whole, following
+    return since, None, following

@@ -11,7 +11,7 @@ Kleene (1952), *Introduction to Metamathematics*, section 64.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from enum import IntEnum
 from fractions import Fraction
@@ -26,6 +26,7 @@ from assess.standards.facts import (
     exact,
     first_instant,
     last_instant,
+    period_end,
 )
 from assess.standards.grammar import (
     ASSURANCES,
@@ -43,7 +44,6 @@ from assess.standards.grammar import (
     Predicate,
     Rule,
     Undefined,
-    predicates,
 )
 from assess.standards.rules import BadgeRule, BadgeRules
 
@@ -92,6 +92,12 @@ class Question:
     moment: datetime
     now: datetime
     accept_provisional: bool
+    # Statuses of badges below, asked once per question: a diamond would else be walked again and again.
+    below: dict[tuple[str, str, datetime, datetime], str] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    # Values of predicates, by identity; `replace` begins anew, for another moment, subject or book.
+    memory: dict[int, Finding] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @property
     def time_zone(self) -> tzinfo:
@@ -110,12 +116,23 @@ class Question:
         return [fact for fact in self.of(type_) if fact.at <= self.moment and fact.void_at <= self.now]
 
     def supposing(self, facts: Iterable[Fact]) -> Question:
-        return replace(self, book=self.book.supposing(facts))
+        return replace(self, book=self.book.supposing(facts), below={})
 
     @cached_property
     def members(self) -> dict[str, Fact]:
         """Persons with a membership in force."""
         return {fact.text("person"): fact for fact in self.in_force("membership")}
+
+
+NAMED: dict[type[Predicate], tuple[str, str]] = {
+    Pass: ("decision", "course"),
+    Held: ("award", "badge"),
+    Invited: ("invitation", "program"),
+    Application: ("application", "program"),
+    Judgement: ("judgement", "q"),
+    Points: ("points", "ledger"),
+}
+"""The type of fact that a predicate looks at, and the property that it names."""
 
 
 def value(rule: Rule, question: Question) -> Truth:
@@ -137,7 +154,7 @@ def value(rule: Rule, question: Question) -> Truth:
         case AtLeast():
             values = sorted((value(inner, question) for inner in dict.fromkeys(rule.rules)), reverse=True)
             return values[rule.n - 1]
-        case Points():  # without its evidence, which a long ledger is slow to gather
+        case Points() if id(rule) not in question.memory:  # without its evidence, which is slow to gather
             return truth(points(rule, question) >= exact(rule.at_least))
         case Predicate():
             return find(rule, question).value
@@ -145,6 +162,13 @@ def value(rule: Rule, question: Question) -> Truth:
 
 def find(predicate: Predicate, question: Question) -> Finding:
     """The value of a predicate with its reason."""
+    known = question.memory.get(id(predicate))
+    if known is None:
+        known = question.memory[id(predicate)] = _find(predicate, question)
+    return known
+
+
+def _find(predicate: Predicate, question: Question) -> Finding:
     match predicate:
         case Pass():
             return _pass(predicate, question)
@@ -176,6 +200,24 @@ def _pass(predicate: Pass, question: Question) -> Finding:
     return min(at_moment, _current_decision(predicate, question, question.now), key=lambda found: found.value)
 
 
+def decision_end(decision: Fact, rules: BadgeRules) -> datetime:
+    """The last instant of a pass: its own, or by how long one of the course is good for."""
+    course = rules.courses.get(decision.text("course"))
+    if decision.until != LAST or course is None or course.valid_for is None:
+        return decision.until
+    return period_end(decision.tested_at, course.valid_for, rules.time_zone)
+
+
+def _speaks_for(decision: Fact, predicate: Pass, rules: BadgeRules) -> bool:
+    """Whether a decision is about the level that is asked for; one without a level is about the first."""
+    course = rules.courses.get(predicate.course)
+    first = course.levels[0] if course is not None and course.levels else None
+    said = decision.properties.get("level", first)
+    if predicate.level is not None:
+        return bool(said == predicate.level)
+    return said == first if first is not None else not decision.properties.get("further", False)
+
+
 def _current_decision(predicate: Pass, question: Question, moment: datetime) -> Finding:
     """What the last decision by date says; an adaptive practice session decides nothing."""
     decisions = [
@@ -184,6 +226,7 @@ def _current_decision(predicate: Pass, question: Question, moment: datetime) -> 
         if fact.properties["course"] == predicate.course
         and fact.at <= moment
         and not fact.properties.get("practice", False)
+        and _speaks_for(fact, predicate, question.rules)
     ]
     counting = [fact for fact in decisions if fact.void_at > question.now]
     if not counting:
@@ -203,11 +246,19 @@ def _current_decision(predicate: Pass, question: Question, moment: datetime) -> 
     decided = current.word in ("passed", "not_passed")
     if decided and current.properties.get("provisional", False) and not question.accept_provisional:
         found, code = Truth.UNKNOWN, "decision_provisional"
-    elif current.word == "passed" and current.until < moment:
+    elif current.word == "passed" and _good_until(current, predicate, question.rules) < moment:
         found, code = Truth.FALSE, "decision_too_old"
     elif current.word == "passed" and _assured(current) < ASSURANCES.index(predicate.assurance):
         found, code = Truth.FALSE, "assurance_too_low"
     return Finding(found, code, (current,))
+
+
+def _good_until(decision: Fact, predicate: Pass, rules: BadgeRules) -> datetime:
+    """The last instant at which a pass does for a rule that may ask for a young one."""
+    end = decision_end(decision, rules)
+    if predicate.not_older_than is None:
+        return end
+    return min(end, period_end(decision.tested_at, predicate.not_older_than, rules.time_zone))
 
 
 def _assured(decision: Fact) -> int:
@@ -239,9 +290,14 @@ def _has_fact(predicate: HasFact, question: Question) -> Finding:
 def award_end(award: Fact, rules: BadgeRules) -> datetime:
     """The last instant of an award: its own, or that of the badge if it states none."""
     badge = rules.badges.get(award.text("badge"))
-    if award.until != LAST or badge is None or badge.valid_until is None:
+    if award.until != LAST or badge is None:
         return award.until
-    return last_instant(badge.valid_until, rules.time_zone)
+    ends = [LAST]
+    if badge.valid_until is not None:
+        ends.append(last_instant(badge.valid_until, rules.time_zone))
+    if badge.valid_for is not None:
+        ends.append(period_end(award.at, badge.valid_for, rules.time_zone))
+    return min(ends)
 
 
 def _held(predicate: Held, question: Question) -> Finding:
@@ -251,8 +307,25 @@ def _held(predicate: Held, question: Question) -> Finding:
     active = [fact for fact in awards if award_end(fact, question.rules) >= question.moment]
     if not active and predicate.status == "active":
         return Finding(Truth.FALSE, "award_expired", tuple(awards))
+    if predicate.status == "active" and lost(predicate.badge, question):
+        return Finding(Truth.FALSE, "award_suspended", tuple(active))
     met = not predicate.for_years or _held_for(awards, predicate.for_years, question)
     return Finding(truth(met), "award_active" if active else "award_expired", tuple(active or awards))
+
+
+def lost(badge: str, question: Question) -> bool:
+    """Whether awards of a badge do not count because its own rule is not met.
+
+    What the programme suspends or withdraws at the bottom holds up nothing
+    above. A rule that is undecided suspends nobody.
+    """
+    rules = question.rules
+    if rules.on_loss == "keep" or badge not in rules.badges:
+        return False
+    key = (badge, question.subject, question.moment, question.now)
+    if key not in question.below:
+        question.below[key] = standing(rules.badges[badge], question).status
+    return question.below[key] == "not_eligible"
 
 
 def _held_for(awards: list[Fact], years: int, question: Question) -> bool:
@@ -356,13 +429,11 @@ def bounds(badge: BadgeRule, time_zone: tzinfo) -> tuple[datetime, datetime, dat
     )
 
 
-def question_for(
-    badge: BadgeRule, rules: BadgeRules, book: FactBook, subject: str, now: datetime, accept_provisional: bool
-) -> Question:
-    """The question about a badge asked now, judged at the badge's last moment if that has passed."""
-    _, valid, retired = bounds(badge, rules.time_zone)
+def question_about(badge: BadgeRule, question: Question) -> Question:
+    """The same question about one version of a badge: judged at its last moment if that has passed."""
+    _, valid, retired = bounds(badge, question.time_zone)
     last = min(valid, retired if retired == LAST else retired - _TICK)
-    return Question(rules, book, subject, min(now, last), now, accept_provisional)
+    return question if question.moment <= last else replace(question, moment=last)
 
 
 def granted(badge: BadgeRule, question: Question) -> Finding:
@@ -376,7 +447,7 @@ def granted(badge: BadgeRule, question: Question) -> Finding:
 
 
 def status(badge: BadgeRule, question: Question) -> str:
-    """The status of a badge, in the words of the HTTP contract.
+    """The status by one version of a badge, in the words of the HTTP contract.
 
     A badge that is not open yet, has run out, or is retired says so, whoever
     asks; a retired one stays with those who had it, or who met the rule before.
@@ -393,42 +464,37 @@ def status(badge: BadgeRule, question: Question) -> str:
     return {Truth.TRUE: "eligible", Truth.FALSE: "not_eligible", Truth.UNKNOWN: "undetermined"}[found]
 
 
-def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
-    """Every instant at which the status may change, in order."""
-    opens, valid, retired = bounds(badge, question.time_zone)
-    types: set[str] = set()
-    years: set[int] = set()
-    _relevant(badge.rule, types, years)
-    if badge.retired_on is not None:
-        types.add("award")
-    points = {opens, retired, valid if valid == LAST else valid + _TICK}
-    for fact in question.book.facts:
-        if fact.type in types:
-            end = award_end(fact, question.rules) if fact.type == "award" else fact.until
-            points |= {fact.at, fact.void_at, end if end == LAST else end + _TICK}
-            if fact.type == "award":
-                points |= {add_years(fact.at, n, question.time_zone) for n in years}
-    return sorted(points - {FIRST, LAST})
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The status of a subject for a badge, the version that gives it, and the question put to it."""
+
+    status: str
+    rule: BadgeRule
+    question: Question
 
 
-_TYPES: dict[type[Predicate], str] = {
-    Pass: "decision",
-    Held: "award",
-    Invited: "invitation",
-    Application: "application",
-    Judgement: "judgement",
-    Points: "points",
-    Members: "membership",
-}
+def standing(badge: BadgeRule, question: Question) -> Standing:
+    """The status of a badge by the version in force, or by an earlier one that was met while it was.
+
+    A late claim under an earlier version is good for ever, or until the day
+    that the version names.
+    """
+    zone = question.time_zone
+    versions = list(badge.versions)
+    while len(versions) > 1 and not _begun(versions[0], question):
+        versions.pop(0)
+    found: list[Standing] = []
+    for version in versions:
+        if found and version.claims_until is not None:
+            if question.now > last_instant(version.claims_until, zone):
+                continue
+        asked = question_about(version, question)
+        found.append(Standing(status(version, asked), version, asked))
+        if found[-1].status == "eligible":
+            return found[-1]
+    return found[0]
 
 
-def _relevant(rule: Rule, types: set[str], years: set[int]) -> None:
-    for _, predicate in predicates(rule):
-        if isinstance(predicate, HasFact):
-            types.add(predicate.type)
-        elif type(predicate) in _TYPES:
-            types.add(_TYPES[type(predicate)])
-        if isinstance(predicate, Held) and predicate.for_years:
-            years.add(predicate.for_years)
-        if isinstance(predicate, Members):
-            _relevant(predicate.satisfy, types, years)
+def _begun(version: BadgeRule, question: Question) -> bool:
+    begins = version.effective_from
+    return begins is None or first_instant(begins, question.time_zone) <= question.now

@@ -14,7 +14,18 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from assess.standards.evaluation import Finding, Question, Truth, matching, points, value
+from assess.standards.evaluation import (
+    NAMED,
+    Finding,
+    Question,
+    Truth,
+    find,
+    lost,
+    matching,
+    points,
+    standing,
+    value,
+)
 from assess.standards.facts import Fact, add_years, exact, supposed
 from assess.standards.grammar import (
     AllOf,
@@ -32,6 +43,7 @@ from assess.standards.grammar import (
     Rule,
     Undefined,
     children,
+    predicates,
 )
 
 Placed = tuple[str, Predicate]
@@ -52,9 +64,38 @@ def missing(rule: Rule, question: Question) -> list[Placed]:
         brought = {predicate: list(_facts_for(predicate, question, numbers)) for predicate in chosen}
         for predicate in chosen:
             others = [other for other, _ in kept if other != predicate]
-            if value(rule, question.supposing(f for other in others for f in brought[other])) is Truth.TRUE:
+            if _would_hold(rule, question, others, [f for other in others for f in brought[other]]):
                 kept = [(other, path) for other, path in kept if other != predicate]
     return [(path, predicate) for predicate, path in kept]
+
+
+def _would_hold(rule: Rule, question: Question, met: list[Predicate], facts: list[Fact]) -> bool:
+    """Whether facts that make some predicates true make the rule true.
+
+    Most facts are looked at by the predicate that they were made for and by no
+    other; then plain logic over the values that are known says it, without the
+    facts.
+    """
+    placed = [predicate for _, predicate in predicates(rule)]
+    if any(_looks_at(predicate, fact) for predicate in placed if predicate not in met for fact in facts):
+        return value(rule, question.supposing(facts)) is Truth.TRUE
+    asked = replace(question)
+    for predicate in placed:
+        known = Finding(Truth.TRUE, "fact_present") if predicate in met else find(predicate, question)
+        asked.memory[id(predicate)] = known
+    return value(rule, asked) is Truth.TRUE
+
+
+def _looks_at(predicate: Predicate, fact: Fact) -> bool:
+    """Whether a fact may make a predicate true; most of what is missing has nothing to do with the rest."""
+    if isinstance(predicate, Members | Held):
+        return True  # what it looks at may be below it
+    if isinstance(predicate, Undefined):
+        return False
+    if isinstance(predicate, HasFact):
+        return fact.type == predicate.type
+    type_, name = NAMED[type(predicate)]
+    return fact.type == type_ and str(fact.properties.get(name)) == str(getattr(predicate, name))
 
 
 _Cost = tuple[int, int]
@@ -113,12 +154,18 @@ def _facts_for(predicate: Predicate, question: Question, numbers: Iterator[int])
 
     match predicate:
         case Pass():
-            yield fact("decision", "passed", course=predicate.course, assurance=predicate.assurance)
+            level = {} if predicate.level is None else {"level": predicate.level}
+            course, assurance = predicate.course, predicate.assurance
+            yield fact("decision", "passed", course=course, assurance=assurance, **level)
         case HasFact():
             yield from _things_for(predicate, question, numbers)
         case Held():
             since = add_years(at, -predicate.for_years, question.time_zone)
             yield supposed(who, "award", since, next(numbers), badge=predicate.badge)
+            if predicate.status == "active" and lost(predicate.badge, question):
+                below = standing(question.rules.badges[predicate.badge], question)
+                for _, needed in missing(below.rule.rule, below.question):
+                    yield from _facts_for(needed, below.question, numbers)
         case Invited() | Application():
             type_ = "application" if isinstance(predicate, Application) else "invitation"
             labels = {"cohort": predicate.cohort[:1]}
@@ -180,7 +227,7 @@ def _members_for(predicate: Members, question: Question, numbers: Iterator[int])
             yield from _facts_for(needed, asked, numbers)
 
 
-def next_step(predicate: Predicate, found: Finding) -> tuple[str, str]:
+def next_step(predicate: Predicate, found: Finding, question: Question) -> tuple[str, str]:
     """Who can do what about a missing predicate."""
     match predicate:
         case Pass():
@@ -195,7 +242,8 @@ def next_step(predicate: Predicate, found: Finding) -> tuple[str, str]:
                 "decision_provisional": ("programme", "wait"),
             }.get(found.code, ("learner", "contact"))
         case Held():
-            return ("issuer", "award")
+            # Nobody can award what is not earned.
+            return ("learner", "earn") if lost(predicate.badge, question) else ("issuer", "award")
         case Invited():
             return ("learner", "accept") if found.evidence else ("programme", "invite")
         case Application():

@@ -15,13 +15,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from itertools import accumulate
 from typing import Any
 
 from assess.errors import InvalidFact
 from assess.standards.grammar import RESERVED, label, token
+from assess.standards.periods import Period
 
 Moment = date | datetime | str
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -88,6 +89,18 @@ def instant(value: Moment, time_zone: tzinfo, *, end: bool = False) -> datetime:
     >>> instant("2014-12-31T08:00:00+05:30", UTC).isoformat()
     '2014-12-31T02:30:00+00:00'
     """
+    if isinstance(value, str):
+        return _instant_of_text(value, time_zone, end)
+    return _instant(value, time_zone, end)
+
+
+@lru_cache(maxsize=4096)
+def _instant_of_text(value: str, time_zone: tzinfo, end: bool) -> datetime:
+    """The same days stand in the facts of thousands of people."""
+    return _instant(value, time_zone, end)
+
+
+def _instant(value: Moment, time_zone: tzinfo, end: bool) -> datetime:
     try:
         moment = value
         if isinstance(moment, str):
@@ -123,9 +136,25 @@ def add_years(start: datetime, years: int, time_zone: tzinfo) -> datetime:
         return local.replace(year=year, day=28).astimezone(UTC)
 
 
+def period_end(start: datetime, period: Period, time_zone: tzinfo) -> datetime:
+    """The last instant of a period that begins at an instant: that of its last day in the time zone.
+
+    Examples
+    --------
+    >>> from zoneinfo import ZoneInfo
+    >>> late = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)
+    >>> period_end(late, Period(1, "day"), ZoneInfo("Europe/Paris")).isoformat()
+    '2026-03-30T21:59:59.999999+00:00'
+    """
+    return last_instant(period.after(start.astimezone(time_zone).date()), time_zone)
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact, checked: `word` is its outcome, decision, status or answer, if its type has one."""
+    """One fact, checked: `word` is its outcome, decision, status or answer, if its type has one.
+
+    `tested_at` is from when a decision ages: a rescoring decides anew and tests nobody anew.
+    """
 
     type: str
     subject: str
@@ -137,6 +166,7 @@ class Fact:
     tokens: Mapping[str, str]
     word: str
     order: tuple[datetime, datetime, float, str]
+    tested_at: datetime = FIRST
 
     def counts(self, moment: datetime, now: datetime) -> bool:
         """Happened by the moment, and not void now; it may have ended since."""
@@ -210,6 +240,7 @@ def _fact(
         tokens={name: token(value) for name, value in properties.items()},
         word=word,
         order=(at, recorded, caution, digest),
+        tested_at=when("tested_at", at) if type_ == "decision" else at,
     )
 
 
@@ -232,7 +263,7 @@ def _word(type_: str, raw: Mapping[str, Any], fault: Any) -> tuple[str, float]:
     if word not in words:
         allowed = ", ".join((*words, *(_OUTCOMES if type_ == "decision" else ())))
         raise fault(name, f"{given!r} is not one of {allowed}")
-    for flag in ("provisional", "practice"):
+    for flag in ("provisional", "practice", "further"):
         if type_ == "decision" and not isinstance(raw.get(flag, False), bool):
             raise fault(flag, f"{raw[flag]!r} is neither true nor false")
     return word, float(words.index(word))
@@ -381,4 +412,5 @@ def supposed(subject: str, type_: str, at: datetime, number: int, word: str = ""
         tokens={name: token(value) for name, value in properties.items()},
         word=word,
         order=(at, LAST, math.inf, str(number)),
+        tested_at=at,
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assess.errors import InvalidRule
+from assess.standards.periods import Period, read_period
 
 # A file can nest rules without end through YAML aliases; nobody can read one of this depth.
 _DEEPEST = 32
@@ -73,10 +74,16 @@ class Predicate:
 
 @dataclass(frozen=True, slots=True)
 class Pass(Predicate):
-    """The current decision on the course is a pass, made under at least this assurance."""
+    """The current decision on the course is a pass, made under at least this assurance.
+
+    `level` names one of several cuts of the course; None is the one that the
+    course itself is passed by. `not_older_than` counts from the day of the test.
+    """
 
     course: str
     assurance: str = ASSURANCES[0]
+    level: str | None = None
+    not_older_than: Period | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,15 +217,35 @@ def badges_named(rule: Rule) -> Iterator[str]:
             yield from badges_named(predicate.satisfy)
 
 
+def judgements(rule: Rule) -> Iterator[Judgement]:
+    """The judgements that a rule asks for, of members too.
+
+    Examples
+    --------
+    >>> asked = Judgement("well done", ("mentor",), declared={})
+    >>> [found.q for found in judgements(AllOf((asked, Members(1, asked, declared={}))))]
+    ['well done', 'well done']
+    """
+    for _, predicate in predicates(rule):
+        if isinstance(predicate, Judgement):
+            yield predicate
+        elif isinstance(predicate, Members):
+            yield from judgements(predicate.satisfy)
+
+
 # --- one rule --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The courses and badges a rule may name; None accepts any as external."""
+    """The courses and badges a rule may name; None accepts any as external.
+
+    `levels` are those of the courses that list theirs.
+    """
 
     courses: frozenset[str] | None
     badges: frozenset[str] | None
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def refuse_unknown(entry: Mapping[str, Any], allowed: Sequence[str], path: str) -> None:
@@ -327,7 +354,7 @@ class RuleParser:
         raise InvalidRule(f"unknown {kind} {name!r}; {hint}", path=path)
 
     def _pass(self, body: Mapping[str, Any], path: str) -> Pass:
-        refuse_unknown(body, ("course", "assurance"), path)
+        refuse_unknown(body, ("course", "level", "assurance", "not_older_than"), path)
         course = read_text(body, "course", path)
         self._known(course, "course", self._names.courses, f"{path}.course")
         assurance = body.get("assurance", ASSURANCES[0])
@@ -335,7 +362,19 @@ class RuleParser:
             raise InvalidRule(
                 f"{assurance!r} is not one of {', '.join(ASSURANCES)}", path=f"{path}.assurance"
             )
-        return Pass(course, assurance, declared={"pass": dict(body)})
+        level = read_text(body, "level", path) if "level" in body else None
+        levels = self._names.levels.get(course)
+        if level is not None and levels is not None and level not in levels:
+            raise InvalidRule(
+                f"course {course!r} has no level {level!r}; it lists {', '.join(levels)}",
+                path=f"{path}.level",
+            )
+        age = (
+            read_period(body["not_older_than"], f"{path}.not_older_than")
+            if "not_older_than" in body
+            else None
+        )
+        return Pass(course, assurance, level, age, declared={"pass": dict(body)})
 
     def _fact(self, body: Mapping[str, Any], path: str) -> HasFact:
         refuse_unknown(body, ("type", "where", "count", "distinct_by"), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,8 +40,18 @@ def rule_in_words(badge: BadgeRule) -> str:
     text = (
         f"The school: {sentence}." if badge.subject == "school" else f"{sentence[:1].upper()}{sentence[1:]}."
     )
-    days = {"Opens on": badge.starts_on, "Valid until": badge.valid_until, "Retired on": badge.retired_on}
-    return " ".join([text, *(f"{words} {day}." for words, day in days.items() if day is not None)])
+    bounds = {
+        "Opens on": badge.starts_on,
+        "Valid until": badge.valid_until,
+        "Retired on": badge.retired_on,
+        "An award is good for": badge.valid_for,
+    }
+    told = [text, *(f"{words} {bound}." for words, bound in bounds.items() if bound is not None)]
+    for newer, older in itertools.pairwise(badge.versions):
+        claims = "" if older.claims_until is None else f", to be claimed until {older.claims_until}"
+        rule = _phrase(older.rule)
+        told.append(f"Before {newer.effective_from} (version {older.version}{claims}): {rule}.")
+    return " ".join(told)
 
 
 def status_sentence(
@@ -71,7 +82,10 @@ def _plural(word: str, n: int) -> str:
 
 def _name(predicate: Predicate) -> str:
     if isinstance(predicate, Pass):
-        return predicate.course + _ASSURED[predicate.assurance]
+        level = "" if predicate.level is None else f" at level {predicate.level}"
+        age = predicate.not_older_than
+        young = "" if age is None else f" not more than {age} ago"
+        return f"{predicate.course}{level}{_ASSURED[predicate.assurance]}{young}"
     return _phrase(predicate)
 
 
@@ -84,7 +98,7 @@ def _phrase(rule: Rule) -> str:
         case AllOf() | AnyOf() | AtLeast():
             return _group(rule)
         case Pass():
-            return f"pass the course {rule.course}{_ASSURED[rule.assurance]}"
+            return f"pass the course {_name(rule)}"
         case HasFact():
             return _fact_phrase(rule)
         case Held():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from assess.delivery.store import reading
+from assess.errors import ActivationRefused
 from tests import synthetic
 from tests.delivery.world import World, every_interaction, refused
 
@@ -174,6 +176,56 @@ def test_an_adaptive_retake_leaves_out_what_was_met_last(world: World, learner: 
     first, second = world.sit(form="x-adaptive"), world.sit(form="x-adaptive")
     met = [set(world.ask(reading.offered_items, "default", session)) for session in (first, second)]
     assert not met[0] & met[1]
+
+
+def started(world: World, session: str) -> dict[str, Any]:
+    """The start record of a session."""
+    records = world.ask(reading.session_records, "default", session)
+    assert records is not None
+    return dict(records.session.start_record)
+
+
+AGAIN = {"first_wait_hours": 0, "wait_days": 0, "max_tries": 9, "period_days": 365}
+
+
+def test_of_earlier_sessions_no_more_units_come_again_than_the_form_allows(
+    world: World, learner: str
+) -> None:
+    rules = {"min_units": 5, "max_units": 8, "overlap": {"sessions": 2, "maximum": 2}}
+    world.activate(synthetic.document(kind="adaptive", n_items=24, form={"adaptive": rules}))
+    sessions = [world.sit(form="x-adaptive") for _ in range(3)]
+    met = [set(world.ask(reading.offered_items, "default", session)) for session in sessions]
+    assert len(met[2] & (met[0] | met[1])) <= 2
+    assert len(started(world, sessions[2])["excluded"]) == len(met[0] | met[1]) - 2
+
+
+def test_an_earlier_score_chooses_items_where_the_form_says_how_and_only_on_its_scale(
+    world: World, learner: str
+) -> None:
+    world.activate(
+        synthetic.document(calibrated=True, form={"id": "x-first", "review": "none", "retake": AGAIN})
+    )
+    for scale, used in (("twt-3/1", True), ("twt-3/0", False)):
+        earlier = {"course": "twt-3", "scale": scale, "slope": 0.5, "intercept": 0.1, "sd": 0.8}
+        rules = {"min_units": 5, "max_units": 8, "start": {"earlier": [earlier]}}
+        form = {"id": f"x-next-{int(used)}", "adaptive": rules, "retake": AGAIN}
+        world.activate(synthetic.document(kind="adaptive", n_items=15, form=form))
+    world.sit(form="x-first", answer="a")
+    assert "choosing" not in started(world, world.sit(form="x-next-0", answer="a"))
+    known = world.ask(reading.learner_records, "default", learner)
+    assert known is not None
+    counted = next(row for row in known.decisions if not row.practice)
+    theta = float(json.loads(counted.record)["decision"]["theta"])
+    with_prior = started(world, world.begin(form="x-next-1")["session"])
+    assert with_prior["choosing"] == pytest.approx([0.1 + 0.5 * theta, 0.8])
+    assert (with_prior["prior_mean"], with_prior["prior_sd"]) == (0.0, 1.0)
+
+
+def test_a_form_that_cannot_be_kept_never_becomes_live(world: World) -> None:
+    rules = {"min_units": 5, "max_units": 8, "time": {"maximum_seconds": 200, "seconds_per_item": 60}}
+    document = synthetic.document(kind="adaptive", n_items=15, form={"id": "x-hasty", "adaptive": rules})
+    with pytest.raises(ActivationRefused, match="time in seconds: at most 200, with the others 300 or more"):
+        world.activate(document)
 
 
 # --- answering ---------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import inspect, select, text
 
 from assess.delivery.settings import Settings
-from assess.delivery.store import Store, Writes, open_store, reading, tables
+from assess.delivery.store import Store, Writes, open_store, reading, rows_badges, tables
 from assess.delivery.store.rows import (
     Activation,
     ChangeRow,
@@ -506,6 +506,7 @@ def test_a_tenant_is_the_first_key_of_every_table_about_people() -> None:
 
 
 def test_rows_and_tables_name_the_same_columns() -> None:
+    assert rows_badges.Share in Stored.__subclasses__()
     # A dataclass with slots is made twice; only the second has them.
     rows: list[Any] = [kind for kind in Stored.__subclasses__() if getattr(kind, "__slots__", ())]
     assert {kind.table.name for kind in rows} | {"chain_heads"} == set(tables.metadata.tables)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from assess.delivery.api import badges, cohorts, delivery, manage, people, rescores, sitting
+from assess.delivery.api import (
+    appeals,
+    badges,
+    cohorts,
+    delivery,
+    manage,
+    open_badges,
+    people,
+    rescores,
+    sitting,
+    webhooks,
+)
 
 ROUTERS = (
     delivery.router,
@@ -12,6 +23,9 @@ ROUTERS = (
     manage.router,
     rescores.router,
     sitting.router,
+    webhooks.router,
+    open_badges.router,
+    appeals.router,
 )
 
 __all__ = ["ROUTERS"]

@@ -8,7 +8,8 @@ from fastapi import Query, Request, Response
 
 from assess.delivery import schemas
 from assess.delivery.api.wire import Limit, Who, documents, json_router, number_cursor, read, reply, services
-from assess.delivery.service import changes, eligibility
+from assess.delivery.service import changes, claims, eligibility, reassessing, usage
+from assess.errors import InvalidContent, InvalidRequest
 
 router = json_router()
 Status = Literal["eligible", "not_eligible", "undetermined", "expired", "retired", "not_open"]
@@ -50,6 +51,37 @@ async def query_badge(request: Request, scope: Who, badge: str) -> Response:
     """The eligibility of up to 1,000 learners, with an error for each id that has one."""
     body = await read(request, schemas.BadgeQuery)
     return reply(await eligibility.query(services(request), scope, badge=badge, subjects=body.subjects))
+
+
+@router.post("/v1/claims/redeem", **documents(schemas.Redeemed, body=schemas.RedeemClaim, also=(410,)))
+async def post_redeem(request: Request, scope: Who) -> Response:
+    """Who came with this token, for which badge, and whether the rule is met; each token once."""
+    body = await read(request, schemas.RedeemClaim)
+    return reply(await claims.redeem(services(request), scope, token=body.token))
+
+
+@router.post("/v1/badges/{badge}/try", **documents(schemas.RuleTrial, body=schemas.TryRule))
+async def try_rule(request: Request, scope: Who, badge: str) -> Response:
+    """Who would gain or lose a badge by another rule, a page of learners at a time; nothing is written."""
+    body = await read(request, schemas.TryRule)
+    if not 1 <= body.limit <= reassessing.LARGEST_TRIAL:
+        raise InvalidRequest(f"1 to {reassessing.LARGEST_TRIAL} learners at a time", path="limit")
+    try:
+        found = await reassessing.attempt(
+            services(request), scope, document=body.document, badge=badge, after=body.after, limit=body.limit
+        )
+    except InvalidContent as fault:
+        # Of a stored programme this would be our own fault; this document was sent.
+        raise InvalidRequest(str(fault), path="document") from fault
+    return reply(found)
+
+
+@router.get("/v1/usage", **documents(schemas.Usage))
+async def get_usage(
+    request: Request, scope: Who, by: usage.By = "badge", badge: Annotated[str | None, Query()] = None
+) -> Response:
+    """How many are eligible and were awarded, by badge, cohort, region or month; small counts are hidden."""
+    return reply(await usage.report(services(request), scope, by=by, badge=badge))
 
 
 @router.get("/v1/changes", **documents(schemas.Page[schemas.Change]))

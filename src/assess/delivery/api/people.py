@@ -18,7 +18,17 @@ from assess.delivery.api.wire import (
     services,
     tagged,
 )
-from assess.delivery.service import decisions, eligibility, facts, learners, merging, sandbox, status
+from assess.delivery.service import (
+    decisions,
+    eligibility,
+    erasing,
+    fact_import,
+    facts,
+    learners,
+    merging,
+    sandbox,
+    status,
+)
 
 router = json_router()
 LearnerId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}$")]
@@ -29,7 +39,14 @@ async def put_learner(request: Request, scope: Who, learner: LearnerId) -> Respo
     """Make a learner known, or say anew who the learner is elsewhere."""
     body = await read(request, schemas.PutLearner)
     found, is_new = await learners.upsert(
-        services(request), scope, id=learner, external_ids=body.external_ids, locale=body.locale
+        services(request),
+        scope,
+        id=learner,
+        external_ids=body.external_ids,
+        locale=body.locale,
+        kind=body.kind,
+        private=body.private,
+        region=body.region,
     )
     return reply(found, 201 if is_new else 200)
 
@@ -121,12 +138,41 @@ async def decision_record(request: Request, scope: Who, decision: str) -> Respon
     return reply(await decisions.record(services(request), scope, decision))
 
 
+@router.post("/v1/learners/{learner}/erase", **documents(schemas.ErasureReply, body=schemas.EraseLearner))
+async def erase_learner(request: Request, scope: Who, learner: str) -> Response:
+    """Remove who a person is and what they wrote; what was measured stays under the random id."""
+    body = await read(request, schemas.EraseLearner)
+    return reply(
+        await erasing.erase(
+            services(request),
+            scope,
+            learner=learner,
+            reason=body.reason,
+            approved_by=body.approved_by,
+            dry_run=body.dry_run,
+        )
+    )
+
+
+@router.get("/v1/erasures", **documents(schemas.Page[schemas.ErasureReply]))
+async def get_erasures(request: Request, scope: Who) -> Response:
+    """Who was erased, oldest first."""
+    return reply(await erasing.all_of(services(request), scope))
+
+
 @router.post("/v1/facts", **documents(schemas.FactReply, body=dict[str, Any], status=201, also=(200,)))
 async def post_fact(request: Request, scope: Who) -> Response:
     """Attest a fact; the same again is answered as before."""
     body = await read(request, dict[str, Any])
     fact, is_new = await facts.attest(services(request), scope, body)
     return reply(fact, 201 if is_new else 200)
+
+
+@router.post("/v1/facts/import", **documents(schemas.FactsReply, body=schemas.ImportFacts))
+async def import_facts(request: Request, scope: Who) -> Response:
+    """A part of a file of facts: all of it, or with a fault none."""
+    body = await read(request, schemas.ImportFacts)
+    return reply(await fact_import.take(services(request), scope, body))
 
 
 @router.post("/v1/facts/{fact}/void", **documents(schemas.FactReply, body=schemas.VoidFact))

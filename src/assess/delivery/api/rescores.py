@@ -1,4 +1,4 @@
-"""Rescoring: a dry run, the real run, and what became of it."""
+"""Rescoring and the release of results: a dry run, the real run, and what became of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, json_router, read, reply, services
-from assess.delivery.service import rescoring
+from assess.delivery.service import releasing, rescoring
 from assess.errors import InvalidContent, InvalidParameters, InvalidRequest, RescoreRefused, ScaleMismatch
 
 router = json_router()
@@ -37,6 +37,26 @@ async def post_rescore(request: Request, scope: Who) -> Response:
         services(request),
         scope,
         onto=body.onto,
+        sources=body.sources,
+        reason=body.reason,
+        approved_by=body.approved_by,
+    )
+    return reply(await rescoring.report(services(request), scope, begun.id), 202)
+
+
+@router.post(
+    "/v1/forms/{form}/results",
+    **documents(schemas.Rescoring, body=schemas.ReleaseResults, status=202, also=(200,)),
+)
+async def post_results(request: Request, scope: Who, form: str) -> Response:
+    """Say how the held results of a form would be decided (200), or enter their release (202)."""
+    body = await read(request, schemas.ReleaseResults)
+    if body.dry_run:
+        return reply(await releasing.preview(services(request), scope, form=form, sources=body.sources))
+    begun = await releasing.begin(
+        services(request),
+        scope,
+        form=form,
         sources=body.sources,
         reason=body.reason,
         approved_by=body.approved_by,

@@ -56,10 +56,14 @@ def services(request: Request) -> Services:
 
 async def who(request: Request) -> Scope:
     """Whoever presents the bearer token, or the learner's cookie where there is none."""
-    header = request.headers.get("authorization", "")
-    scheme, _, credentials = header.partition(" ")
-    bearer = credentials.strip() if scheme.lower() == "bearer" else None
-    return await keys.authenticate(services(request), bearer or request.cookies.get(COOKIE))
+    given = bearer(request.headers.get("authorization"))
+    return await keys.authenticate(services(request), given or request.cookies.get(COOKIE))
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The bearer token of a header."""
+    scheme, _, credentials = (authorization or "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else None
 
 
 async def known_query(request: Request) -> None:
@@ -96,7 +100,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 
 async def read(request: Request, kind: type[T]) -> T:
-    """The body as a struct.
+    """The body of a request as a struct.
 
     Raises
     ------
@@ -105,10 +109,14 @@ async def read(request: Request, kind: type[T]) -> T:
     InvalidRequest
         A field is missing, unknown, or of the wrong kind; with its path.
     """
-    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return decoded(request.headers.get("content-type", ""), await request.body(), kind)
+
+
+def decoded(content_type: str, raw: bytes, kind: type[T]) -> T:
+    """The bytes of a body as a struct; raises as `read` does."""
+    declared = content_type.partition(";")[0].strip().lower()
     if declared != "application/json" and not declared.endswith("+json"):
         raise MediaTypeUnsupported("send the body as application/json")
-    raw = await request.body()
     decoder: msgspec.json.Decoder[T] = _decoder(cast(Any, kind))
     try:
         body = decoder.decode(raw)
@@ -148,15 +156,19 @@ def _texts(value: Any) -> Iterator[str]:
 
 def idempotency_key(request: Request, body: object) -> Key | None:
     """The request's idempotency key, with its route and what its body says."""
-    given = request.headers.get("idempotency-key")
+    scope = request.scope
+    return key_of(request.headers.get("idempotency-key"), scope["method"], scope["path"], body)
+
+
+def key_of(given: str | None, method: str, path: str, body: object) -> Key | None:
+    """An idempotency key as it was given, with its route and what its body says."""
     if given is None:
         return None
     if not _KEY.fullmatch(given):
         raise InvalidRequest(
             "an idempotency key has 1 to 200 visible ASCII characters", path="Idempotency-Key"
         )
-    route = f"{request.scope['method']} {request.scope['path']}"
-    return Key(given, route, hashlib.sha256(schemas.encode(body)).hexdigest())
+    return Key(given, f"{method} {path}", hashlib.sha256(schemas.encode(body)).hexdigest())
 
 
 def number_cursor(value: str | None) -> int:
@@ -182,12 +194,10 @@ def tagged(request: Request, body: object, moment: Moment) -> Response:
     Without this, an answer for "now" would differ with every second, and the
     client that polls could never be told 304.
     """
-    plain = schemas.plain(body)
-    for part in plain.get("items", [plain]):
-        for name in ("as_of", "as_known_at"):
-            if name not in moment.given:
-                part.pop(name, None)
-    tag = f'"{hashlib.sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()[:32]}"'
+    parts = body.items if isinstance(body, schemas.Page) else [body]
+    still = {name: moment.EVER for name in ("as_of", "as_known_at") if name not in moment.given}
+    content = msgspec.json.encode([msgspec.structs.replace(part, **still) for part in parts])
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
     known = [
         entry.strip().removeprefix("W/") for entry in request.headers.get("if-none-match", "").split(",")
@@ -201,7 +211,7 @@ def tagged(request: Request, body: object, moment: Moment) -> Response:
 
 _DOCUMENTED: list[Any] = [schemas.Problem]
 # What any route may answer, and what one with a body may answer besides; the code says which problem it is.
-_PROBLEMS = (400, 401, 403, 404, 422, 500, 503)
+_PROBLEMS = (400, 401, 403, 404, 410, 422, 500, 503)
 _PROBLEMS_OF_BODIES = (409, 413, 415)
 
 

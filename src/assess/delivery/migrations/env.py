@@ -7,7 +7,14 @@ from typing import Any, Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
-from assess.delivery.store import columns, tables_people, tables_rescores  # noqa: F401 - they join the metadata
+from assess.delivery.store import (  # noqa: F401 - they join the metadata
+    columns,
+    tables_appeals,
+    tables_badges,
+    tables_people,
+    tables_rescores,
+    tables_webhooks,
+)
 from assess.delivery.store.tables import metadata
 
 

@@ -6,7 +6,9 @@ from fastapi import APIRouter
 
 from assess.delivery.pages import (
     accommodation_pages,
+    appeal_pages,
     catalogue_pages,
+    claim_pages,
     help_pages,
     own_pages,
     practice_pages,
@@ -19,7 +21,9 @@ from assess.delivery.pages.waiting_page import problem_page
 router = APIRouter(include_in_schema=False)
 for part in (
     accommodation_pages,
+    appeal_pages,
     catalogue_pages,
+    claim_pages,
     own_pages,
     practice_pages,
     session_pages,

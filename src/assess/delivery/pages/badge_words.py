@@ -45,6 +45,7 @@ class ProgressView:
     of: int
     progress_words: str
     lines: list[Line]
+    claimable: bool
 
 
 def course_state(found: CourseStatus, language: Language) -> tuple[str, str]:
@@ -118,6 +119,7 @@ def progress_view(
         met=met,
         of=of,
         progress_words=progress % {"met": language.number(met), "n": language.number(of)},
+        claimable=found.award.claim_url is not None,
         lines=[_line(r.predicate, r.value, r.code, shelf, language) for r in found.reasons],
     )
 

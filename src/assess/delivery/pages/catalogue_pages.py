@@ -14,7 +14,7 @@ from assess.delivery.pages.answers import Fault
 from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, rule_words
 from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of, zone_of
 from assess.delivery.pages.language import CODES, Language, language
-from assess.delivery.pages.shell import form_text, read_form
+from assess.delivery.pages.shell import Visit, form_text, read_form
 from assess.delivery.pages.wording import minutes_in_words, notice_words, window_words
 from assess.delivery.schemas import BadgeInfo, CourseStatus
 from assess.delivery.service import (
@@ -308,6 +308,7 @@ async def badge_page(request: Request, badge: str) -> Response:
         by_framework.setdefault((found.framework, found.version), []).append(found.code)
     return visit.render(
         "badge.html",
+        claimable=info.subject == "person" and await _claimable(request, services, visit, badge),
         badge=badge_view(info, shelf, visit.language),
         facts=badge_facts(info, visit.language),
         courses=[
@@ -322,6 +323,15 @@ async def badge_page(request: Request, badge: str) -> Response:
             (_framework(name, version), ", ".join(codes)) for (name, version), codes in by_framework.items()
         ],
     )
+
+
+async def _claimable(request: Request, services: Services, visit: Visit, badge: str) -> bool:
+    """Whether the learner whom the cookie names may claim this badge now."""
+    known = await known_learner(request)
+    if known is None or not (known.signed_in or visit.demo):
+        return False
+    found, _moment = await eligibility.badge(services, known.scope, learner=known.learner, badge=badge)
+    return found.award.claim_url is not None
 
 
 def _framework(name: str, version: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from assess.delivery.pages.appeal_pages import own_appeals
 from assess.delivery.pages.badge_words import course_state, progress_view
 from assess.delivery.pages.catalogue_pages import badge_view, public_scope
 from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of, zone_of
@@ -124,7 +125,9 @@ async def me(request: Request) -> Response:
     """What the learner whom the cookie names has to do, has begun, and has reached."""
     visit, known = await visit_of(request), await known_learner(request)
     if known is None:
-        return visit.render("me.html", known=False, signed_in=False, open_sessions=[], courses=[], badges=[])
+        return visit.render(
+            "me.html", known=False, signed_in=False, open_sessions=[], courses=[], badges=[], appeals=[]
+        )
     services = services_of(request)
     shelf = await services.catalogue.shelf(services.settings.tenant)
     words = visit.language
@@ -138,9 +141,11 @@ async def me(request: Request) -> Response:
         "me.html",
         known=True,
         signed_in=known.signed_in,
+        may_claim=known.signed_in or visit.demo,
         open_sessions=[_open(session, shelf, words) for session in mine.open_sessions],
         courses=[_course(course, known, shelf, words, mine) for course in mine.courses],
         badges=[progress_view(answer, names[answer.badge.id], shelf, words) for answer in found.items],
+        appeals=await own_appeals(services, known.scope, known.learner, words),
     )
 
 

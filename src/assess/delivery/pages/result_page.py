@@ -22,8 +22,8 @@ from assess.delivery.pages.wording import (
     standing,
     tell,
 )
-from assess.delivery.schemas import ObjectiveResult, Rationale, Result, SessionView
-from assess.session import Release
+from assess.delivery.schemas import ObjectiveResult, Rationale, Result, ResultScore, SessionView
+from assess.session import PENDING, Release
 
 
 def render_result(
@@ -33,16 +33,6 @@ def render_result(
     language, visit = entry.visit.language, entry.visit
     _ = language.gettext
     decision = result.decision
-    raw = release.form.rule.kind == "raw"
-    score = Reported(
-        value=result.score.value,
-        low=result.score.low,
-        high=result.score.high,
-        cut=points_needed(release) if raw else result.score.cut,
-        minimum=result.score.min,
-        maximum=result.score.max,
-        raw=raw,
-    )
     told = tell(
         decision.status,
         probability=decision.p_at_or_above_cut,
@@ -54,10 +44,12 @@ def render_result(
         language=language,
         zone=entry.zone(view.course),
     )
-    words = score_words(score, language)
-    figure = None
-    if decision.status != "incomplete":
-        figure = standing_figure(standing(score), words, rtl=language.direction == "rtl")
+    figure, words = None, None
+    if result.score is not None:
+        score = _reported(result.score, release)
+        words = score_words(score, language)
+        if decision.status != "incomplete":
+            figure = standing_figure(standing(score), words, rtl=language.direction == "rtl")
     return visit.render(
         "result.html",
         told=told,
@@ -73,15 +65,12 @@ def render_result(
         extension=_extension(result, release, entry, view),
         corrected=_corrected(result, entry, view, language),
         reference=decision.id,
+        may_appeal=decision.status != PENDING and not decision.practice,
         session=view.session,
         message=_("This assessment had ended before your last answer came; that answer was not counted.")
         if late
         else "",
-        finished_words=_("Begun on %(when)s, form %(form)s.")
-        % {
-            "when": language.moment(view.started_at, entry.zone(view.course)),
-            "form": language.isolated(view.form),
-        },
+        finished_words=_finished(view, entry),
     )
 
 
@@ -107,6 +96,27 @@ def _extension(result: Result, release: Release, entry: Pass, view: SessionView)
         "action": f"/s/{view.session}/extend",
         "sentences": sentences,
         "supervised": view.assurance != "unsupervised",
+    }
+
+
+def _reported(found: ResultScore, release: Release) -> Reported:
+    raw = release.form.rule.kind == "raw"
+    return Reported(
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        cut=points_needed(release) if raw else found.cut,
+        minimum=found.min,
+        maximum=found.max,
+        raw=raw,
+    )
+
+
+def _finished(view: SessionView, entry: Pass) -> str:
+    language = entry.visit.language
+    return language.gettext("Begun on %(when)s, form %(form)s.") % {
+        "when": language.moment(view.started_at, entry.zone(view.course)),
+        "form": language.isolated(view.form),
     }
 
 

@@ -157,6 +157,13 @@ def pass_rule(release: Release, language: Language) -> list[str]:
                 "so its result counts for nothing."
             )
         ]
+    if release.holds_results:
+        return [
+            _(
+                "A panel sets the standard after people have taken this form. Until then nobody has a "
+                "result, and then everybody gets one by the same standard."
+            )
+        ]
     found = []
     if form.rule.kind == "raw":
         rule = _("You meet the standard with %(cut)s or more of %(most)s points.")
@@ -232,6 +239,13 @@ def seen_by(release: Release, language: Language, *, demo: bool) -> list[str]:
             _(
                 "You see it at once. This is a demonstration: you are a guest without a name, and "
                 "nobody is told."
+            )
+        ]
+    if release.holds_results:
+        found = [
+            _(
+                "You see it when the standard has been set. Then the organisation that gave you the link "
+                "sees whether you passed, your score and the items right by objective."
             )
         ]
     found.append(

@@ -17,6 +17,7 @@ from assess.delivery.pages.figure import Standing, Words
 from assess.delivery.pages.language import Language
 from assess.delivery.schemas import Notice
 from assess.delivery.store.rows_people import Assignment
+from assess.session import PENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def tell(
     Parameters
     ----------
     status : str
-        passed, not_passed, undetermined or incomplete.
+        passed, not_passed, undetermined, incomplete or pending.
     probability : float or None
         Probability of being at or above the cut; None when parameters are judged.
     provisional, accepted : bool
@@ -97,6 +98,10 @@ def tell(
     elif status == "undetermined":
         tone, heading = "open", _("Too close to say; this is not a fail")
         lead = _("Your answers put you so close to the standard that deciding either way would be a guess.")
+    elif status == PENDING:
+        tone, heading = "open", _("Your result is still to come")
+        lead = _("Your answers are stored. The result comes when the standard for this course has been set.")
+        return Told(tone, heading, lead, "", "", (_("There is nothing that you need to do until then."),))
     else:
         tone, heading = "incomplete", _("Not enough answered to decide")
         lead = _(

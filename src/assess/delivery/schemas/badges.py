@@ -139,6 +139,52 @@ class QueryAnswer(Reply, frozen=True):
     error: dict[str, Any] | None
 
 
+class TryRule(Body, frozen=True):
+    """`POST /v1/badges/{badge}/try`: a programme document, or the badge's entry alone; and where to go on."""
+
+    document: dict[str, Any]
+    after: str = ""
+    limit: int = 250
+
+
+class TrialMove(Reply, frozen=True):
+    """A learner whose status would differ."""
+
+    learner: str
+    was: str
+    would_be: str
+
+
+class RuleTrial(Reply, frozen=True):
+    """Who of a page of learners would gain or lose a badge by another rule; nothing was written."""
+
+    badge: str
+    seen: int
+    gains: list[TrialMove]
+    losses: list[TrialMove]
+    others: list[TrialMove]
+    unchanged: int
+    next: str | None
+
+
+class UsageCell(Reply, frozen=True):
+    """How many people are eligible for a badge and were awarded it; a count that could tell who is null."""
+
+    badge: str
+    group: str | None
+    eligible: int | None
+    awarded: int | None
+
+
+class Usage(Reply, frozen=True):
+    """`GET /v1/usage`; what began at `as_of` or later is in no count."""
+
+    by: str
+    smallest: int
+    as_of: datetime
+    items: list[UsageCell]
+
+
 class ChangeData(Reply, frozen=True):
     """What changed for whom, and why."""
 

@@ -101,6 +101,7 @@ class Rescoring(Reply, frozen=True):
     moves: list[Moved]
     badges: list[BadgeMoves]
     flipped: list[FlippedSession]
+    kind: Literal["rescore", "release"] = "rescore"
 
 
 class RescoringState(Reply, frozen=True):
@@ -115,6 +116,19 @@ class RescoringState(Reply, frozen=True):
     approved_by: str | None
     started_at: datetime
     finished_at: datetime | None
+    kind: Literal["rescore", "release"] = "rescore"
+
+
+class ReleaseResults(Body, frozen=True):
+    """`POST /v1/forms/{form}/results`: decide what was held, by the cut that the live form pins.
+
+    `sources` are delivered releases; every one of the form that held its results unless given.
+    """
+
+    reason: str = ""
+    sources: list[str] = []
+    approved_by: str | None = None
+    dry_run: bool = False
 
 
 SANDBOX_STATES = (

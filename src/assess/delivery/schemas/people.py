@@ -8,6 +8,14 @@ from typing import Any, Literal
 from assess.delivery.schemas.base import Body, Reply
 
 
+class RosterFault(Reply, frozen=True):
+    """What is wrong with a line of a roster, or of a file of facts."""
+
+    row: int
+    field: str
+    message: str
+
+
 class FactReply(Reply, frozen=True):
     """A fact as it is stored."""
 
@@ -20,6 +28,35 @@ class FactReply(Reply, frozen=True):
     void_at: str | None
     void_reason: str | None
     data: dict[str, Any]
+
+
+class FactRow(Body, frozen=True):
+    """One line of a file of facts; `row` is its number there."""
+
+    row: int
+    fact: dict[str, Any]
+
+
+class ImportFacts(Body, frozen=True):
+    """`POST /v1/facts/import`: a part of a file; with `dry_run` nothing is written."""
+
+    rows: list[FactRow]
+    dry_run: bool = False
+
+
+class FactLine(Reply, frozen=True):
+    """What a line of a file of facts does."""
+
+    row: int
+    state: Literal["new", "unchanged"]
+
+
+class FactsReply(Reply, frozen=True):
+    """What a part of a file would do, or did; nothing was written where there is a fault."""
+
+    lines: list[FactLine]
+    faults: list[RosterFault]
+    written: bool
 
 
 class VoidFact(Body, frozen=True):
@@ -41,10 +78,16 @@ class PutLearner(Body, frozen=True):
 
     external_ids: list[ExternalId] = []
     locale: str | None = None
+    kind: Literal["person", "student", "school"] | None = None
+    private: bool | None = None
+    region: str | None = None
 
 
 class LearnerReply(Reply, frozen=True):
-    """A learner: a pseudonymous id with external ids, and the ids of records that were merged into it."""
+    """A learner: a pseudonymous id with external ids, and the ids of records that were merged into it.
+
+    A school is a subject of badges too, and its members are told by facts.
+    """
 
     id: str
     external_ids: list[ExternalId]
@@ -52,6 +95,9 @@ class LearnerReply(Reply, frozen=True):
     sandbox: bool
     created_at: datetime
     merged_ids: list[str] = []
+    kind: str = "person"
+    private: bool = False
+    region: str | None = None
 
 
 class MergeLearner(Body, frozen=True):
@@ -160,14 +206,6 @@ class ImportRoster(Body, frozen=True):
     dry_run: bool = False
 
 
-class RosterFault(Reply, frozen=True):
-    """What is wrong with a line of a roster."""
-
-    row: int
-    field: str
-    message: str
-
-
 class RosterLine(Reply, frozen=True):
     """What a line of a roster does: `new`, `changed` or `unchanged`, with what changes in words."""
 
@@ -203,3 +241,25 @@ class CodeReply(Reply, frozen=True):
     code: str
     url: str
     expires_at: datetime
+
+
+class EraseLearner(Body, frozen=True):
+    """`POST /v1/learners/{id}/erase`: remove who the person is; with `dry_run` only count."""
+
+    reason: str
+    approved_by: str | None = None
+    dry_run: bool = False
+
+
+class ErasureReply(Reply, frozen=True):
+    """What an erasure removed, or would remove; `ids` are all ids of the person."""
+
+    erasure: str | None
+    learner: str
+    ids: list[str]
+    erased_at: datetime | None
+    by: str
+    approved_by: str | None
+    reason: str
+    removed: dict[str, int]
+    dry_run: bool

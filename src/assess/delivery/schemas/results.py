@@ -97,18 +97,30 @@ class Correction(Reply, frozen=True):
     cause: str
 
 
+class Pending(Reply, frozen=True):
+    """Why a decision cannot be used yet."""
+
+    reason: Literal["awaiting_calibration", "awaiting_standard", "awaiting_rater", "under_review"]
+    since: datetime
+    sentence: str = ""
+
+
 class Result(Reply, frozen=True):
-    """`GET /v1/sessions/{id}/result`; `rationales` is null unless the form's policy gives them."""
+    """`GET /v1/sessions/{id}/result`; `rationales` is null unless the form's policy gives them.
+
+    While a form holds its results, the decision is `pending`, `pending` says why, and `score` is null.
+    """
 
     session: str
     decision: ResultDecision
-    score: ResultScore
+    score: ResultScore | None
     objectives: list[ObjectiveResult]
     next: NextStep
     rationales: list[Rationale] | None = None
     form_accuracy: FormAccuracy | None = None
     release: str = ""
     corrected: Correction | None = None
+    pending: Pending | None = None
 
 
 # --- pass status ---------------------------------------------------------------
@@ -148,6 +160,19 @@ class AlignedTo(Reply, frozen=True):
     code: str
 
 
+class LevelDecision(Reply, frozen=True):
+    """The decision that speaks for a further level of a course; `decision` is the record it stands in."""
+
+    level: str
+    status: str
+    provisional: bool
+    cut: DecisionCut
+    p_at_or_above_cut: float | None
+    decision: str
+    tested_at: datetime
+    valid_until: datetime | None
+
+
 class StatusDecision(Reply, frozen=True):
     """The decision that speaks for a course; what an outside source did not tell is null."""
 
@@ -176,13 +201,7 @@ class StatusDecision(Reply, frozen=True):
     supersedes: str | None
     change_reason: str | None
     url: str | None
-
-
-class Pending(Reply, frozen=True):
-    """Why a decision cannot be used yet."""
-
-    reason: Literal["awaiting_calibration", "awaiting_standard", "awaiting_rater", "under_review"]
-    since: datetime
+    levels: list[LevelDecision] = []
 
 
 class CourseStatus(Reply, frozen=True):

@@ -110,7 +110,12 @@ async def of_learner(services: Services, scope: Scope, learner: str) -> schemas.
 async def in_force(services: Services, tenant: str, learner: str) -> Accommodation:
     """What a session that begins now is given."""
     rows = await services.store.read(sitting.accommodations, tenant, learner)
-    row = _current(rows, services.clock())
+    return granted(rows, services.clock())
+
+
+def granted(rows: list[AccommodationRow], now: datetime) -> Accommodation:
+    """What is in force at an instant, of all that was ever asked and granted."""
+    row = _current(rows, now)
     return NO_ACCOMMODATION if row is None else Accommodation.from_mapping(row.given)
 
 

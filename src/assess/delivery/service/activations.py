@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from assess.delivery import schemas
-from assess.delivery.service import launching
+from assess.delivery.service import launching, reassessing
 from assess.delivery.service.catalogue import PROGRAMME_SCHEMA, Programme
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import Writes, reading
-from assess.delivery.store.rows import Activation, StoredRelease, Tenant, Update
+from assess.delivery.store.rows import Activation, Job, StoredRelease, Tenant, Update
 from assess.errors import Forbidden, InvalidContent, InvalidRequest, NotFound, StaleSession
 from assess.session import Release, require_feasible
 from assess.standards.records import canonical_json, sha256
@@ -124,7 +124,12 @@ async def _activate(
         ),
         at=now,
     )
-    writes = Writes(scope.tenant, keep=(stored,), activations=(activation,))
+    jobs: tuple[Job, ...] = ()
+    if stored.kind == "programme":
+        new = Programme.from_document(json.loads(stored.document))
+        live = (await services.catalogue.shelf(scope.tenant)).programmes.get(new.id)
+        jobs = reassessing.back_fill(scope.tenant, reassessing.changed_badges(live, new), stored.sha256, now)
+    writes = Writes(scope.tenant, inserts=jobs, keep=(stored,), activations=(activation,))
     try:
         committed = await services.store.commit(writes)
     except StaleSession:

@@ -19,6 +19,7 @@ from assess.delivery.service import (
     learners,
     showing,
     standing,
+    status,
     waiting,
     windows,
 )
@@ -26,8 +27,8 @@ from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.idempotency import Key
-from assess.delivery.service.loading import Loaded, again, offer_row
-from assess.delivery.store import Writes, reading, reading_people
+from assess.delivery.service.loading import Loaded, after, again, begun_with, offer_row
+from assess.delivery.store import Writes, reading, reading_begin
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Session, Stored
 from assess.errors import (
@@ -105,7 +106,16 @@ async def _begin(
     assurance: str | None,
     key: Key | None,
 ) -> schemas.SessionBegun:
-    known = await idempotency.earlier(services, scope, key)
+    shelf = await services.catalogue.shelf(scope.tenant)
+    found = await services.store.read(
+        reading_begin.beginning,
+        scope.tenant,
+        learner,
+        actor=scope.actor,
+        route="" if key is None else key.route,
+        key="" if key is None else key.key,
+    )
+    known = None if key is None else idempotency.made(found.earlier, key)
     if known is not None:
         assert key is not None
         # The fence that this very request took, though others may have opened the session since.
@@ -113,25 +123,25 @@ async def _begin(
         loaded = await touched(services, scope, known)
         token = _derived(scope, known, key)
         return _begun(services, loaded.row, loaded.state, token, int(fence or fencing.FIRST))
-    records = await learners.records(services, scope, learner)
-    shelf = await services.catalogue.shelf(scope.tenant)
+    records = learners.within(scope, learner, found.records)
     form_id = _form_id(shelf, course, form)
-    open_row = await services.store.read(reading.open_session, scope.tenant, learner, form_id)
+    open_row = next((s for s in records.sessions if s.form_id == form_id and s.state == "open"), None)
     if open_row is not None:
         loaded = await touched(services, scope, open_row.id)
         if loaded.state.ending is None:
             return await _resume(services, scope, loaded, key)
         records = await learners.records(services, scope, learner)
     learners.require_not_erased(records.learner)
+    if records.learner.kind == "school":
+        raise InvalidRequest("a school takes no course; name one of its members", path="learner")
     release = shelf.form(form_id)
     await _require_consent(services, scope, release)
     now = services.clock()
-    assigned = await services.store.read(reading_people.assignments_for, scope.tenant, learner)
-    windows.require_open(shelf, assigned, release.course.id, learner, now)
+    windows.require_open(shelf, found.assignments, release.course.id, learner, now)
     assured = await invigilation.assurance(
         services, scope, learner=learner, course=release.course.id, code=code, stated=assurance
     )
-    _require_try(records, release, now, assured)
+    _require_try(records, shelf, release, now, assured)
     met = await _met_before(services, records, release)
     session_id, seed = new_id("ses"), secrets.token_hex(16)
     record = start(
@@ -144,7 +154,7 @@ async def _begin(
         try_number=1 + len(standing.counting_sessions(records, release.course.id, now)),
         excluded=left_out(release, met, seed) if any(met) else (),
         assurance=assured,
-        accommodation=await accommodations.in_force(services, scope.tenant, learner),
+        accommodation=accommodations.granted(found.accommodations, now),
         choosing=_choosing(records, release, now),
     )
     state = SessionState(release, record)
@@ -178,6 +188,7 @@ async def _begin(
     rows += idempotency.rows(services, scope, key, session_id)
     # The learner's version keeps two starts of one course apart: each would be counted as the same try.
     await services.store.commit(Writes(scope.tenant, (finishing.moved(records.learner),), inserts=rows))
+    services.recent.keep(begun_with(row, state, rows))
     return _begun(services, row, state, token, fencing.FIRST)
 
 
@@ -205,6 +216,7 @@ async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | N
     fence = int(event.data["fence"])
     remembered = idempotency.rows(services, scope, key, f"{loaded.row.id}#{fence}")
     await services.store.commit(Writes(scope.tenant, (update,), inserts=(event, *remembered)))
+    services.recent.keep(after(loaded, loaded.state, (event,), token_sha256=digest(token)))
     return _begun(services, loaded.row, loaded.state, token, fence)
 
 
@@ -230,11 +242,13 @@ async def _require_consent(services: Services, scope: Scope, release: Release) -
         )
 
 
-def _require_try(records: LearnerRecords, release: Release, now: datetime, assured: str) -> None:
+def _require_try(
+    records: LearnerRecords, shelf: Shelf, release: Release, now: datetime, assured: str
+) -> None:
     """The retake policy; practice may be repeated at will, because it decides nothing.
 
-    A passed course may be passed again under a higher assurance, which a badge may ask for; whoever fails
-    that keeps the pass.
+    A passed course may be passed again under a higher assurance, which a badge may ask for, for a level that
+    is not passed yet, and when the pass is about to end; whoever fails that keeps the pass.
     """
     if release.practice:
         return
@@ -244,16 +258,27 @@ def _require_try(records: LearnerRecords, release: Release, now: datetime, assur
     higher = speaking is not None and ASSURANCES.index(assured) > ASSURANCES.index(
         speaking.decision.report["assurance"]
     )
-    if passed and not higher:
-        raise AlreadyPassed(f"course {course} is passed; it is not taken again except for renewal")
+    declared = shelf.course(course)
+    renewable = standing.renewal(speaking, status.course_rule(shelf, declared), status.zone(shelf, declared))
+    renewing = renewable is not None and now >= renewable
+    if passed and not (higher or renewing or _level_left(records, release, now)):
+        until = "" if renewable is None else f", from {renewable.isoformat(timespec='seconds')} on"
+        raise AlreadyPassed(f"course {course} is passed; it is not taken again except for renewal{until}")
     found = standing.next_step(records, course, release.form.retake, now, passed_is_enough=False)
     if found.action == "contact":
         used = f"{found.tries_used} tries in {release.form.retake.period_days} days are used"
         raise TriesExhausted(used, not_before=found.not_before)
     if found.action == "wait":
-        raise RetakeTooEarly(
-            "the waiting time after the last try has not passed", not_before=found.not_before
-        )
+        why = "the waiting time after the last try has not passed"
+        if found.not_before is None:
+            why = "the result of the last try is still to come"
+        raise RetakeTooEarly(why, not_before=found.not_before)
+
+
+def _level_left(records: LearnerRecords, release: Release, now: datetime) -> bool:
+    """Whether the form decides on a further level that is not passed."""
+    found = (standing.spoken(records, release.course.id, now, cut.level) for cut, _ in release.further_cuts)
+    return any(speaking is None or speaking.word != "passed" for speaking in found)
 
 
 async def _met_before(services: Services, records: LearnerRecords, release: Release) -> list[list[str]]:

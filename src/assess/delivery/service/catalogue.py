@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -20,12 +21,15 @@ import msgspec
 from assess.delivery import schemas
 from assess.delivery.store import Store, reading
 from assess.delivery.store.rows import Activation, StoredRelease, Tenant
-from assess.errors import NotFound
+from assess.errors import InvalidRule, NotFound
 from assess.session import Release
 from assess.standards.eligibility import BadgeRules, load_rules
+from assess.standards.grammar import judgements
 
 PROGRAMME_SCHEMA = "assess.programme/1"
 _KEPT_RELEASES = 64
+APPEAL_DAYS = 30
+"""How long an appeal may take where the programme says nothing."""
 
 
 def pick(texts: Mapping[str, str], language: str | None) -> str:
@@ -71,6 +75,17 @@ class Programme:
     rules: BadgeRules
     accept_provisional: bool
     on_loss: str
+    appeal_days: int = APPEAL_DAYS
+
+    @cached_property
+    def judges(self) -> Mapping[str, frozenset[str]]:
+        """Question -> the roles whose answer some rule of the programme hears."""
+        found: dict[str, set[str]] = {}
+        for badge in self.rules.badges.values():
+            for version in badge.versions:
+                for judgement in judgements(version.rule):
+                    found.setdefault(judgement.q, set()).update(judgement.by)
+        return {q: frozenset(roles) for q, roles in found.items()}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Programme:
@@ -105,15 +120,32 @@ class Programme:
             courses=courses,
             rules=rules,
             accept_provisional=bool(document.get("accept_provisional", False)),
-            on_loss=document.get("on_loss", "suspend"),
+            on_loss=rules.on_loss,
+            appeal_days=_appeal_days(document),
         )
+
+    def claim_url(self, badge: str) -> str | None:
+        """Where a learner claims a badge; None if there is no such place."""
+        return self.badge_document(badge).get("claim_url") or self.document.get("claim_url")
+
+    def badge_entries(self) -> list[Mapping[str, Any]]:
+        """All badges as the programme's file states them, each with its id."""
+        badges = self.document["badges"]
+        if isinstance(badges, Mapping):
+            return [{"id": id_, **(entry or {})} for id_, entry in badges.items()]
+        return list(badges)
 
     def badge_document(self, badge: str) -> Mapping[str, Any]:
         """A badge as the programme's file states it."""
-        badges = self.document["badges"]
-        if isinstance(badges, Mapping):
-            return badges[badge] or {}
-        return next(entry for entry in badges if entry["id"] == badge)
+        return next(entry for entry in self.badge_entries() if entry["id"] == badge)
+
+
+def _appeal_days(document: Mapping[str, Any]) -> int:
+    policies = document.get("policies") or {}
+    days = policies.get("appeal_days", APPEAL_DAYS) if isinstance(policies, Mapping) else APPEAL_DAYS
+    if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= 365:
+        raise InvalidRule(f"{days!r} is no number of days from 1 to 365", path="policies.appeal_days")
+    return days
 
 
 def _texts(value: Any) -> Mapping[str, str]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from assess.delivery.service.attempts import Attempts
 from assess.delivery.service.guessing import Guesses
+from assess.delivery.service.remembering import Remembered
+from assess.delivery.service.turns import Turns
 from assess.delivery.settings import Settings
 from assess.delivery.store import Store
 from assess.errors import Forbidden, NotFound
@@ -105,3 +107,5 @@ class Services:
     monotonic: Callable[[], float] = time.monotonic
     attempts: Attempts = field(default_factory=Attempts)
     guesses: Guesses = field(default_factory=Guesses)
+    turns: Turns = field(default_factory=Turns)
+    remembered: Remembered = field(default_factory=Remembered)

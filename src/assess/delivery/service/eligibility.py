@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import msgspec
 
 from assess.delivery import schemas
 from assess.delivery.receipts import rfc3339
-from assess.delivery.service import learners
+from assess.delivery.service import learners, remembering
 from assess.delivery.service.catalogue import Programme, Shelf, pick
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.standing import Moment, evaluation_facts, next_step, sequence, voided
-from assess.delivery.store import reading
+from assess.delivery.service.standing import Moment, ended, evaluation_facts, next_step, sequence, voided
+from assess.delivery.store import reading, reading_marks
 from assess.delivery.store.reading import LearnerRecords
-from assess.errors import AssessError, InvalidRequest, NotFound
-from assess.standards.eligibility import Eligibility, evaluate, rule_sentence
+from assess.errors import AssessError, Forbidden, InvalidRequest, LearnerErased, NotFound
+from assess.standards.eligibility import Eligibility, FactBook, evaluate, rule_sentence, status_of
 from assess.standards.facts import instant
 from assess.standards.grammar import Pass, predicates
 
@@ -49,19 +50,31 @@ async def badge(
         A date that cannot be read, or a knowledge of the future.
     """
     learners.require_reader(scope, learner)
-    records = await learners.records(services, scope, learner)
-    shelf = await services.catalogue.shelf(scope.tenant)
-    zone = shelf.programme_of_badge(badge).rules.time_zone
-    now = services.clock()
-    moment = Moment.asked(as_of, as_known_at, now, zone)
-    records = await learners.as_known(services, scope, learner, records, moment)
-    body = badge_at(records, shelf, badge, moment)
+    if as_of is None and as_known_at is None:
+        (body,), now = await _now(services, scope, learner, badge)
+        moment = Moment.at(now)
+    else:
+        records = await learners.records(services, scope, learner)
+        learners.require_visible(scope, records.learner)
+        shelf = await services.catalogue.shelf(scope.tenant)
+        require_subject(shelf, badge, records.learner.kind)
+        zone = shelf.programme_of_badge(badge).rules.time_zone
+        now = services.clock()
+        moment = Moment.asked(as_of, as_known_at, now, zone)
+        records = await learners.as_known(services, scope, learner, records, moment)
+        body = badge_at(records, shelf, badge, moment)
     if statement:
-        signed = services.statements.sign(
-            schemas.plain(body), issuer=services.settings.public_url or "assess", at=now
-        )
-        body = msgspec.structs.replace(body, statement=signed)
+        body = with_statement(services, body, now)
     return body, moment
+
+
+def with_statement(
+    services: Services, body: schemas.BadgeEligibility, now: datetime
+) -> schemas.BadgeEligibility:
+    """The body with itself as a signed statement, for whoever must be able to verify it later."""
+    issuer = services.settings.public_url or "assess"
+    signed = services.statements.sign(schemas.plain(body), issuer=issuer, at=now)
+    return msgspec.structs.replace(body, statement=signed)
 
 
 async def badges(
@@ -72,18 +85,78 @@ async def badges(
     as_of: str | None = None,
     as_known_at: str | None = None,
 ) -> tuple[schemas.Page[schemas.BadgeEligibility], Moment]:
-    """`GET /v1/learners/{learner}/badges`: every badge that a person can have."""
+    """`GET /v1/learners/{learner}/badges`: every badge that a subject of this kind can have."""
     learners.require_reader(scope, learner)
+    if as_of is None and as_known_at is None:
+        items, now = await _now(services, scope, learner, None)
+        return schemas.Page(items=items, next=None), Moment.at(now)
     records = await learners.records(services, scope, learner)
+    learners.require_visible(scope, records.learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     now = services.clock()
     moment = Moment.asked(as_of, as_known_at, now)
     items = []
-    for programme, badge in personal_badges(shelf):
+    # The records as known, once for each time zone in which the moment was named.
+    known: dict[Moment, tuple[LearnerRecords, Books]] = {}
+    for programme, badge in personal_badges(shelf, records.learner.kind):
         own = Moment.asked(as_of, as_known_at, now, programme.rules.time_zone)
-        known = await learners.as_known(services, scope, learner, records, own)
-        items.append(badge_at(known, shelf, badge, own))
+        if own not in known:
+            known[own] = (await learners.as_known(services, scope, learner, records, own), Books())
+        items.append(badge_at(known[own][0], shelf, badge, own, known[own][1]))
     return schemas.Page(items=items, next=None), moment
+
+
+async def _now(
+    services: Services, scope: Scope, learner: str, badge: str | None
+) -> tuple[list[schemas.BadgeEligibility], datetime]:
+    """What the rules say now about one badge, or about all that the learner can have; and when that is."""
+    mark = await services.store.read(reading_marks.mark, scope.tenant, learner)
+    if mark is None or mark.sandbox != scope.sandbox:
+        raise NotFound("learner", learner)
+    shelf = await services.catalogue.shelf(scope.tenant)
+    now = services.clock()
+    alone = not mark.joined and mark.kind != "school"
+    if alone and not (mark.private and "manage" not in scope.rights):
+        if badge is not None:
+            require_subject(shelf, badge, mark.kind)
+        wanted = [b for _, b in personal_badges(shelf, mark.kind)] if badge is None else [badge]
+        told = services.remembered.find(scope.tenant, learner, mark, shelf, wanted, now)
+        if told is not None:
+            return [msgspec.structs.replace(body, as_of=now, as_known_at=now) for body in told], now
+    lean = await services.store.read(reading_marks.lean_records, scope.tenant, learner) if alone else None
+    records = lean or await learners.records(services, scope, learner)
+    learners.require_visible(scope, records.learner)
+    if badge is not None:
+        require_subject(shelf, badge, records.learner.kind)
+    moment, books = Moment.at(now), Books()
+    wanted = [b for _, b in personal_badges(shelf, records.learner.kind)] if badge is None else [badge]
+    found = {b: _told(records, shelf, b, moment, books) for b in wanted}
+    if alone:
+        services.remembered.keep(scope.tenant, learner, mark, shelf, found)
+    return [told.body for told in found.values()], now
+
+
+def _told(
+    records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, books: Books
+) -> remembering.Told:
+    """An answer with the first instant at which a clock in it moves on."""
+    found = evaluated(records, shelf, badge, moment, books)
+    body = _body(records, shelf, badge, moment, found)
+    turns = [found.next_turn, *(gap.not_before for gap in body.missing)]
+    zone = shelf.programme_of_badge(badge).rules.time_zone
+    turns += [
+        instant(str(fact.data["until"]), zone, end=True)
+        for fact in records.facts
+        if fact.t == "award" and fact.data.get("until") is not None and fact.data.get("badge") == badge
+    ]
+    if any("pass" in gap.predicate for gap in body.missing):
+        # Tries that leave the period in which they count make room for another.
+        turns += [
+            session.started_at + timedelta(days=release.form.retake.period_days)
+            for session in records.sessions
+            for release in shelf.course_forms(session.course)[:1]
+        ]
+    return remembering.Told(body, min((t for t in turns if t is not None and t > moment.as_of), default=None))
 
 
 async def query(
@@ -100,11 +173,19 @@ async def query(
     for learner in subjects:
         try:
             records = await learners.records(services, scope, learner)
+            learners.require_visible(scope, records.learner)
+            require_subject(shelf, badge, records.learner.kind)
             answer = schemas.QueryAnswer(
                 id=learner, eligibility=badge_at(records, shelf, badge, moment), error=None
             )
         except NotFound as fault:
-            error = {"status": 404, "code": "learner_unknown", "detail": str(fault)}
+            error = {"status": 404, "code": f"{fault.kind}_unknown", "detail": str(fault)}
+            answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
+        except Forbidden as fault:
+            error = {"status": 403, "code": fault.code, "detail": str(fault)}
+            answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
+        except LearnerErased as fault:
+            error = {"status": 410, "code": "learner_erased", "detail": str(fault)}
             answer = schemas.QueryAnswer(id=learner, eligibility=None, error=error)
         except AssessError as fault:
             error = {"status": 500, "code": "internal_error", "detail": str(fault)}
@@ -128,10 +209,12 @@ async def subjects(
         after=after,
         limit=limit + 1,
         sandbox=scope.sandbox,
+        private="manage" in scope.rights,
     )
+    kind = shelf.programme_of_badge(badge).rules.badges[badge].subject
     items = [
         schemas.BadgeSubject(
-            subject=schemas.Subject(type="person", id=row.learner),
+            subject=schemas.Subject(type=kind, id=row.learner),
             status=row.status,
             since=row.since,
             sequence=row.sequence,
@@ -187,22 +270,75 @@ def _day(value: Any) -> str | None:
 # --- from records to the body -----------------------------------------------------
 
 
-def personal_badges(shelf: Shelf) -> list[tuple[Programme, str]]:
-    """Badges that are about a person, with their programmes."""
+def require_subject(shelf: Shelf, badge: str, kind: str) -> None:
+    """Refuse to ask about a badge that a subject of this kind cannot have.
+
+    Raises
+    ------
+    NotFound
+        The badge is unknown, or about another kind of subject.
+    """
+    if shelf.programme_of_badge(badge).rules.badges[badge].subject != kind:
+        raise NotFound("badge", badge)
+
+
+def personal_badges(shelf: Shelf, kind: str = "person") -> list[tuple[Programme, str]]:
+    """Badges that are about a person, a student or a school, with their programmes."""
     return [
         (programme, rule.id)
         for programme in shelf.programmes.values()
         for rule in programme.rules.badges.values()
-        if rule.subject == "person"
+        if rule.subject == kind
     ]
 
 
-def evaluated(records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment) -> Eligibility:
+class Books:
+    """The facts of one learner's records at one moment, checked once for all badges that ask.
+
+    Programmes may name days of different time zones, so there is one book for each.
+    """
+
+    def __init__(self) -> None:
+        self._books: dict[tzinfo, FactBook] = {}
+        self._facts: list[dict[str, Any]] | None = None
+
+    def of(self, records: LearnerRecords, programme: Programme, moment: Moment) -> FactBook:
+        """The book that a programme's rules are asked over."""
+        zone = programme.rules.time_zone
+        if zone not in self._books:
+            if self._facts is None:
+                self._facts = evaluation_facts(records, moment.effective)
+            self._books[zone] = FactBook(
+                self._facts, subject=records.learner.id, time_zone=zone, as_known_at=moment.as_known_at
+            )
+        return self._books[zone]
+
+
+def statuses(records: LearnerRecords, shelf: Shelf, badges: Iterable[str], moment: Moment) -> dict[str, str]:
+    """The status of a learner for each badge, without the reasons."""
+    books = Books()
+    found = {}
+    for badge in badges:
+        programme = shelf.programme_of_badge(badge)
+        found[badge] = status_of(
+            programme.rules,
+            books.of(records, programme, moment),
+            badge=badge,
+            subject=records.learner.id,
+            as_of=moment.as_of,
+            accept_provisional=shelf.accepts_provisional(programme.id),
+        )
+    return found
+
+
+def evaluated(
+    records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, books: Books | None = None
+) -> Eligibility:
     """What the rule says about the learner at a moment."""
     programme = shelf.programme_of_badge(badge)
     return evaluate(
         programme.rules,
-        evaluation_facts(records, moment.effective),
+        (books or Books()).of(records, programme, moment),
         badge=badge,
         subject=records.learner.id,
         as_of=moment.as_of,
@@ -211,13 +347,20 @@ def evaluated(records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment)
     )
 
 
-def badge_at(records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment) -> schemas.BadgeEligibility:
+def badge_at(
+    records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, books: Books | None = None
+) -> schemas.BadgeEligibility:
     """The eligibility of a learner for a badge, from the learner's records."""
+    return _body(records, shelf, badge, moment, evaluated(records, shelf, badge, moment, books))
+
+
+def _body(
+    records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, found: Eligibility
+) -> schemas.BadgeEligibility:
     programme = shelf.programme_of_badge(badge)
-    found = evaluated(records, shelf, badge, moment)
     return schemas.BadgeEligibility(
         schema=SCHEMA,
-        subject=schemas.Subject(type="person", id=records.learner.id),
+        subject=schemas.Subject(type=records.learner.kind, id=records.learner.id),
         sandbox=records.learner.sandbox,
         badge=schemas.BadgeName(id=badge, rule_version=found.rule_version, criteria_url=f"/badges/{badge}"),
         as_of=moment.as_of,
@@ -268,6 +411,7 @@ def _since(records: LearnerRecords, badge: str, found: Eligibility, moment: Mome
         and c.at <= moment.effective
         and c.learner == records.learner.id
         and c.reason_id not in records.undone
+        and c.previous != c.current  # else only the award changed, or until when it lasts
     ]
     if seen and seen[-1].current == found.status:
         return seen[-1].at
@@ -297,13 +441,16 @@ def _award(
         and fact.recorded_at <= moment.as_known_at
         and instant(fact.at, zone) <= moment.as_of
     ]
-    standing = [fact for fact in awards if not voided(fact, moment, zone)]
+    valid = [fact for fact in awards if not voided(fact, moment, zone)]
+    standing = [fact for fact in valid if not ended(fact, moment.as_of, zone)]
     kept = status == "eligible" or programme.on_loss == "keep"
     state: Any
     if standing:
         state = "claimed" if kept else {"suspend": "suspended", "withdraw": "withdrawn"}[programme.on_loss]
-    elif awards:
+    elif awards and not valid:
         state = "withdrawn"
     else:
+        # Never awarded, or the award ran out: where the rule is met it may be claimed, again.
         state = "claimable" if status == "eligible" else "none"
-    return schemas.Award(state=state, policy_on_loss=programme.on_loss, claim_url=None)
+    claim_url = programme.claim_url(badge) if state == "claimable" else None
+    return schemas.Award(state=state, policy_on_loss=programme.on_loss, claim_url=claim_url)

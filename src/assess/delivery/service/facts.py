@@ -7,23 +7,28 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from assess.delivery import schemas
-from assess.delivery.service import changes, learners
+from assess.delivery.service import changes, learners, schools
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import moved
+from assess.delivery.service.loading import again
 from assess.delivery.service.standing import with_fact
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.reading import LearnerRecords
-from assess.delivery.store.rows import Fact, Update
-from assess.errors import FactConflict, Forbidden, InvalidFact, NotFound, StaleSession
+from assess.delivery.store.rows import ChangeRow, Fact, Update
+from assess.errors import FactConflict, Forbidden, InvalidFact, NotFound
 from assess.standards.facts import FactBook, instant
 from assess.standards.grammar import RESERVED
 
+# A platform hands over all that it has of one learner at once, and each of it moves the learner's version.
+_RETRIES = 40
 _OWN = ("id", "source", "t", "subject", "at")
 
 
-async def attest(services: Services, scope: Scope, body: dict[str, Any]) -> tuple[schemas.FactReply, bool]:
-    """`POST /v1/facts`: the stored fact, and whether it is new.
+async def attest(
+    services: Services, scope: Scope, body: dict[str, Any], *, dry_run: bool = False
+) -> tuple[schemas.FactReply, bool]:
+    """`POST /v1/facts`: the stored fact, and whether it is new; a dry run checks all and stores nothing.
 
     Raises
     ------
@@ -35,13 +40,13 @@ async def attest(services: Services, scope: Scope, body: dict[str, Any]) -> tupl
         The id stands for another fact.
     """
     scope.require("attest")
-    try:
-        return await _attest(services, scope, body)
-    except StaleSession:
-        return await _attest(services, scope, body)
+    async with services.turns.of(scope.tenant, str(body.get("subject"))):
+        return await again(lambda: _attest(services, scope, body, dry_run), retries=_RETRIES)
 
 
-async def _attest(services: Services, scope: Scope, body: dict[str, Any]) -> tuple[schemas.FactReply, bool]:
+async def _attest(
+    services: Services, scope: Scope, body: dict[str, Any], dry_run: bool
+) -> tuple[schemas.FactReply, bool]:
     now = services.clock()
     for name in _OWN:
         if not isinstance(body.get(name), str) or not body[name]:
@@ -50,11 +55,11 @@ async def _attest(services: Services, scope: Scope, body: dict[str, Any]) -> tup
     forbidden = next((name for name in data if name in RESERVED and name != "until"), None)
     if forbidden is not None:
         raise InvalidFact(f"{forbidden} is set by this server", path=forbidden, code="field_unknown")
-    if scope.sources is not None and body["source"] not in scope.sources:
-        raise Forbidden(f"this key does not speak for {body['source']}", code="source_not_authorised")
+    _require_authorised(scope, body["source"], body["t"])
     records = await learners.records(services, scope, body["subject"])
     shelf = await services.catalogue.shelf(scope.tenant)
     _require_sense(records, shelf, body, data, now)
+    person = await _member(services, scope, records, body["t"], data)
     fact = Fact(
         tenant=scope.tenant,
         id=body["id"],
@@ -68,6 +73,7 @@ async def _attest(services: Services, scope: Scope, body: dict[str, Any]) -> tup
         void_reason=None,
         sandbox=scope.sandbox,
         data=data,
+        person=person,
     )
     known = await services.store.read(reading.fact, scope.tenant, fact.id)
     if known is not None:
@@ -82,11 +88,59 @@ async def _attest(services: Services, scope: Scope, body: dict[str, Any]) -> tup
         if same != fact or known.sandbox != scope.sandbox:
             raise FactConflict(f"fact {fact.id!r} is stored with another content; a correction has a new id")
         return _reply(known), False
-    told = _events(records, fact, shelf, now)
+    if dry_run:
+        return _reply(fact), True
+    told = await _events(services, records, fact, shelf, now)
+    jobs = await schools.follow_ups(services, shelf, records, cause="fact", reason_id=fact.id)
     await services.store.commit(
-        Writes(scope.tenant, (moved(records.learner),), inserts=(fact,), changes=told)
+        Writes(scope.tenant, (moved(records.learner),), inserts=(fact, *jobs), changes=told)
     )
     return _reply(fact), True
+
+
+def _require_authorised(scope: Scope, source: str, type_: str) -> None:
+    """Refuse a source, or a type of fact of a source, for which the key does not speak.
+
+    Raises
+    ------
+    Forbidden
+        With the code source_not_authorised.
+    """
+    if scope.sources is None or source in scope.sources:
+        return
+    for entry in scope.sources:
+        name, _, types = entry.partition("=")
+        if name == source and types:
+            if type_ in types.split(","):
+                return
+            raise Forbidden(
+                f"this key attests {types.replace(',', ', ')} for {source}, not {type_}",
+                code="source_not_authorised",
+            )
+    raise Forbidden(f"this key does not speak for {source}", code="source_not_authorised")
+
+
+async def _member(
+    services: Services, scope: Scope, records: LearnerRecords, type_: str, data: dict[str, Any]
+) -> str | None:
+    """Whom a membership is about; None for any other fact.
+
+    Raises
+    ------
+    InvalidFact
+        The subject is no school, or the person is not known.
+    """
+    if type_ != "membership":
+        return None
+    if records.learner.kind != "school":
+        raise InvalidFact(
+            f"{records.learner.id!r} is a {records.learner.kind}; schools have members", path="subject"
+        )
+    person = str(data["person"])
+    known = await services.store.read(reading.learner, scope.tenant, person)
+    if known is None or known.sandbox != scope.sandbox or known.kind == "school":
+        raise InvalidFact(f"no person {person!r} is known; make the learner known first", path="person")
+    return person
 
 
 def _require_sense(
@@ -102,10 +156,27 @@ def _require_sense(
         raise InvalidFact(str(fault).removeprefix("facts[0]."), path=path or "at", code=fault.code) from None
     if happened > now:
         raise InvalidFact(f"{body['at']} has not come yet", path="at", code="time_in_future")
+    if body["t"] == "judgement":
+        _require_role(shelf, str(data["q"]), str(data["role"]))
     if body["t"] == "decision" and shelf.course(str(data["course"])).assessed == "here":
         raise Forbidden(
             f"course {data['course']} is assessed here; its decisions come from sessions",
             code="source_not_authorised",
+        )
+
+
+def _require_role(shelf: Shelf, q: str, role: str) -> None:
+    """Refuse an answer of somebody whom no rule that asks the question would hear.
+
+    Raises
+    ------
+    Forbidden
+        With the code role_not_allowed.
+    """
+    roles = {r for programme in shelf.programmes.values() for r in programme.judges.get(q, ())}
+    if roles and role not in roles:
+        raise Forbidden(
+            f"role: {q!r} is for {', '.join(sorted(roles))} to judge, not {role}", code="role_not_allowed"
         )
 
 
@@ -127,10 +198,7 @@ async def void(services: Services, scope: Scope, id: str, *, at: str, reason: st
         It is void already, from another day.
     """
     scope.require("attest")
-    try:
-        return await _void(services, scope, id, at, reason)
-    except StaleSession:
-        return await _void(services, scope, id, at, reason)
+    return await again(lambda: _void(services, scope, id, at, reason), retries=_RETRIES)
 
 
 async def _void(services: Services, scope: Scope, id: str, at: str, reason: str) -> schemas.FactReply:
@@ -138,8 +206,7 @@ async def _void(services: Services, scope: Scope, id: str, at: str, reason: str)
     known = await services.store.read(reading.fact, scope.tenant, id)
     if known is None or known.sandbox != scope.sandbox:
         raise NotFound("fact", id)
-    if scope.sources is not None and known.source not in scope.sources:
-        raise Forbidden(f"this key does not speak for {known.source}", code="source_not_authorised")
+    _require_authorised(scope, known.source, known.t)
     shelf = await services.catalogue.shelf(scope.tenant)
     try:
         if instant(at, shelf_zone(shelf)) > now:
@@ -152,19 +219,26 @@ async def _void(services: Services, scope: Scope, id: str, at: str, reason: str)
         return _reply(known)
     records = await learners.records(services, scope, known.subject)
     voided = replace(known, void_at=at, void_recorded_at=now, void_reason=reason)
-    told = _events(records, voided, shelf, now)
+    told = await _events(services, records, voided, shelf, now)
+    jobs = await schools.follow_ups(services, shelf, records, cause="fact", reason_id=id)
     update = Update(
         Fact,
         {"tenant": scope.tenant, "id": id},
         {"void_at": at, "void_recorded_at": now, "void_reason": reason},
         {"void_at": None},
     )
-    await services.store.commit(Writes(scope.tenant, (update, moved(records.learner)), changes=told))
+    await services.store.commit(
+        Writes(scope.tenant, (update, moved(records.learner)), inserts=jobs, changes=told)
+    )
     return _reply(voided)
 
 
-def _events(records: LearnerRecords, fact: Fact, shelf: Shelf, now: datetime) -> Any:
+async def _events(
+    services: Services, records: LearnerRecords, fact: Fact, shelf: Shelf, now: datetime
+) -> tuple[ChangeRow, ...]:
     after = with_fact(records, fact)
+    if fact.person is not None:
+        after = await learners.with_members(services, after)
     return changes.events(records, after, shelf, now=now, cause="fact", reason_id=fact.id)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from assess.delivery.security import new_id
-from assess.delivery.service import changes, status
+from assess.delivery.service import changes, schools, status
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.loading import (
     Loaded,
@@ -25,10 +25,13 @@ from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import DecisionRow, Learner, Session, Stored, Update
 from assess.errors import StaleSession, StorageUnavailable
 from assess.session import (
+    PENDING,
     Closing,
     Ending,
+    Held,
     Outcome,
     SessionState,
+    held,
     outcome,
     step,
     with_closing,
@@ -40,15 +43,20 @@ log = logging.getLogger(__name__)
 
 
 def decision_row(
-    session: Session, state: SessionState, found: Outcome, now: datetime, earlier: DecisionRow | None = None
+    session: Session,
+    state: SessionState,
+    found: Outcome | Held,
+    now: datetime,
+    earlier: DecisionRow | None = None,
 ) -> DecisionRow:
-    """An outcome of an ended session as a decision, ready to be numbered and chained.
+    """An outcome of an ended session as a decision, ready to be numbered and chained; a held one is pending.
 
     Parameters
     ----------
     earlier : DecisionRow, optional
         The one that it supersedes, of a session that was opened again.
     """
+    decision = None if isinstance(found, Held) else found.decision
     return DecisionRow(
         tenant=session.tenant,
         id=new_id("dec"),
@@ -56,10 +64,10 @@ def decision_row(
         learner=session.learner,
         course=session.course,
         form=state.release.form.reference,
-        status=found.decision.status,
-        provisional=found.decision.provisional,
+        status=PENDING if decision is None else decision.status,
+        provisional=decision is not None and decision.provisional,
         practice=state.release.practice,
-        passed=found.decision.passed,
+        passed=decision is not None and decision.passed,
         source="course_form",
         record=found.record_bytes.decode(),
         record_sha256=found.record_sha256,
@@ -173,7 +181,8 @@ async def commit_end(
         moved(records.learner),
     ]
     earlier = next((d for d in records.decisions if d.session == row.id and d.superseded_at is None), None)
-    decision = decision_row(row, state, outcome(state, decided_at=now), now, earlier)
+    found = held(state, decided_at=now) if state.release.holds_results else outcome(state, decided_at=now)
+    decision = decision_row(row, state, found, now, earlier)
     before, after = records, records
     if earlier is not None:
         after = with_decision(after, replace(earlier, superseded_at=now, superseded_by=decision.id))
@@ -183,8 +192,9 @@ async def commit_end(
         )
     after = with_decision(with_session(after, row), decision)
     told = changes.events(before, after, shelf, now=now, cause="session", reason_id=row.id, course=row.course)
+    jobs = await schools.follow_ups(services, shelf, records, cause="session", reason_id=row.id)
     await services.store.commit(
-        Writes(row.tenant, tuple(updates), inserts=rows, decisions=(decision,), changes=told)
+        Writes(row.tenant, tuple(updates), inserts=(*rows, *jobs), decisions=(decision,), changes=told)
     )
 
 

@@ -30,6 +30,17 @@ async def earlier(services: Services, scope: Scope, key: Key | None) -> str | No
     if key is None:
         return None
     found = await services.store.read(reading.idempotency, scope.tenant, scope.actor, key.route, key.key)
+    return made(found, key)
+
+
+def made(found: Idempotency | None, key: Key) -> str | None:
+    """What the earlier request made that left this row under the key.
+
+    Raises
+    ------
+    IdempotencyConflict
+        It had another body.
+    """
     if found is None:
         return None
     if found.body_sha256 != key.body_sha256:

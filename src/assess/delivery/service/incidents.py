@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 
 from assess.delivery import schemas
 from assess.delivery.security import new_id
-from assess.delivery.service import activations, finishing, idempotency, voiding
+from assess.delivery.service import activations, finishing, idempotency, schools, voiding
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.idempotency import Key
-from assess.delivery.service.loading import Loaded, event_row, load, moved_on
+from assess.delivery.service.loading import ERASED, Loaded, event_row, load, moved_on
 from assess.delivery.service.standing import with_session
 from assess.delivery.store import Writes, reading, reading_people, sitting
 from assess.delivery.store.rows import Session, Stored, Update
@@ -285,6 +285,8 @@ async def _deed(services: Services, incident: Incident, loaded: Loaded) -> Deed:
     state = loaded.state
     if state.void:
         return Deed(skipped="it is void")
+    if loaded.row.token_sha256.startswith(ERASED):
+        return Deed(skipped="its learner was erased")
     if incident.action == "void_without_try":
         return Deed()
     if incident.action == "add_time":
@@ -429,6 +431,7 @@ async def _void(
     expected = {"version": row.version, "state": row.state}
     update = Update(Session, {"tenant": row.tenant, "id": row.id}, values, expected)
     event = event_row(loaded.records, "voided", now, {"incident": incident.id, "by": incident.by})
+    jobs = await schools.follow_ups(services, shelf, records, cause="void", reason_id=incident.id)
     return Writes(
-        row.tenant, (update, finishing.moved(records.learner)), inserts=(told, event), changes=changes
+        row.tenant, (update, finishing.moved(records.learner)), inserts=(told, event, *jobs), changes=changes
     )

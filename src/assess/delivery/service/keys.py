@@ -40,7 +40,8 @@ async def create(
     sandbox : bool
         A test key: it sees sandbox data and nothing else.
     sources : sequence of str, optional
-        The sources of facts that it may speak for; any when left out.
+        The sources of facts that it may speak for, as ``lms``, or as ``lms=attended,points`` for
+        these types only; any when left out.
     may_proctor : bool
         It may state that a session is proctored; that takes the scope deliver too.
     """
@@ -52,6 +53,13 @@ async def create(
         )
     if may_proctor and "deliver" not in scopes:
         raise InvalidRequest("a key that may proctor begins sessions: add the scope deliver", path="scopes")
+    for source in sources or ():
+        name, sign, types = source.partition("=")
+        if not name or (sign and not all(types.split(","))):
+            raise InvalidRequest(
+                f"{source!r} is no source; write lms, or lms=attended,points for some types of facts only",
+                path="sources",
+            )
     secret = new_api_key(sandbox=sandbox)
     row = ApiKey(
         tenant=scope.tenant,

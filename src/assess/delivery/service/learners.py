@@ -3,36 +3,63 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from assess.delivery import schemas
 from assess.delivery.security import new_id
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.standing import Moment
-from assess.delivery.store import Writes, reading, reading_people
+from assess.delivery.store import Writes, reading, reading_bulk, reading_people
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Consent, Delete, Learner, LearnerExternalId, Stored, Update
 from assess.errors import Forbidden, InvalidRequest, LearnerErased, NotFound, StaleSession
 
 
 async def records(services: Services, scope: Scope, learner: str) -> LearnerRecords:
-    """All that a learner's standing rests on; NotFound also for a learner of another tenant or sandbox."""
+    """All that a learner's standing rests on; NotFound also for a learner of another tenant or sandbox.
+
+    Raises
+    ------
+    NotFound, LearnerErased
+    """
     found = await services.store.read(reading.learner_records, scope.tenant, learner)
+    return await with_members(services, within(scope, learner, found))
+
+
+def within(scope: Scope, learner: str, found: LearnerRecords | None) -> LearnerRecords:
+    """The records, if the scope reaches them; NotFound otherwise."""
     if found is None or found.learner.sandbox != scope.sandbox:
         raise NotFound("learner", learner)
+    require_not_erased(found.learner)
     return found
+
+
+async def with_members(
+    services: Services, records: LearnerRecords, *, known_at: datetime | None = None
+) -> LearnerRecords:
+    """A school's records with those of its members; anybody else's as they are."""
+    if records.learner.kind != "school":
+        return records
+    persons = [fact.person for fact in records.facts if fact.person is not None]
+    members = await services.store.read(
+        reading_bulk.records_of_many, records.learner.tenant, persons, known_at=known_at
+    )
+    return replace(records, members=tuple(members))
 
 
 async def as_known(
     services: Services, scope: Scope, learner: str, records: LearnerRecords, moment: Moment
 ) -> LearnerRecords:
     """The records as somebody knew them who asks what was known: merges of later days join nothing yet."""
-    if "as_known_at" not in moment.given or (len(records.ids) == 1 and not records.undone):
+    everybody = (records, *records.members)
+    if "as_known_at" not in moment.given or all(len(r.ids) == 1 and not r.undone for r in everybody):
         return records
     found = await services.store.read(
         reading.learner_records, scope.tenant, learner, known_at=moment.as_known_at
     )
     assert found is not None
-    return found
+    return await with_members(services, found, known_at=moment.as_known_at)
 
 
 def require_reader(scope: Scope, learner: str) -> None:
@@ -42,6 +69,18 @@ def require_reader(scope: Scope, learner: str) -> None:
     scope.require("read-status")
 
 
+def require_visible(scope: Scope, learner: Learner) -> None:
+    """Refuse to tell about somebody private, unless to themselves or to those who manage the data.
+
+    Raises
+    ------
+    Forbidden
+        With the code consent_missing: a student is private until somebody says otherwise.
+    """
+    if learner.private and scope.learner != learner.id and "manage" not in scope.rights:
+        raise Forbidden(f"{learner.id!r} is private, and nobody agreed to be seen", code="consent_missing")
+
+
 async def upsert(
     services: Services,
     scope: Scope,
@@ -49,25 +88,65 @@ async def upsert(
     id: str,
     external_ids: list[schemas.ExternalId],
     locale: str | None = None,
+    kind: str | None = None,
+    private: bool | None = None,
+    region: str | None = None,
 ) -> tuple[schemas.LearnerReply, bool]:
     """`PUT /v1/learners/{id}`: the learner, and whether it is new.
+
+    Parameters
+    ----------
+    kind : str, optional
+        person, student or school; it is said when the learner is made known and does not change.
+    private : bool, optional
+        A student is private unless this says no; anybody else only if it says yes.
+    region : str, optional
+        A coarse place for counts.
 
     Raises
     ------
     Forbidden
         The id belongs to the other of live data and sandbox.
     InvalidRequest
-        An external id belongs to another learner, or is listed twice.
+        An external id belongs to another learner, or is listed twice; or the learner is of another kind.
     """
     scope.require("deliver", "manage")
+    about = _About(kind, private, region)
     try:
-        return await _upsert(services, scope, id, external_ids, locale)
+        return await _upsert(services, scope, id, external_ids, locale, about)
     except StaleSession:
-        return await _upsert(services, scope, id, external_ids, locale)
+        return await _upsert(services, scope, id, external_ids, locale, about)
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a request says about a learner besides names; None is what it does not say."""
+
+    kind: str | None
+    private: bool | None
+    region: str | None
+
+    def changes(self, known: Learner) -> dict[str, object]:
+        """What is said anew about a learner who is known.
+
+        Raises
+        ------
+        InvalidRequest
+            Another kind: decisions and facts were recorded for what the learner is.
+        """
+        if self.kind is not None and self.kind != known.kind:
+            raise InvalidRequest(f"{known.id!r} is a {known.kind}, and stays one", path="kind")
+        said = {"private": self.private, "region": self.region}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 async def _upsert(
-    services: Services, scope: Scope, id: str, external_ids: list[schemas.ExternalId], locale: str | None
+    services: Services,
+    scope: Scope,
+    id: str,
+    external_ids: list[schemas.ExternalId],
+    locale: str | None,
+    about: _About,
 ) -> tuple[schemas.LearnerReply, bool]:
     now = services.clock()
     known = await services.store.read(reading.learner, scope.tenant, id)
@@ -94,9 +173,17 @@ async def _upsert(
     updates: tuple[Update, ...] = ()
     deletes: tuple[Delete, ...] = ()
     if known is None:
-        rows.append(Learner(scope.tenant, id, locale, scope.sandbox, version=1, created_at=now))
+        kind = about.kind or "person"
+        private = kind == "student" if about.private is None else about.private
+        rows.append(
+            Learner(
+                scope.tenant, id, locale, scope.sandbox, version=1, created_at=now,
+                kind=kind, private=private, region=about.region,
+            )
+        )  # fmt: skip
     else:
-        updates = (Update(Learner, {"tenant": scope.tenant, "id": id}, {"locale": locale}),)
+        said = {"locale": locale, **about.changes(known)}
+        updates = (Update(Learner, {"tenant": scope.tenant, "id": id}, said),)
         deletes = (Delete(LearnerExternalId, {"tenant": scope.tenant, "learner": id}),)
     rows += [
         LearnerExternalId(scope.tenant, issuer, subject, id)
@@ -119,6 +206,7 @@ async def get(services: Services, scope: Scope, id: str) -> schemas.LearnerReply
     found = await services.store.read(reading.learner, scope.tenant, person.id)
     if found is None or found.sandbox != scope.sandbox:
         raise NotFound("learner", id)
+    require_not_erased(found)
     ids = await services.store.read(reading_people.external_ids_of, scope.tenant, person.ids)
     return schemas.LearnerReply(
         id=found.id,
@@ -127,6 +215,9 @@ async def get(services: Services, scope: Scope, id: str) -> schemas.LearnerReply
         sandbox=found.sandbox,
         created_at=found.created_at,
         merged_ids=list(person.ids[1:]),
+        kind=found.kind,
+        private=found.private,
+        region=found.region,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +14,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import reading
 from assess.delivery.store.reading import SessionRecords
 from assess.delivery.store.rows import OfferRow, ResponseRow, Session, SessionEvent, Stored, Update
-from assess.errors import NotFound, OpenedElsewhere, StaleSession
+from assess.errors import LearnerErased, NotFound, OpenedElsewhere, StaleSession
 from assess.session import (
     Accommodation,
     Break,
@@ -29,6 +31,8 @@ from assess.session import (
 )
 
 T = TypeVar("T")
+ERASED = "erased:"
+"""With what the hash of the token begins in a session whose learner was erased; no true hash does."""
 _RETRIES = 3
 
 
@@ -45,20 +49,22 @@ class Loaded:
         return self.records.session
 
 
-async def again(use_case: Callable[[], Awaitable[T]]) -> T:
+async def again(use_case: Callable[[], Awaitable[T]], *, retries: int = _RETRIES) -> T:
     """Run a use case; if somebody else wrote first, read and run it again, a few times.
 
     Once is too few: an answer from one tab and the timer may both go before
     the hand-in from another, and a learner who hands in must not hear "try
-    again" for that.
+    again" for that. Where many come at once, each waits longer every time, by
+    lot, so that they come apart.
     """
-    for _ in range(_RETRIES):
+    for n in range(retries):
         try:
             return await use_case()
         except OpenedElsewhere:
             raise
         except StaleSession:
-            continue
+            if n >= _RETRIES:
+                await asyncio.sleep(secrets.randbelow(10 << min(n - _RETRIES, 5)) / 1000)
     return await use_case()
 
 
@@ -85,6 +91,12 @@ async def load(services: Services, scope: Scope, session: str, *, at_once: bool 
     return known
 
 
+def require_not_erased(session: Session) -> None:
+    """Refuse to show a session whose learner was erased."""
+    if session.token_sha256.startswith(ERASED):
+        raise LearnerErased(f"the learner of session {session.id} was erased")
+
+
 async def _read(services: Services, tenant: str, session: str) -> Loaded:
     records = await services.store.read(reading.session_records, tenant, session)
     if records is None:
@@ -93,19 +105,26 @@ async def _read(services: Services, tenant: str, session: str) -> Loaded:
     return Loaded(records, folded(records, release))
 
 
-def after(loaded: Loaded, state: SessionState, rows: Iterable[Stored]) -> Loaded:
+def begun_with(row: Session, state: SessionState, rows: Iterable[Stored]) -> Loaded:
+    """What to remember of a session that was just begun, so that its first answer reads nothing."""
+    offers = tuple(stored for stored in rows if isinstance(stored, OfferRow))
+    return Loaded(SessionRecords(row, offers, (), ()), state, remembered=True)
+
+
+def after(loaded: Loaded, state: SessionState, rows: Iterable[Stored], **values: Any) -> Loaded:
     """What to remember of an open session after these rows were stored under the next version."""
-    records, stored = loaded.records, tuple(rows)
-    return Loaded(
-        SessionRecords(
-            session=replace(records.session, version=records.session.version + 1, closes_at=state.closes_at),
-            offers=(*records.offers, *(row for row in stored if isinstance(row, OfferRow))),
-            responses=(*records.responses, *(row for row in stored if isinstance(row, ResponseRow))),
-            events=(*records.events, *(row for row in stored if isinstance(row, SessionEvent))),
-        ),
-        state,
-        remembered=True,
-    )
+    records = loaded.records
+    version = records.session.version + 1
+    row = records.session.changed(version=version, closes_at=state.closes_at, **values)
+    offers, responses, events = records.offers, records.responses, records.events
+    for stored in rows:
+        if isinstance(stored, OfferRow):
+            offers = (*offers, stored)
+        elif isinstance(stored, ResponseRow):
+            responses = (*responses, stored)
+        elif isinstance(stored, SessionEvent):
+            events = (*events, stored)
+    return Loaded(SessionRecords(row, offers, responses, events), state, remembered=True)
 
 
 def folded(records: SessionRecords, release: Release) -> SessionState:

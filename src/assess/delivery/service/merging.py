@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from assess.delivery import schemas
 from assess.delivery.security import new_id
-from assess.delivery.service import changes, learners
+from assess.delivery.service import changes, learners, schools
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import moved
 from assess.delivery.service.loading import again
@@ -68,6 +68,8 @@ async def _merge(
         raise InvalidRequest(f"{learner!r} cannot be merged into {told}", path="into")
     learners.require_not_erased(mine.learner)
     learners.require_not_erased(theirs.learner)
+    if mine.learner.kind != theirs.learner.kind:
+        raise InvalidRequest(f"a {mine.learner.kind} and a {theirs.learner.kind} are never one", path="into")
     now = services.clock()
     row = Merge(scope.tenant, new_id("mrg"), learner, into, now, scope.actor, reason)
     shelf = await services.catalogue.shelf(scope.tenant)
@@ -75,11 +77,12 @@ async def _merge(
     courses = sorted({session.course for session in mine.sessions})
     told_of = _told(row, mine, previous=learner, current=target, now=now)
     events = changes.events(theirs, after, shelf, now=now, cause=CAUSE, reason_id=row.id, courses=courses)
+    jobs = await schools.follow_ups(services, shelf, after, cause=CAUSE, reason_id=row.id)
     writes = Writes(
         scope.tenant,
         # Whoever computes from the records of only one of them must compute again.
         tuple(moved(records.learner) for records in sorted((mine, theirs), key=_by_id)),
-        inserts=(row,),
+        inserts=(row, *jobs),
         changes=(told_of, *events),
     )
     await services.store.commit(writes)
@@ -133,9 +136,11 @@ async def _unmerge(services: Services, scope: Scope, learner: str, reason: str) 
         {"undone_at": now, "undone_by": scope.actor, "undone_reason": reason},
         {"undone_at": None},
     )
+    jobs = await schools.follow_ups(services, shelf, both, cause=CAUSE, reason_id=row.id)
     writes = Writes(
         scope.tenant,
         (*(moved(records.learner) for records in sorted((mine, theirs), key=_by_id)), update),
+        inserts=jobs,
         changes=tuple(told),
     )
     await services.store.commit(writes)

@@ -1,15 +1,16 @@
-"""What a learner tells us when something went wrong: an event of their session, not of the person."""
+"""What a learner tells us when something went wrong: an event of their session; and who reads it."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from assess.delivery import schemas
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.loading import again, event_row, load
-from assess.delivery.store import Writes
+from assess.delivery.store import Writes, reading_appeals
+from assess.delivery.store.reading_appeals import REPORTED
 from assess.errors import InvalidRequest, RateLimited
 
-REPORTED = "problem_reported"
 LONGEST = 1000
 _AN_HOUR = timedelta(hours=1)
 _PER_HOUR = 5
@@ -53,3 +54,32 @@ async def report(services: Services, scope: Scope, session: str, *, note: str, r
         await services.store.commit(Writes(scope.tenant, inserts=(event,)))
 
     await again(once)
+
+
+async def listing(
+    services: Services, scope: Scope, *, after: tuple[datetime, str, int] | None = None, limit: int = 100
+) -> tuple[list[schemas.ProblemNote], tuple[datetime, str, int] | None]:
+    """`GET /v1/problem-notes`: what learners left, oldest first, and where the next page begins.
+
+    A note whose learner was erased is passed over.
+    """
+    scope.require("manage")
+    rows = await services.store.read(
+        reading_appeals.notes, scope.tenant, sandbox=scope.sandbox, after=after, limit=limit + 1
+    )
+    found = [
+        schemas.ProblemNote(
+            session=row.session.id,
+            learner=row.session.learner,
+            course=row.session.course,
+            form=row.session.form,
+            at=row.event.at,
+            position=row.event.data.get("position"),
+            request=row.event.data.get("request"),
+            note=row.event.data["note"],
+        )
+        for row in rows[:limit]
+        if row.event.data.get("note") is not None
+    ]
+    last = rows[limit - 1].event if len(rows) > limit else None
+    return found, None if last is None else (last.at, last.session, last.seq)

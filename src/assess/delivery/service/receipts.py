@@ -5,7 +5,7 @@ from __future__ import annotations
 from assess.delivery import schemas
 from assess.delivery.receipts import PURPOSE
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.loading import load
+from assess.delivery.service.loading import load, require_not_erased
 from assess.delivery.store import reading
 from assess.delivery.store.rows import ResponseRow
 
@@ -26,6 +26,7 @@ def receipt(row: ResponseRow) -> schemas.Receipt:
 async def listed(services: Services, scope: Scope, session: str) -> list[schemas.Receipt]:
     """Every receipt of a session, open or ended, in the order of its positions."""
     loaded = await load(services, scope, session)
+    require_not_erased(loaded.row)
     return [receipt(row) for row in loaded.records.responses]
 
 

@@ -12,19 +12,20 @@ tables, agree.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from assess import __version__
 from assess.delivery import schemas
 from assess.delivery.security import new_id
-from assess.delivery.service import changes, finishing
+from assess.delivery.service import changes, finishing, schools
+from assess.delivery.service.activations import require_second_person
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.loading import as_decided, folded
+from assess.delivery.service.reconciling import Tally, body, entry, flipped_by
 from assess.delivery.service.standing import with_decision
 from assess.delivery.store import Writes, reading, reading_rescores
 from assess.delivery.store.reading import LearnerRecords, SessionRecords
@@ -32,14 +33,13 @@ from assess.delivery.store.reading_rescores import Reconciliation
 from assess.delivery.store.rows import ChangeRow, DecisionRow, Job, Update
 from assess.delivery.store.rows_rescores import Rescore, RescoredSession
 from assess.errors import (
-    Forbidden,
     InvalidContent,
     InvalidRequest,
     NotFound,
     RescoreRefused,
     StaleSession,
 )
-from assess.session import Release, require_rescorable, rescore, rescored
+from assess.session import PENDING, Release, require_rescorable, rescore, rescored
 from assess.standards.records import canonical_json, sha256
 
 _PAGE = 200
@@ -85,15 +85,19 @@ async def preview(
         release = Release.from_document(document, digest)
     else:
         release = await _known(services, scope, onto or "")
-    asked = await _asked(services, scope, release, sources, reason="", approved_by=None)
-    tally = _Tally()
+    return await foreseen(services, await drafted(services, scope, release, sources), release)
+
+
+async def foreseen(services: Services, asked: Rescore, release: Release) -> schemas.Rescoring:
+    """What would come of a rescoring or a release of results that was not entered."""
+    tally = Tally()
     async for learner in _learners(services, asked):
         plan = await _plan(services, asked, release, learner)
         if plan is not None:
-            tally.add(plan)
+            tally.add(plan.rows, plan.pairs, plan.changes)
     found = await services.store.read(reading_rescores.reconciliation, asked)
     counted = Reconciliation(found.affected, dict(tally.moves), dict(tally.excluded))
-    return _report(asked, release, counted, tally.changes, flipped=tally.flipped, dry_run=True)
+    return body(asked, release, counted, tally.changes, flipped=tally.flipped, dry_run=True)
 
 
 async def begin(
@@ -120,10 +124,17 @@ async def begin(
     if not reason.strip():
         raise InvalidRequest("a rescoring needs a reason; every learner it reaches is told", path="reason")
     release = await _known(services, scope, onto)
+    return await entered(
+        services,
+        scope,
+        await drafted(services, scope, release, sources, reason=reason, approved_by=approved_by),
+    )
+
+
+async def entered(services: Services, scope: Scope, asked: Rescore) -> Rescore:
+    """Store what is to be carried out, with its job; refused while another one of the course runs."""
     tenant = (await services.catalogue.shelf(scope.tenant)).tenant
-    if tenant.two_person and (not approved_by or approved_by == scope.actor):
-        raise Forbidden(f"another person than {scope.actor} must approve it", code="role_not_allowed")
-    asked = await _asked(services, scope, release, sources, reason=reason, approved_by=approved_by)
+    require_second_person(tenant, scope, asked.approved_by, asked.course)
     running = await services.store.read(reading_rescores.running_rescores)
     other = next((r for r in running if (r.tenant, r.course) == (asked.tenant, asked.course)), None)
     if other is None:
@@ -187,15 +198,15 @@ async def report(services: Services, scope: Scope, id: str) -> schemas.Rescoring
     release = await services.catalogue.release(found.onto)
     counted = await services.store.read(reading_rescores.reconciliation, found)
     told = await services.store.read(reading_rescores.changes_caused, scope.tenant, id)
-    flipped = await _flipped(services, found)
-    return _report(found, release, counted, told, flipped=flipped, dry_run=False)
+    flipped = await flipped_by(services, found)
+    return body(found, release, counted, told, flipped=flipped, dry_run=False)
 
 
 async def all_of(services: Services, scope: Scope) -> schemas.Page[schemas.RescoringState]:
     """`GET /v1/rescores`: the newest first."""
     scope.require("manage")
     rows = await services.store.read(reading_rescores.rescores, scope.tenant, sandbox=scope.sandbox)
-    return schemas.Page(items=[_state(row) for row in rows], next=None)
+    return schemas.Page(items=[entry(row) for row in rows], next=None)
 
 
 # --- whom it reaches -----------------------------------------------------------
@@ -207,15 +218,25 @@ async def _known(services: Services, scope: Scope, sha: str) -> Release:
     return await services.catalogue.release(sha)
 
 
-async def _asked(
+async def drafted(
     services: Services,
     scope: Scope,
     release: Release,
     sources: Sequence[str],
     *,
-    reason: str,
-    approved_by: str | None,
+    kind: str = "rescore",
+    reason: str = "",
+    approved_by: str | None = None,
 ) -> Rescore:
+    """A rescoring, or a release of results, whose releases fit together; without a reason a preview.
+
+    Raises
+    ------
+    NotFound
+        A release that the tenant never had.
+    RescoreRefused
+        Practice, or a release that cannot stand in for one that was delivered.
+    """
     if release.practice:
         raise RescoreRefused(f"{release.form.reference} is practice, which decides nothing")
     if sources:
@@ -225,13 +246,17 @@ async def _asked(
         chosen = [
             await services.catalogue.release(sha)
             for sha in known
-            if sha != release.sha256 and await services.store.read(reading.was_activated, scope.tenant, sha)
+            if await services.store.read(reading.was_activated, scope.tenant, sha)
         ]
+        if kind == "rescore":
+            chosen = [delivered for delivered in chosen if delivered.sha256 != release.sha256]
+    if kind == "release":
+        chosen = [delivered for delivered in chosen if delivered.holds_results]
     for delivered in chosen:
         require_rescorable(delivered, release)
     return Rescore(
         tenant=scope.tenant,
-        id=_PREVIEW if not reason else new_id("rsc"),
+        id=_PREVIEW if not reason else new_id("rsc" if kind == "rescore" else "rel"),
         course=release.course.id,
         onto=release.sha256,
         sources=sorted(delivered.sha256 for delivered in chosen),
@@ -241,6 +266,7 @@ async def _asked(
         sandbox=scope.sandbox,
         state="running",
         started_at=services.clock(),
+        kind=kind,
     )
 
 
@@ -284,7 +310,8 @@ async def _plan(services: Services, running: Rescore, onto: Release, learner: st
         assert found is not None
         old = await services.store.read(reading.session_decision, running.tenant, session)
         delivered = await services.catalogue.release(found.session.release)
-        row, new = _scored(running, found, old, delivered, onto, now)
+        erased = records.learner.erased_at is not None
+        row, new = _scored(running, found, old, delivered, onto, now, erased=erased)
         rows.append(row)
         if old is not None and new is not None:
             pairs.append((old, new))
@@ -301,6 +328,8 @@ def _scored(
     delivered: Release,
     onto: Release,
     now: datetime,
+    *,
+    erased: bool,
 ) -> tuple[RescoredSession, DecisionRow | None]:
     """The new outcome of one session, or why there is none."""
     session = found.session
@@ -314,8 +343,11 @@ def _scored(
     if session.void_at is not None:
         return row(None, "void"), None
     if old is None or old.source != "course_form":
-        return row(None, "no outcome of its own"), None
-    if any(response.salt is None for response in found.responses):
+        decided = old is not None and old.source == "appeal"
+        return row(None, "decided on an appeal" if decided else "no outcome of its own"), None
+    if (old.status == PENDING) != (running.kind == "release"):
+        return row(None, "held until its results are released" if old.status == PENDING else "decided"), None
+    if erased or any(response.salt is None for response in found.responses):
         return row(None, "erased"), None
     state = folded(as_decided(found, old.decided_at), delivered)
     try:
@@ -323,7 +355,7 @@ def _scored(
     except (RescoreRefused, InvalidContent) as fault:
         return row(None, f"cannot be scored: {fault}"), None
     new = finishing.decision_row(session, rescored(state, onto), outcome, now)
-    new = replace(new, supersedes=old.id, cause="rescore", reason=running.reason)
+    new = replace(new, supersedes=old.id, cause=running.kind, reason=running.reason)
     return row(new.id, None), new
 
 
@@ -331,7 +363,7 @@ def _told(
     running: Rescore, before: LearnerRecords, after: LearnerRecords, shelf: Shelf, now: datetime
 ) -> tuple[ChangeRow, ...]:
     return changes.events(
-        before, after, shelf, now=now, cause="rescore", reason_id=running.id, course=running.course
+        before, after, shelf, now=now, cause=running.kind, reason_id=running.id, course=running.course
     )
 
 
@@ -349,10 +381,12 @@ async def _carry_out(services: Services, running: Rescore, onto: Release, learne
             )
             for old, new in plan.pairs
         )
+        shelf = await services.catalogue.shelf(running.tenant)
+        jobs = await schools.follow_ups(services, shelf, plan.records, cause="rescore", reason_id=running.id)
         writes = Writes(
             running.tenant,
             (*superseded, finishing.moved(plan.records.learner)),
-            inserts=plan.rows,
+            inserts=(*plan.rows, *jobs),
             decisions=tuple(new for _, new in plan.pairs),
             changes=plan.changes,
         )
@@ -366,100 +400,15 @@ async def _carry_out(services: Services, running: Rescore, onto: Release, learne
         return
 
 
-# --- what is said --------------------------------------------------------------
-
-
-@dataclass
-class _Tally:
-    """What a preview adds up, as the tables add up a real run."""
-
-    moves: Counter[tuple[str, str]] = field(default_factory=Counter)
-    excluded: Counter[str] = field(default_factory=Counter)
-    changes: list[ChangeRow] = field(default_factory=list)
-    flipped: list[schemas.FlippedSession] = field(default_factory=list)
-
-    def add(self, plan: _Plan) -> None:
-        self.excluded.update(row.excluded for row in plan.rows if row.excluded is not None)
-        self.moves.update((old.status, new.status) for old, new in plan.pairs)
-        self.changes += plan.changes
-        self.flipped += [
-            schemas.FlippedSession(session=old.session, learner=old.learner, old=old.status, new=new.status)
-            for old, new in plan.pairs
-            if old.status != new.status
-        ]
-
-
-async def _flipped(services: Services, running: Rescore) -> list[schemas.FlippedSession]:
-    flipped: list[schemas.FlippedSession] = []
-    after = ""
-    while True:
-        rows = await services.store.read(
-            reading_rescores.rescored, running.tenant, running.id, after=after, limit=_PAGE
-        )
-        ids = [decision for row in rows for decision in (row.old, row.new) if decision is not None]
-        words = await services.store.read(reading_rescores.decision_words, running.tenant, ids)
-        for row in rows:
-            if row.old is None or row.new is None or words[row.old] == words[row.new]:
-                continue
-            flipped.append(
-                schemas.FlippedSession(
-                    session=row.session, learner=row.learner, old=words[row.old], new=words[row.new]
-                )
-            )
-        if len(rows) < _PAGE:
-            return flipped
-        after = rows[-1].session
-
-
-def _report(
-    running: Rescore,
-    release: Release,
-    counted: Reconciliation,
-    told: Sequence[ChangeRow],
-    *,
-    flipped: Sequence[schemas.FlippedSession],
-    dry_run: bool,
-) -> schemas.Rescoring:
-    gained = Counter(row.badge for row in told if row.type == "eligibility.gained")
-    lost = Counter(row.badge for row in told if row.type == "eligibility.lost")
-    return schemas.Rescoring(
-        rescore=None if dry_run else running.id,
-        state="dry_run" if dry_run else running.state,  # type: ignore[arg-type]
-        course=running.course,
-        form=release.form.reference,
-        onto=running.onto,
-        sources=running.sources,
-        reason=running.reason,
-        started_at=running.started_at,
-        finished_at=running.finished_at,
-        affected=counted.affected,
-        rescored=sum(counted.moves.values()),
-        excluded=[schemas.Excluded(reason=r, sessions=n) for r, n in sorted(counted.excluded.items())],
-        difference=counted.difference,
-        moves=[
-            schemas.Moved(old=old, new=new, sessions=n) for (old, new), n in sorted(counted.moves.items())
-        ],
-        badges=[
-            schemas.BadgeMoves(badge=badge, gained=gained[badge], lost=lost[badge])
-            for badge in sorted({*gained, *lost} - {None})  # type: ignore[type-var]
-            if badge is not None
-        ],
-        flipped=sorted(flipped, key=lambda entry: entry.session),
-    )
-
-
-def _state(row: Rescore) -> schemas.RescoringState:
-    return schemas.RescoringState(
-        rescore=row.id,
-        state=row.state,  # type: ignore[arg-type]
-        course=row.course,
-        onto=row.onto,
-        reason=row.reason,
-        by=row.by,
-        approved_by=row.approved_by,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
-
-
-__all__ = ["JOB", "advance", "all_of", "begin", "preview", "report", "work"]
+__all__ = [
+    "JOB",
+    "advance",
+    "all_of",
+    "begin",
+    "drafted",
+    "entered",
+    "foreseen",
+    "preview",
+    "report",
+    "work",
+]

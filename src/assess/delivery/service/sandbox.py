@@ -22,6 +22,8 @@ from assess.errors import Forbidden, FormNotActive, InvalidRequest, NotFound, St
 from assess.session import Release, SessionState, start, step, with_offer
 from assess.standards.records import canonical_json, sha256
 
+SCHEMA = "assess.sandbox-decision/1"
+
 
 async def force(
     services: Services, scope: Scope, *, learner: str, course: str, state: str
@@ -205,7 +207,7 @@ def _session(
 def _decision(session: Session, release: Release, word: str, now: datetime) -> DecisionRow:
     """A decision that says of itself that nobody earned it."""
     record = {
-        "schema": "assess.sandbox-decision/1",
+        "schema": SCHEMA,
         "forced": True,
         "engine": __version__,
         "session": session.id,

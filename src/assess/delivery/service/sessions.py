@@ -8,7 +8,16 @@ import msgspec
 
 from assess.delivery import schemas
 from assess.delivery.security import new_salt
-from assess.delivery.service import fencing, idempotency, notices, receipts, showing, standing, waiting
+from assess.delivery.service import (
+    fencing,
+    idempotency,
+    notices,
+    receipts,
+    showing,
+    standing,
+    status,
+    waiting,
+)
 from assess.delivery.service.beginning import begin, take_over
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
@@ -23,6 +32,7 @@ from assess.delivery.service.loading import (
     load,
     moved_on,
     offer_row,
+    require_not_erased,
     response_row,
 )
 from assess.delivery.store import Writes, reading
@@ -39,6 +49,7 @@ from assess.errors import (
     StaleSession,
 )
 from assess.session import (
+    PENDING,
     Ending,
     SessionState,
     answer,
@@ -54,6 +65,7 @@ from assess.session import (
 async def view(services: Services, scope: Scope, session: str) -> schemas.SessionView:
     """`GET /v1/sessions/{id}`: where the session is; resuming is reading this."""
     loaded = await touched(services, scope, session)
+    require_not_erased(loaded.row)
     row, state, now = loaded.row, loaded.state, services.clock()
     word = "void" if state.void else "finished" if state.ending is not None else "in_progress"
     return schemas.SessionView(
@@ -164,6 +176,8 @@ async def respond(
         responded = await attempt(at_once=True)
     except StaleSession:
         responded = await again(lambda: attempt(at_once=False))
+    if not waiting.was_felt(services, begun):
+        return responded
     current = await waiting.given_back(services, scope, session, responded.current, begun)
     return msgspec.structs.replace(responded, current=current)
 
@@ -201,10 +215,7 @@ async def _respond(
         if isinstance(refusal, SessionExpired | ItemTimeOver):
             await touched(services, scope, loaded.row.id)
         raise
-    stored = next(
-        (r for r in loaded.records.responses if (r.position, r.revision) == (position, revision)), None
-    )
-    if stored is not None:
+    if position in state.latest and (stored := _row(loaded, position, revision)) is not None:
         _judge_again(services, loaded)
         await idempotency.earlier(services, scope, key)
         state = (await touched(services, scope, loaded.row.id)).state
@@ -232,6 +243,11 @@ async def _respond(
         await services.store.commit(Writes(scope.tenant, (update,), inserts=tuple(rows)))
         services.recent.keep(after(loaded, state, rows))
     return _responded(services, row, state, now)
+
+
+def _row(loaded: Loaded, position: int, revision: int) -> ResponseRow | None:
+    rows = loaded.records.responses
+    return next((row for row in rows if (row.position, row.revision) == (position, revision)), None)
 
 
 def _judge_again(services: Services, loaded: Loaded) -> None:
@@ -288,6 +304,7 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
     SessionVoid
     """
     loaded = await touched(services, scope, session)
+    require_not_erased(loaded.row)
     state, row = loaded.state, loaded.row
     if state.void:
         raise SessionVoid("this session was declared void")
@@ -297,6 +314,7 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
     records = await services.store.read(reading.learner_records, row.tenant, row.learner)
     assert records is not None
     report = decision.report
+    untold = decision.status == PENDING
     # A rescoring may have decided by another release than the one that was delivered.
     release = await services.catalogue.release(report["release"])
     score, language = report["score"], state.start.language
@@ -311,7 +329,9 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
             practice=decision.practice,
             p_at_or_above_cut=report["p_at_or_above_cut"] if passed else None,
         ),
-        score=schemas.ResultScore(
+        score=None
+        if untold
+        else schemas.ResultScore(
             value=score["value"],
             low=score["interval_90"][0],
             high=score["interval_90"][1],
@@ -329,12 +349,14 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
             for o in report["objectives"]
         ],
         next=standing.next_step(records, row.course, release.form.retake, services.clock()),
-        rationales=showing.rationales(services.renderer, state),
+        rationales=None if untold else showing.rationales(services.renderer, state),
         form_accuracy=(await services.catalogue.shelf(row.tenant)).form_accuracy(release.sha256),
         release=release.sha256,
         corrected=None
-        if decision.supersedes is None
+        # What was held was no result yet, so that its release corrects none.
+        if decision.supersedes is None or decision.cause == "release"
         else schemas.Correction(at=decision.decided_at, reason=decision.reason or "", cause=decision.cause),
+        pending=status.pending_for(decision) if untold else None,
     )
 
 

@@ -74,7 +74,7 @@ def timers(state: SessionState, now: datetime) -> list[schemas.Timer]:
     """The clocks that run, the most urgent first; none after the end."""
     if state.ending is not None:
         return []
-    section = state.section
+    section = state.section if state.release.form.sections else None
     title = "" if section is None else pick(state.release.form.sections[section].title, state.start.language)
     return [
         schemas.Timer(

@@ -7,10 +7,10 @@ commit is about to make.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -20,8 +20,10 @@ from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import DecisionRow, Fact, Session
 from assess.errors import InvalidFact, InvalidRequest
 from assess.items import RetakePolicy
+from assess.session import PENDING
 from assess.standards.decisions import SessionOutcome, course_decision
-from assess.standards.facts import instant
+from assess.standards.eligibility import Course
+from assess.standards.facts import first_instant, instant, period_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,9 @@ class Moment:
     as_of: datetime
     as_known_at: datetime
     given: frozenset[str] = frozenset()
+
+    # What stands for a time that nobody named, where answers of different times are compared.
+    EVER: ClassVar[datetime] = datetime.min.replace(tzinfo=UTC)
 
     @classmethod
     def at(cls, now: datetime) -> Moment:
@@ -75,33 +80,63 @@ def _moment(name: str, value: str, zone: tzinfo, now: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """The decision that speaks for a course at a moment, and whether its session was void by then."""
+    """The decision that speaks for a course at a moment, and whether its session was void by then.
+
+    `level` is what a report says about one of the course's further levels; None is about the course itself.
+    """
 
     decision: DecisionRow
     session: Session
     void: bool
+    level: Mapping[str, Any] | None = None
 
     @property
     def word(self) -> str:
         """passed, not_passed, undetermined, incomplete or void."""
-        return "void" if self.void else self.decision.status
+        if self.void:
+            return "void"
+        return self.decision.status if self.level is None else str(self.level["status"])
+
+    @property
+    def tested_at(self) -> datetime:
+        """From when the decision ages; a rescoring tests nobody anew."""
+        return self.session.ended_at or self.decision.decided_at
 
 
-def spoken(records: LearnerRecords, course: str, at: datetime) -> Spoken | None:
-    """The decision that speaks for a course assessed here, from what had been decided by then."""
+def further_levels(records: LearnerRecords, course: str) -> list[str]:
+    """Levels beside the first that a session of the course was ever decided on."""
+    rows = (row for row in records.decisions if row.course == course)
+    return list(dict.fromkeys(found["level"] for row in rows for found in row.report.get("levels", ())))
+
+
+def _on_level(row: DecisionRow, level: str | None) -> Mapping[str, Any] | None:
+    """What a decision says about a level; None where it says nothing."""
+    if level is None:
+        return {"status": row.status, "provisional": row.provisional}
+    return next((found for found in row.report.get("levels", ()) if found["level"] == level), None)
+
+
+def spoken(records: LearnerRecords, course: str, at: datetime, level: str | None = None) -> Spoken | None:
+    """The decision that speaks for a course assessed here, from what had been decided by then.
+
+    Each level is settled by itself: a session that fails the higher one does not take an earlier pass of
+    it away.
+    """
     sessions = {s.id: s for s in records.sessions if s.course == course and s.state != "reset"}
     outcomes: dict[str, DecisionRow] = {}
     for row in records.decisions:
         replaced = row.superseded_at is not None and row.superseded_at <= at
-        if row.session in sessions and row.decided_at <= at and not replaced:
+        told = row.session in sessions and _on_level(row, level) is not None
+        if told and row.decided_at <= at and not replaced:
             outcomes[row.session] = row
+    said = {session: _on_level(row, level) or {} for session, row in outcomes.items()}
     speaking = course_decision(
         SessionOutcome(
             session_id=row.session,
             finished_at=sessions[row.session].ended_at or row.decided_at,
-            status=row.status,
+            status=said[row.session]["status"],
             void=_void(sessions[row.session], at),
-            provisional=row.provisional,
+            provisional=said[row.session]["provisional"],
             practice=row.practice,
             decision_id=row.id,
         )
@@ -109,7 +144,8 @@ def spoken(records: LearnerRecords, course: str, at: datetime) -> Spoken | None:
     )
     if speaking is None:
         return None
-    return Spoken(outcomes[speaking.session_id], sessions[speaking.session_id], speaking.void)
+    row, session = outcomes[speaking.session_id], sessions[speaking.session_id]
+    return Spoken(row, session, speaking.void, None if level is None else said[row.session])
 
 
 def _void(session: Session, at: datetime) -> bool:
@@ -135,33 +171,69 @@ def voided(fact: Fact, moment: Moment, zone: tzinfo) -> bool:
     return instant(fact.void_at, zone) <= moment.as_of
 
 
+def ended(fact: Fact, at: datetime, zone: tzinfo) -> bool:
+    """Whether the last day or instant of a fact has passed."""
+    until = fact.data.get("until")
+    return until is not None and instant(str(until), zone, end=True) < at
+
+
 def evaluation_facts(records: LearnerRecords, at: datetime) -> list[dict[str, Any]]:
     """All facts as the badge rules read them: the decisions that speak, and what was attested."""
     facts: list[dict[str, Any]] = []
     for course in {session.course: None for session in records.sessions}:
-        speaking = spoken(records, course, at)
-        if speaking is not None:
-            facts.append(
-                {
-                    "t": "decision",
-                    "id": speaking.decision.id,
-                    "at": speaking.decision.decided_at,
-                    "course": course,
-                    "outcome": speaking.word,
-                    "provisional": speaking.decision.provisional,
-                    "record_sha256": speaking.decision.record_sha256,
-                    "assurance": speaking.decision.report.get("assurance"),
-                }
-            )
+        for level in (None, *further_levels(records, course)):
+            speaking = spoken(records, course, at, level)
+            if speaking is not None:
+                facts.append(_decision_fact(speaking, course))
     here = {fact["course"] for fact in facts}
+    stands_for = {one: member.learner.id for member in records.members for one in member.ids}
     for row in records.facts:
         if row.t == "decision" and row.data.get("course") in here:
             continue
         fact = {**row.data, "t": row.t, "id": row.id, "at": row.at, "recorded_at": row.recorded_at}
         if row.void_at is not None:
             fact |= {"void_at": row.void_at, "void_recorded_at": row.void_recorded_at}
+        if row.person is not None:
+            fact["person"] = stands_for.get(row.person, row.person)
         facts.append(fact)
+    for member in records.members:
+        facts += [fact | {"s": member.learner.id} for fact in evaluation_facts(member, at)]
     return facts
+
+
+def _decision_fact(speaking: Spoken, course: str) -> dict[str, Any]:
+    row, told = speaking.decision, speaking.level
+    return {
+        "t": "decision",
+        # Each level of a session is a fact of its own, and all of them lead to the one record.
+        "id": row.id if told is None else f"{row.id}#{told['level']}",
+        "at": row.decided_at,
+        "tested_at": speaking.tested_at,
+        "course": course,
+        "level": row.report.get("level") if told is None else told["level"],
+        "further": told is not None,
+        "outcome": speaking.word,
+        "provisional": row.provisional if told is None else told["provisional"],
+        "record_sha256": row.record_sha256,
+        "assurance": row.report.get("assurance"),
+    }
+
+
+def valid_until(speaking: Spoken, course: Course | None, zone: tzinfo) -> datetime | None:
+    """The last second on which a pass of a course is good; None where it has no end."""
+    if course is None or course.valid_for is None or speaking.word != "passed":
+        return None
+    return period_end(speaking.tested_at, course.valid_for, zone).replace(microsecond=0)
+
+
+def renewal(speaking: Spoken | None, course: Course | None, zone: tzinfo) -> datetime | None:
+    """From when a pass may be renewed: with its end, or so long before it as the course says."""
+    end = None if speaking is None else valid_until(speaking, course, zone)
+    if end is None or course is None:
+        return None
+    if course.renew_from is None:
+        return end + timedelta(seconds=1)
+    return first_instant(course.renew_from.before(end.astimezone(zone).date()), zone)
 
 
 def sequence(records: LearnerRecords, known_at: datetime) -> int:
@@ -179,6 +251,7 @@ def next_step(
     at: datetime,
     *,
     passed_is_enough: bool = True,
+    renewable_from: datetime | None = None,
 ) -> schemas.NextStep:
     """What the learner can do about a course at a moment.
 
@@ -188,6 +261,8 @@ def next_step(
         Of the form that would be taken; None when no form is active.
     passed_is_enough : bool
         False where a pass is sought again under a higher assurance; the policy then holds for that too.
+    renewable_from : datetime, optional
+        From when a pass may be taken again, because it ends.
     """
     counted = counting_sessions(records, course, at)
     speaking = spoken(records, course, at)
@@ -203,8 +278,9 @@ def next_step(
             action=action, not_before=not_before, tries_used=used, tries_left=left, notice=notice
         )
 
-    if passed_is_enough and speaking is not None and speaking.word == "passed":
-        return step("none")
+    renewing = renewable_from is not None and at >= renewable_from
+    if passed_is_enough and not renewing and speaking is not None and speaking.word == "passed":
+        return step("none", renewable_from)
     if any(not _ended(session, at) for session in counted):
         return step("resume")
     if not counted:
@@ -214,6 +290,8 @@ def next_step(
         # It costs no try, so that it is there where none is left.
         assert speaking is not None
         return msgspec.structs.replace(step("extend"), until=until, session=speaking.session.id)
+    if speaking is not None and speaking.word == PENDING:
+        return step("wait")
     if left == 0:
         return step("contact", tries[0].started_at + period)
     wait = timedelta(hours=policy.first_wait_hours) if used <= 1 else timedelta(days=policy.wait_days)

@@ -16,14 +16,26 @@ from assess.delivery.service.standing import (
     Spoken,
     attested,
     counting_sessions,
+    further_levels,
     next_step,
+    renewal,
     sequence,
     spoken,
+    valid_until,
 )
 from assess.delivery.store.reading import LearnerRecords
-from assess.delivery.store.rows import Fact
-from assess.session import Outcome, Release, SessionState, can_be_extended
-from assess.standards.facts import instant
+from assess.delivery.store.rows import DecisionRow, Fact
+from assess.session import (
+    AWAITING_STANDARD,
+    PENDING,
+    Held,
+    Outcome,
+    Release,
+    SessionState,
+    can_be_extended,
+)
+from assess.standards.eligibility import Course
+from assess.standards.facts import instant, period_end
 
 SCHEMA = "assess.status/1"
 _OUTCOMES = {"pass": "passed", "fail": "not_passed"}
@@ -49,6 +61,7 @@ async def course_status(
     """
     learners.require_reader(scope, learner)
     records = await learners.records(services, scope, learner)
+    learners.require_visible(scope, records.learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     moment = Moment.asked(as_of, as_known_at, services.clock(), zone(shelf, shelf.course(course)))
     records = await learners.as_known(services, scope, learner, records, moment)
@@ -67,15 +80,27 @@ def status_at(records: LearnerRecords, shelf: Shelf, course_id: str, moment: Mom
     accepted = shelf.accepts_provisional(course.programme)
     forms = shelf.course_forms(course_id)
     at = moment.effective
-    step = next_step(records, course_id, forms[0].form.retake if forms else None, at)
     speaking = spoken(records, course_id, at)
+    rule, days = course_rule(shelf, course), zone(shelf, course)
+    step = next_step(
+        records,
+        course_id,
+        forms[0].form.retake if forms else None,
+        at,
+        renewable_from=renewal(speaking, rule, days),
+    )
     decision: schemas.StatusDecision | None = None
     pending: schemas.Pending | None = None
     passed: bool | None = None
     state: Any
     if speaking is not None:
-        decision = _decision(speaking, shelf)
+        end = valid_until(speaking, rule, days)
+        decision = msgspec.structs.replace(
+            _decision(speaking, shelf), valid_until=end, levels=_levels(records, course_id, at, rule, days)
+        )
         state, passed, pending = _state(speaking, accepted)
+        if passed and end is not None and end < moment.as_of:
+            passed = False
         if state == "pending" and step.action in ("retake", "wait"):
             step = msgspec.structs.replace(step, action="wait", not_before=None)
     elif (fact := attested(records, course_id, moment, zone(shelf, course))) is not None:
@@ -106,19 +131,49 @@ def status_at(records: LearnerRecords, shelf: Shelf, course_id: str, moment: Mom
     )
 
 
+def course_rule(shelf: Shelf, course: ProgrammeCourse) -> Course | None:
+    """How long passes of a course are good and which levels it lists, as its programme says."""
+    programme = shelf.programmes.get(course.programme)
+    return None if programme is None else programme.rules.courses.get(course.id)
+
+
+def _levels(
+    records: LearnerRecords, course: str, at: datetime, rule: Course | None, days: tzinfo
+) -> list[schemas.LevelDecision]:
+    """The decision that speaks for each further level of a course."""
+    found = []
+    for level in further_levels(records, course):
+        speaking = spoken(records, course, at, level)
+        if speaking is None or speaking.level is None:
+            continue
+        told = speaking.level
+        found.append(
+            schemas.LevelDecision(
+                level=level,
+                status=speaking.word,
+                provisional=bool(told["provisional"]),
+                cut=msgspec.convert(told["cut"], schemas.DecisionCut),
+                p_at_or_above_cut=told["p_at_or_above_cut"],
+                decision=speaking.decision.id,
+                tested_at=speaking.tested_at,
+                valid_until=valid_until(speaking, rule, days),
+            )
+        )
+    return found
+
+
 def _state(speaking: Spoken, accepted: bool) -> tuple[str, bool | None, schemas.Pending | None]:
     row = speaking.decision
     if speaking.void:
         return "void", None, None
     if row.status == "incomplete":
         return "incomplete", None, None
-    if row.status == "pending":
-        reason: Any = row.report.get("pending", "under_review")
-        return "pending", None, schemas.Pending(reason=reason, since=row.decided_at)
+    if row.status == PENDING:
+        return "pending", None, pending_for(row)
     if row.provisional and not accepted:
         judged = row.report.get("probability_basis") == "not_calibrated"
         reason = "awaiting_calibration" if judged else "awaiting_standard"
-        return "pending", None, schemas.Pending(reason=reason, since=row.decided_at)
+        return "pending", None, _pending(reason, row.decided_at)
     return "decided", {"passed": True, "not_passed": False}.get(row.status), None
 
 
@@ -128,8 +183,25 @@ def _attested_state(
     if decision.status in ("void", "incomplete"):
         return decision.status, None, None
     if decision.status == "pending" or (decision.provisional and not accepted):
-        return "pending", None, schemas.Pending(reason="under_review", since=decision.decided_at)
+        return "pending", None, _pending("under_review", decision.decided_at)
     return "decided", {"passed": True, "not_passed": False}.get(decision.status), None
+
+
+_SENTENCES = {
+    "awaiting_calibration": "The result waits until enough answers were gathered to measure by.",
+    "awaiting_standard": "The answers are stored, and the result comes when the standard has been set.",
+    "awaiting_rater": "The result waits for somebody who reads the answers.",
+    "under_review": "The result is being looked at.",
+}
+
+
+def _pending(reason: Any, since: datetime) -> schemas.Pending:
+    return schemas.Pending(reason=reason, since=since, sentence=_SENTENCES[reason])
+
+
+def pending_for(row: DecisionRow) -> schemas.Pending:
+    """Why a decision that is pending cannot be told yet."""
+    return _pending(row.report.get("pending", "under_review"), row.decided_at)
 
 
 def _decision(speaking: Spoken, shelf: Shelf) -> schemas.StatusDecision:
@@ -137,6 +209,7 @@ def _decision(speaking: Spoken, shelf: Shelf) -> schemas.StatusDecision:
     return msgspec.convert(
         {
             **report,
+            "levels": [],
             "id": row.id,
             "status": row.status,
             "provisional": row.provisional,
@@ -159,8 +232,13 @@ def _decision(speaking: Spoken, shelf: Shelf) -> schemas.StatusDecision:
 def _attested_decision(fact: Fact, course: ProgrammeCourse, shelf: Shelf) -> schemas.StatusDecision:
     """A decision that an authorised source made elsewhere; what it rests on stays there."""
     outcome = str(fact.data.get("outcome", ""))
-    at = instant(fact.at, zone(shelf, course))
-    until = fact.data.get("until")
+    days = zone(shelf, course)
+    at = instant(fact.at, days)
+    tested = instant(str(fact.data["tested_at"]), days) if fact.data.get("tested_at") else at
+    until, rule = fact.data.get("until"), course_rule(shelf, course)
+    end = None if until is None else instant(str(until), days, end=True)
+    if end is None and rule is not None and rule.valid_for is not None:
+        end = period_end(tested, rule.valid_for, days).replace(microsecond=0)
     return schemas.StatusDecision(
         id=fact.id,
         status=_OUTCOMES.get(outcome, outcome),
@@ -168,9 +246,9 @@ def _attested_decision(fact: Fact, course: ProgrammeCourse, shelf: Shelf) -> sch
         provisional=bool(fact.data.get("provisional", False)),
         source=fact.source,
         assurance=_told(fact, "assurance"),
-        tested_at=at,
+        tested_at=tested,
         decided_at=fact.recorded_at,
-        valid_until=None if until is None else instant(str(until), zone(shelf, course), end=True),
+        valid_until=end,
         try_=None,
         score=None,
         cut=None,
@@ -197,39 +275,82 @@ def _told(fact: Fact, name: str) -> str | None:
     return str(fact.data[name]) if fact.data.get(name) is not None else None
 
 
-def report(state: SessionState, found: Outcome) -> dict[str, Any]:
+def _extension(state: SessionState, found: Outcome) -> dict[str, Any]:
+    """By when an undetermined session may go on by the form that was delivered; empty where it may not."""
+    policy = state.release.form.extension
+    delivered = state.start.release == state.release.sha256 and "delivered" not in found.record
+    if policy is None or found.decision.status != "undetermined" or not delivered:
+        return {}
+    if not can_be_extended(state):
+        return {}
+    until = datetime.fromisoformat(found.record["decided_at"]) + timedelta(days=policy.within_days)
+    return {"extension": {"until": until.isoformat()}}
+
+
+def report(state: SessionState, found: Outcome | Held) -> dict[str, Any]:
     """What a status answer shows beside the record; stored with the decision."""
-    release, decision, score = state.release, found.decision, found.reported
-    extension = {}
-    if decision.status == "undetermined" and can_be_extended(state):
-        assert release.form.extension is not None
-        decided_at = datetime.fromisoformat(found.record["decided_at"])
-        until = decided_at + timedelta(days=release.form.extension.within_days)
-        # Of the release that was delivered, which a rescoring may have replaced.
-        if state.start.release == release.sha256 and "delivered" not in found.record:
-            extension = {"extension": {"until": until.isoformat()}}
-    return extension | {
+    release = state.release
+    about = {
         "release": release.sha256,
-        "level": decision.level,
+        "level": release.cut.level,
         "assurance": state.start.assurance,
-        "score": {
-            "value": score.value,
-            "se": score.se,
-            "interval_90": [score.low, score.high],
-            "min": score.minimum,
-            "max": score.maximum,
-            "scale": score.scale,
-        },
-        "cut": {"value": score.cut, "version": decision.cut_id, "status": release.cut.status},
-        "p_at_or_above_cut": decision.p_at_or_above_cut,
-        "probability_basis": decision.probability_basis,
-        "rule": decision.rule,
         "parameter_set": release.parameter_set.id,
         "engine": state.start.engine,
         "bank_security": release.security,
         "alignments": alignments(release),
-        "objectives": [{"code": o.code, "right": o.right, "seen": o.seen} for o in found.objectives],
     }
+    if isinstance(found, Held):
+        return about | _UNTOLD
+    decision, score = found.decision, found.reported
+    return (
+        about
+        | _extension(state, found)
+        | {
+            "score": {
+                "value": score.value,
+                "se": score.se,
+                "interval_90": [score.low, score.high],
+                "min": score.minimum,
+                "max": score.maximum,
+                "scale": score.scale,
+            },
+            "cut": {"value": score.cut, "version": decision.cut_id, "status": release.cut.status},
+            "p_at_or_above_cut": decision.p_at_or_above_cut,
+            "probability_basis": decision.probability_basis,
+            "rule": decision.rule,
+            "objectives": [{"code": o.code, "right": o.right, "seen": o.seen} for o in found.objectives],
+            **({"levels": _level_reports(state, found)} if found.levels else {}),
+        }
+    )
+
+
+def _level_reports(state: SessionState, found: Outcome) -> list[dict[str, Any]]:
+    release = state.release
+    reports = []
+    for decision, (cut, ratings) in zip(found.levels, release.further_cuts, strict=True):
+        raw = found.score is None
+        value = round(release.raw_cut_of(ratings), 1) if raw else release.scale.report(cut.theta)
+        reports.append(
+            {
+                "level": decision.level,
+                "status": decision.status,
+                "provisional": decision.provisional,
+                "p_at_or_above_cut": decision.p_at_or_above_cut,
+                "cut": {"value": value, "version": decision.cut_id, "status": cut.status},
+            }
+        )
+    return reports
+
+
+_UNTOLD: dict[str, Any] = {
+    "score": None,
+    "cut": None,
+    "p_at_or_above_cut": None,
+    "probability_basis": "not_calibrated",
+    "rule": None,
+    "objectives": [],
+    "pending": AWAITING_STANDARD,
+}
 
 
 def alignments(release: Release) -> list[dict[str, str]]:

@@ -13,12 +13,17 @@ import logging
 from assess.delivery import schemas
 from assess.delivery.service import showing
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.loading import again, event_row, load, moved_on
+from assess.delivery.service.loading import after, again, event_row, load, moved_on
 from assess.delivery.store import Writes
 from assess.errors import AssessError
 from assess.session import TimeGrant, with_grant
 
 log = logging.getLogger(__name__)
+
+
+def was_felt(services: Services, begun: float) -> bool:
+    """Whether somebody has waited long enough since `begun` for it to be given back."""
+    return services.monotonic() - begun >= 1
 
 
 async def given_back(
@@ -48,6 +53,7 @@ async def given_back(
         state = with_grant(state, grant)
         row = event_row(loaded.records, "time_granted", now, grant.to_mapping())
         await services.store.commit(Writes(loaded.row.tenant, (moved_on(loaded.row, state),), inserts=(row,)))
+        services.recent.keep(after(loaded, state, (row,)))
         return showing.current(services.renderer, state, now)
 
     try:

@@ -10,34 +10,39 @@ called then writes the members one by one, so that the bad one fails alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import fields
 from functools import cache
-from operator import attrgetter
 from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, Dialect, Table
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Dialect
 
-from assess.delivery.store import tables, tables_people, tables_rescores  # noqa: F401 - they join the metadata
-from assess.delivery.store.rows import Stored, Writes
+from assess.delivery.store import (  # noqa: F401 - they join the metadata
+    tables,
+    tables_appeals,
+    tables_badges,
+    tables_people,
+    tables_rescores,
+    tables_webhooks,
+)
+from assess.delivery.store.numbering import chain, number_changes
+from assess.delivery.store.packing import Processors, cells, insert_rows, packed, processors_of, source
+from assess.delivery.store.rows import Committed, Stored, Writes
 from assess.errors import StaleSession
 
-_Processor = Callable[[Any], Any]
+# Updates that differ in their values only: the row, and the names of key, expected and new values.
+_Shape = tuple[type[Stored], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 # Referenced tables first, so that the rows of one batch may refer to each other.
 _RANK = {table.name: n for n, table in enumerate(tables.metadata.sorted_tables)}
 
 
 # Whatever a later version adds to the writes is not plain either.
-_NOT_PLAIN = tuple(f.name for f in fields(Writes) if f.name not in ("tenant", "updates", "inserts"))
+_PLAIN = ("tenant", "updates", "inserts", "decisions", "changes")
+_NOT_PLAIN = tuple(f.name for f in fields(Writes) if f.name not in _PLAIN)
 
 
 def is_plain(writes: Writes) -> bool:
-    """Whether the writes are updates and inserts alone, and no comparison meets a NULL.
-
-    What is numbered or chained in the commit is not: there the order of members matters.
-    """
+    """Whether the writes are updates, inserts, decisions and changes, and no comparison meets a NULL."""
     if any(getattr(writes, name) for name in _NOT_PLAIN):
         return False
     return not any(
@@ -46,104 +51,56 @@ def is_plain(writes: Writes) -> bool:
     )  # fmt: skip
 
 
-def apply_batch(connection: Connection, group: Sequence[Writes]) -> None:
-    """Write all members inside the caller's transaction, with one statement per table.
+def apply_batch(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> list[Committed]:
+    """Write all members inside the caller's transaction, with one statement per table; what was numbered.
+
+    Parameters
+    ----------
+    cursor
+        The driver's own; a statement through SQLAlchemy costs more than the rows of an answer.
 
     Raises
     ------
     StaleSession
         Some row was not what its use case read; which one, only writing them one by one tells.
-    ValueError, SQLAlchemyError, or the driver's own error
+    NotFound, ValueError, OverflowError, or the driver's own error
         Some member cannot be written. Nothing of the group may be committed.
     """
-    cursor = connection.connection.cursor()
-    try:
-        updates: dict[_Shape, list[list[Any]]] = {}
-        inserts: dict[type[Stored], list[list[Any]]] = {}
-        for writes in group:
-            for change in writes.updates:
-                shape = _Shape(
-                    change.row.table, tuple(change.key), tuple(change.expected), tuple(change.values)
-                )
-                values = (*change.key.values(), *change.expected.values(), *change.values.values())
-                updates.setdefault(shape, []).append(list(values))
-            for row in writes.inserts:
-                inserts.setdefault(type(row), []).append(row)  # type: ignore[arg-type]
-        for shape in sorted(updates, key=lambda shape: _RANK[shape.table.name]):
-            rows = updates[shape]
-            statement, processors = _update(shape, connection.dialect)
-            cursor.execute(statement, (_packed(rows, processors),))
-            if cursor.rowcount != len(rows):
-                raise StaleSession(f"{shape.table.name}: a row is not what was read; read it again")
-        for kind in sorted(inserts, key=lambda kind: _RANK[kind.table.name]):
-            statement, processors, values_of = _insert(kind, connection.dialect)  # type: ignore[arg-type]
-            cursor.execute(statement, (_packed([list(values_of(r)) for r in inserts[kind]], processors),))
-    finally:
-        cursor.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Updates that differ in their values only."""
-
-    table: Table
-    key: tuple[str, ...]
-    expected: tuple[str, ...]
-    values: tuple[str, ...]
-
-
-def _packed(rows: list[list[Any]], processors: tuple[tuple[int, _Processor], ...]) -> str:
-    for row in rows:
-        for place, process in processors:
-            row[place] = process(row[place])
-    text = msgspec.json.encode(rows).decode()
-    if "\\u0000" in text:
-        raise ValueError("a text holds the character U+0000")
-    return text
+    updates: dict[_Shape, list[list[Any]]] = {}
+    inserts: dict[type[Stored], list[Stored]] = {}
+    for writes in group:
+        for change in writes.updates:
+            shape = (change.row, tuple(change.key), tuple(change.expected), tuple(change.values))
+            values = [*change.key.values(), *change.expected.values(), *change.values.values()]
+            updates.setdefault(shape, []).append(values)
+        for row in writes.inserts:
+            inserts.setdefault(type(row), []).append(row)
+    for shape in sorted(updates, key=lambda shape: _RANK[shape[0].table.name]):
+        rows = updates[shape]
+        statement, processors = _update(shape, dialect)
+        cursor.execute(statement, (packed(rows, processors),))
+        if cursor.rowcount != len(rows):
+            raise StaleSession(f"{shape[0].table.name}: a row is not what was read; read it again")
+    for kind in sorted(inserts, key=lambda kind: _RANK[kind.table.name]):
+        insert_rows(cursor, dialect, inserts[kind])
+    if not any(writes.changes or writes.decisions for writes in group):
+        return [Committed()] * len(group)
+    numbers = number_changes(cursor, dialect, group)
+    chain(cursor, dialect, group)
+    return [Committed(number) for number in numbers]
 
 
 @cache
-def _insert(
-    kind: type[Stored], dialect: Dialect
-) -> tuple[str, tuple[tuple[int, _Processor], ...], Callable[[Any], tuple[Any, ...]]]:
-    names: tuple[str, ...] = kind.__slots__
+def _update(shape: _Shape, dialect: Dialect) -> tuple[str, Processors]:
     quote = dialect.identifier_preparer.quote
-    types = [kind.table.c[name].type for name in names]
-    # Names of our own tables; the values come in one parameter.
+    row, key, expected, changed = shape
+    where = (*key, *expected)
+    types = [row.table.c[name].type for name in (*where, *changed)]
+    found = cells(types, dialect)
+    table = quote(row.table.name)
+    conditions = [f"{table}.{quote(name)} = {cell}" for name, cell in zip(where, found, strict=False)]
+    news = [f"{quote(n)} = {cell}" for n, cell in zip(changed, found[len(where) :], strict=True)]
     statement = (
-        f"INSERT INTO {quote(kind.table.name)} ({', '.join(map(quote, names))}) "  # noqa: S608
-        f"SELECT {', '.join(_cells(types, dialect))} FROM {_source(dialect)}"
+        f"UPDATE {table} SET {', '.join(news)} FROM {source(dialect)} WHERE {' AND '.join(conditions)}"  # noqa: S608
     )
-    return statement, _processors(types, dialect), attrgetter(*names)
-
-
-@cache
-def _update(shape: _Shape, dialect: Dialect) -> tuple[str, tuple[tuple[int, _Processor], ...]]:
-    quote = dialect.identifier_preparer.quote
-    where = (*shape.key, *shape.expected)
-    types = [shape.table.c[name].type for name in (*where, *shape.values)]
-    cells = _cells(types, dialect)
-    table = quote(shape.table.name)
-    conditions = [f"{table}.{quote(name)} = {cell}" for name, cell in zip(where, cells, strict=False)]
-    news = [f"{quote(n)} = {cell}" for n, cell in zip(shape.values, cells[len(where) :], strict=True)]
-    statement = (
-        f"UPDATE {table} SET {', '.join(news)} FROM {_source(dialect)} WHERE {' AND '.join(conditions)}"  # noqa: S608
-    )
-    return statement, _processors(types, dialect)
-
-
-def _source(dialect: Dialect) -> str:
-    return "json_each(?) AS j" if dialect.name == "sqlite" else "json_array_elements(%s::json) AS j(value)"
-
-
-def _cells(types: Sequence[TypeEngine[Any]], dialect: Dialect) -> list[str]:
-    """One expression per column; JSON's null becomes NULL on both databases."""
-    if dialect.name == "sqlite":
-        return [f"json_extract(j.value, '$[{n}]')" for n in range(len(types))]
-    return [f"(j.value->>{n})::{kind.compile(dialect)}" for n, kind in enumerate(types)]
-
-
-def _processors(types: Sequence[TypeEngine[Any]], dialect: Dialect) -> tuple[tuple[int, _Processor], ...]:
-    """What turns a value into the form in which its column stores it, by place."""
-    found = ((n, kind.dialect_impl(dialect).bind_processor(dialect)) for n, kind in enumerate(types))
-    return tuple((n, process) for n, process in found if process is not None)
+    return statement, processors_of(types, dialect)

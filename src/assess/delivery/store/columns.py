@@ -52,6 +52,10 @@ class Flag(TypeDecorator[bool]):
         return None if value is None else bool(value)
 
 
+# Made once: `json.dumps` with options makes an encoder for every call.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
 class JsonText(TypeDecorator[Any]):
     """Plain JSON as text; numbers that are not finite are refused here, as readers would later."""
 
@@ -61,7 +65,7 @@ class JsonText(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         if value is None:
             return None
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return _encode(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)

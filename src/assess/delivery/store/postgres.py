@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from assess.delivery.store.batches import apply_batch, is_plain
 from assess.delivery.store.groups import GroupCommit, Outcome, refused
@@ -21,6 +21,7 @@ from assess.errors import AssessError, StaleSession, StorageUnavailable
 _MIGRATION_LOCK = 7_305_190_236_114_007
 # An installation may have it off for other databases. Ours says "stored" only of what is on the disk.
 CONNECT_ARGS = {"options": "-c synchronous_commit=on"}
+_REFUSALS = (AssessError, SQLAlchemyError, psycopg.Error, ValueError, OverflowError)
 _CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the other one went first
 
 
@@ -64,8 +65,8 @@ class PostgresStore(GroupCommit, SnapshotReads):
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then.
 
-        Plain writes go together with what else waits; what numbers or chains rows locks
-        them for others too, so each has a transaction of its own.
+        Plain writes go together with what else waits; what claims or activates
+        has a transaction of its own.
 
         Raises
         ------
@@ -100,17 +101,17 @@ class PostgresStore(GroupCommit, SnapshotReads):
     def _write_group(self, group: list[Writes]) -> list[Outcome]:
         try:
             with self._writing.begin() as connection:
-                apply_batch(connection, group)
-        except (AssessError, SQLAlchemyError, psycopg.Error, ValueError):
+                cursor = connection.connection.cursor()
+                return [*apply_batch(cursor, connection.dialect, group)]
+        except _REFUSALS:
             return [self._write_alone(writes) for writes in group]
-        return [Committed()] * len(group)
 
     def _write_alone(self, writes: Writes) -> Outcome:
         try:
             with self._writing.begin() as connection:
                 return apply(connection, writes)
-        except (AssessError, SQLAlchemyError, ValueError) as fault:
-            if isinstance(fault, DBAPIError) and getattr(fault.orig, "sqlstate", None) in _CONFLICTS:
+        except _REFUSALS as fault:
+            if getattr(getattr(fault, "orig", None) or fault, "sqlstate", None) in _CONFLICTS:
                 refusal = StaleSession("another write went first; read again")
                 refusal.__cause__ = fault
                 return refusal

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from assess.delivery.store import claiming, tables
+from assess.delivery.store.gathering import Part, gathered
 from assess.delivery.store.persons import Person, person, survivors
 from assess.delivery.store.rows import (
     Activation,
@@ -33,6 +34,7 @@ from assess.delivery.store.rows import (
     StoredRelease,
     Tenant,
 )
+from assess.delivery.store.rows_people import Merge
 from assess.delivery.store.rows_sitting import IncidentSession
 from assess.delivery.store.tables_people import learner_merges
 
@@ -183,21 +185,18 @@ class SessionRecords:
     events: tuple[SessionEvent, ...]
 
 
+_SESSION = (
+    Part(Session, "tenant = :tenant AND id = :session"),
+    Part(OfferRow, "tenant = :tenant AND session = :session", ("position",)),
+    Part(ResponseRow, "tenant = :tenant AND session = :session", ("position", "revision")),
+    Part(SessionEvent, "tenant = :tenant AND session = :session", ("seq",)),
+)
+
+
 def session_records(connection: Connection, tenant: str, id: str) -> SessionRecords | None:
     """A session with its offers, responses and events."""
-    c = tables.sessions.c
-    found = _one(connection, Session, c.tenant == tenant, c.id == id)
-    if found is None:
-        return None
-    o, r, e = tables.offers.c, tables.responses.c, tables.session_events.c
-    return SessionRecords(
-        found,
-        tuple(_all(connection, OfferRow, o.tenant == tenant, o.session == id, order=(o.position,))),
-        tuple(
-            _all(connection, ResponseRow, r.tenant == tenant, r.session == id, order=(r.position, r.revision))
-        ),
-        tuple(_all(connection, SessionEvent, e.tenant == tenant, e.session == id, order=(e.seq,))),
-    )
+    found, offers, responses, events = gathered(connection, _SESSION, {"tenant": tenant, "session": id})
+    return SessionRecords(found[0], offers, responses, events) if found else None
 
 
 def session_by_token(connection: Connection, token_sha256: str) -> Session | None:
@@ -277,6 +276,20 @@ class LearnerRecords:
     ids: tuple[str, ...] = ()
     # Merges that were undone: what was told because of them holds no more.
     undone: frozenset[str] = frozenset()
+    # Of a school: the records of all who ever were its members.
+    members: tuple[LearnerRecords, ...] = ()
+
+
+LEARNER = (
+    Part(Merge, "tenant = :tenant AND learner = :learner"),
+    Part(Merge, 'tenant = :tenant AND "into" = :learner'),
+    Part(Learner, "tenant = :tenant AND id = :learner"),
+    Part(Session, "tenant = :tenant AND learner = :learner", ("started_at", "id")),
+    Part(DecisionRow, "tenant = :tenant AND learner = :learner", ("decided_at", "id")),
+    Part(Fact, "tenant = :tenant AND subject = :learner", ("recorded_at", "id")),
+    Part(ChangeRow, "tenant = :tenant AND learner = :learner", ("sequence",)),
+    Part(IncidentSession, "tenant = :tenant AND learner = :learner AND state = 'done'", ("at", "incident")),
+)
 
 
 def learner_records(
@@ -289,7 +302,18 @@ def learner_records(
     known_at : datetime, optional
         Records that were merged later, as far as known then, are left apart.
     """
-    return records_of(connection, tenant, person(connection, tenant, id, known_at), known_at=known_at)
+    found = gathered(connection, LEARNER, {"tenant": tenant, "learner": id})
+    return records_found(connection, tenant, id, found, known_at)
+
+
+def records_found(
+    connection: Connection, tenant: str, id: str, found: list[tuple[Any, ...]], known_at: datetime | None
+) -> LearnerRecords | None:
+    """The records that `LEARNER` found, or of all that are the same person's where some were merged."""
+    merged, merging, learners, *theirs = found
+    if merged or merging:
+        return records_of(connection, tenant, person(connection, tenant, id, known_at), known_at=known_at)
+    return LearnerRecords(learners[0], *theirs, ids=(id,)) if learners else None
 
 
 def records_of(
@@ -329,28 +353,47 @@ def fact(connection: Connection, tenant: str, id: str) -> Fact | None:
     return _one(connection, Fact, c.tenant == tenant, c.id == id)
 
 
-def changes(connection: Connection, tenant: str, *, after: int, limit: int, sandbox: bool) -> list[ChangeRow]:
-    """The feed after a sequence number."""
+def _not_private(tenant: str, learner: Any) -> Any:
+    p = tables.learners.c
+    return ~exists().where(p.tenant == tenant, p.id == learner, p.private.is_(True))
+
+
+def changes(
+    connection: Connection, tenant: str, *, after: int, limit: int, sandbox: bool, private: bool = True
+) -> list[ChangeRow]:
+    """The feed after a sequence number; without `private`, not what is about somebody private."""
     c = tables.changes.c
-    conditions = (c.tenant == tenant, c.sequence > after, c.sandbox == sandbox)
+    conditions = [c.tenant == tenant, c.sequence > after, c.sandbox == sandbox]
+    if not private:
+        conditions.append(_not_private(tenant, c.learner))
     return _all(connection, ChangeRow, *conditions, order=(c.sequence,), limit=limit)
 
 
 def badge_subjects(
-    connection: Connection, tenant: str, badge: str, status: str, *, after: str, limit: int, sandbox: bool
+    connection: Connection,
+    tenant: str,
+    badge: str,
+    status: str,
+    *,
+    after: str,
+    limit: int,
+    sandbox: bool,
+    private: bool = True,
 ) -> list[EligibilityState]:
     """Learners of a status for a badge, by id; one who was merged is answered for by the other."""
     c = tables.eligibility_states.c
     m = learner_merges.c
     merged = exists().where(m.tenant == tenant, m.learner == c.learner, m.undone_at.is_(None))
-    conditions = (
+    conditions = [
         ~merged,
         c.tenant == tenant,
         c.badge == badge,
         c.status == status,
         c.learner > after,
         c.sandbox == sandbox,
-    )
+    ]
+    if not private:
+        conditions.append(_not_private(tenant, c.learner))
     return _all(connection, EligibilityState, *conditions, order=(c.learner,), limit=limit)
 
 
@@ -363,11 +406,9 @@ def jobs(connection: Connection) -> list[Job]:
 
 
 def work_is_due(connection: Connection, now: datetime) -> bool:
-    """Whether a job or an entry of the outbox waits to be claimed."""
-    return any(
-        connection.execute(select(row.table.c.run_at).where(*claiming.due(row, now)).limit(1)).first()
-        for row in (Job, Outgoing)
-    )
+    """Whether a job waits to be claimed."""
+    due = select(tables.jobs.c.run_at).where(*claiming.due(Job, now)).limit(1)
+    return connection.execute(due).first() is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,7 +424,7 @@ class Backlog:
 def backlog(connection: Connection, row: type[Job] | type[Outgoing]) -> Backlog:
     """What waits, since when, and what was given up."""
     c = row.table.c
-    waiting = connection.execute(select(func.count(), func.min(c.run_at)).where(c.dead_at.is_(None))).one()
+    waiting = connection.execute(select(func.count(), func.min(c.run_at)).where(*claiming.waiting(row))).one()
     dead = connection.scalar(select(func.count()).where(c.dead_at.is_not(None)))
     newest = select(c.error).where(c.dead_at.is_not(None)).order_by(c.dead_at.desc()).limit(1)
     return Backlog(waiting[0], waiting[1], dead or 0, connection.scalar(newest))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from assess.delivery.store import tables
 from assess.delivery.store.reading import _all, _one
@@ -44,16 +44,26 @@ def releases_of_form(connection: Connection, form: str) -> list[str]:
 
 
 def _reached(rescore: Rescore) -> list[object]:
-    """Sessions that a rescoring must account for: those that had ended under its sources when it began."""
-    s = tables.sessions.c
+    """Sessions that a rescoring must account for: those that had ended under its sources when it began.
+
+    A release of results must account for those of them whose result was held at that moment.
+    """
+    s, d = tables.sessions.c, tables.decisions.c
+    then = rescore.started_at
+    waiting = exists().where(
+        d.tenant == s.tenant, d.session == s.id, d.status == "pending", d.source == "course_form",
+        d.decided_at <= then, or_(d.superseded_at.is_(None), d.superseded_at >= then),
+    )  # fmt: skip
+    held: list[object] = [waiting] if rescore.kind == "release" else []
     return [
+        *held,
         s.tenant == rescore.tenant,
         s.course == rescore.course,
         s.release.in_(rescore.sources),
         s.sandbox == rescore.sandbox,
         s.state == "ended",
         s.practice.in_((False,)),
-        s.ended_at <= rescore.started_at,
+        s.ended_at <= then,
     ]
 
 

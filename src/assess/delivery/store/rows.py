@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 from sqlalchemy import Row as SqlRow
 from sqlalchemy import Table
 
-from assess.delivery.store import tables
+from assess.delivery.store import tables, tables_webhooks
 
 R = TypeVar("R", bound="Stored")
 
@@ -29,6 +29,12 @@ class Stored:
         """Column values, for an insert."""
         names: tuple[str, ...] = self.__slots__
         return {name: getattr(self, name) for name in names}
+
+    def changed(self: R, **values: Any) -> R:
+        """The same row with other values in some columns."""
+        kind = type(self)
+        names: tuple[str, ...] = kind.__slots__
+        return kind(*(values[name] if name in values else getattr(self, name) for name in names))
 
     @classmethod
     def read(cls: type[R], row: SqlRow[Any]) -> R:
@@ -85,7 +91,7 @@ class SigningKey(Stored):
 
 @dataclass(frozen=True, slots=True)
 class Learner(Stored):
-    """A pseudonymous learner."""
+    """A pseudonymous learner: a person, a student, or a school, which takes no courses itself."""
 
     table = tables.learners
     tenant: str
@@ -95,6 +101,9 @@ class Learner(Stored):
     version: int
     created_at: datetime
     erased_at: datetime | None = None
+    kind: str = "person"
+    private: bool = False
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +278,7 @@ class Fact(Stored):
     void_reason: str | None
     sandbox: bool
     data: dict[str, Any]
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +313,7 @@ class EligibilityState(Stored):
     since: datetime
     sequence: int
     sandbox: bool
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,17 +348,21 @@ class Job(Stored):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing(Stored):
-    """A change that is still to be told; written in the commit of the change itself."""
+    """A change that is told, or still to be told, to one webhook; written in the commit of the change."""
 
-    table = tables.outbox
+    table = tables_webhooks.outbox
     tenant: str
+    webhook: str
     sequence: int
+    subject: str
     run_at: datetime
     attempts: int = 0
     leased_until: datetime | None = None
     lease: str | None = None
     error: str | None = None
     dead_at: datetime | None = None
+    delivered_at: datetime | None = None
+    status: int | None = None
 
 
 # --- what is written -----------------------------------------------------------
@@ -398,6 +413,8 @@ class Claim:
         When the lease ends and others may claim what was not finished.
     kinds : tuple of str or None
         The kinds of jobs that this worker knows; None for a table without kinds.
+    webhook : str, optional
+        Whose entries of the outbox, in the tenant of the writes.
     """
 
     row: type[Job] | type[Outgoing]
@@ -406,6 +423,7 @@ class Claim:
     until: datetime
     limit: int
     kinds: tuple[str, ...] | None = None
+    webhook: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,8 +442,8 @@ class Writes:
     decisions : tuple of DecisionRow
         Numbered and chained in the commit; the head of the chain is locked last.
     changes : tuple of ChangeRow
-        Numbered in the commit, and put into the outbox. A change of a badge also moves its
-        `eligibility_states` row.
+        Numbered in the commit, and put into the outbox of every webhook that wants them. A change of a
+        badge also moves its `eligibility_states` row.
     activations : tuple of Activation
         Numbered in the commit.
     claim : Claim, optional

@@ -11,7 +11,7 @@ from assess.delivery.store.rows import Stored
 
 @dataclass(frozen=True, slots=True)
 class Rescore(Stored):
-    """A rescoring of the sessions of some releases by another one."""
+    """A rescoring of the sessions of some releases by another one, or a release of held results."""
 
     table = tables.rescores
     tenant: str
@@ -26,6 +26,7 @@ class Rescore(Stored):
     state: str
     started_at: datetime
     finished_at: datetime | None = None
+    kind: str = "rescore"
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,10 @@ learners = _table(
     Column("version", Whole, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("erased_at", Instant),
+    # person, student or school; only a student or whoever asked for it is private.
+    Column("kind", Text, nullable=False, server_default=text("'person'")),
+    Column("private", Flag, nullable=False, server_default=text("0")),
+    Column("region", Text),
     _of("tenants", "tenant", to=("id",)),
 )
 
@@ -294,8 +298,17 @@ facts = _table(
     Column("void_reason", Text),
     Column("sandbox", Flag, nullable=False),
     Column("data", JsonText, nullable=False),
+    # Of a membership: whom it is about. What changes for this person may change something for the school.
+    Column("person", Text),
     _of("learners", "tenant", "subject", to=("tenant", "id")),
     Index(None, "tenant", "subject"),
+    Index(
+        "ix_facts_person",
+        "tenant",
+        "person",
+        sqlite_where=text("person IS NOT NULL"),
+        postgresql_where=text("person IS NOT NULL"),
+    ),
 )
 
 changes = _table(
@@ -327,8 +340,17 @@ eligibility_states = _table(
     Column("since", Instant, nullable=False),
     Column("sequence", Whole, nullable=False),
     Column("sandbox", Flag, nullable=False),
+    # Until when an eligible one was told to last; looked at again when that has passed.
+    Column("ends_at", Instant),
     _of("learners", "tenant", "learner", to=("tenant", "id")),
     Index(None, "tenant", "badge", "status", "learner"),
+    Index(
+        "ix_eligibility_states_ends_at",
+        "tenant",
+        "ends_at",
+        sqlite_where=text("ends_at IS NOT NULL"),
+        postgresql_where=text("ends_at IS NOT NULL"),
+    ),
 )
 
 idempotency = _table(
@@ -437,7 +459,8 @@ invigilator_codes = _table(
 # --- what is done later: claimed by one statement, see store/claiming.py -----------
 
 
-def _claimable() -> tuple[Column[Any], ...]:
+def claimable() -> tuple[Column[Any], ...]:
+    """Columns of work that is claimed."""
     return (
         Column("run_at", Instant, nullable=False),
         # How often it was claimed; a claim that was never finished counts too.
@@ -455,24 +478,9 @@ jobs = _table(
     _key("id"),
     Column("kind", Text, nullable=False),
     Column("payload", JsonText, nullable=False),
-    *_claimable(),
+    *claimable(),
     Index(
         "ix_jobs_waiting_run_at",
-        "run_at",
-        sqlite_where=text("dead_at IS NULL"),
-        postgresql_where=text("dead_at IS NULL"),
-    ),
-)
-
-outbox = _table(
-    "outbox",
-    _key("tenant"),
-    # The change that is to be told, written in the same commit.
-    Column("sequence", Whole, primary_key=True, nullable=False, autoincrement=False),
-    *_claimable(),
-    _of("changes", "tenant", "sequence", to=("tenant", "sequence")),
-    Index(
-        "ix_outbox_waiting_run_at",
         "run_at",
         sqlite_where=text("dead_at IS NULL"),
         postgresql_where=text("dead_at IS NULL"),

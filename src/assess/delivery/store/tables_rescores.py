@@ -23,6 +23,8 @@ rescores = _table(
     Column("state", Text, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
+    # rescore, or release: decides for the first time what was held.
+    Column("kind", Text, nullable=False, server_default=text("'rescore'")),
     _of("tenants", "tenant", to=("id",)),
     _of("releases", "onto", to=("sha256",)),
     # Two at once would supersede each other's outcomes in an order that nobody chose.

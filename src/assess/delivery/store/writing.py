@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Table, and_, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from assess.delivery.store import claiming, tables
+from assess.delivery.store.numbering import chain, number_changes
 from assess.delivery.store.rows import (
     Activation,
-    ChangeRow,
     Committed,
-    DecisionRow,
     Delete,
-    EligibilityState,
-    Outgoing,
     Stored,
     Update,
     Writes,
 )
-from assess.errors import NotFound, StaleSession
-from assess.standards.records import GENESIS
+from assess.errors import StaleSession
 
 
 def apply(connection: Connection, writes: Writes) -> Committed:
@@ -47,22 +44,32 @@ def apply(connection: Connection, writes: Writes) -> Committed:
         for row in writes.keep:
             connection.execute(_insert(connection, row.table).on_conflict_do_nothing(), row.values())
         activation = _activate(connection, writes.activations)
-        last = _number_changes(connection, writes.tenant, writes.changes)
-        # The head of a chain is the row that all ending sessions share: it is locked last, and held shortest.
-        _chain(connection, writes.decisions)
-        claimed = () if writes.claim is None else claiming.claim(connection, writes.claim)
-    except IntegrityError as fault:
+        last = _number(connection, writes)
+        claimed = () if writes.claim is None else claiming.claim(connection, writes.claim, writes.tenant)
+    except (IntegrityError, sqlite3.IntegrityError, psycopg.IntegrityError) as fault:
         if _is_duplicate(fault):
             raise StaleSession("something with the same key was stored first; read again") from fault
         raise
     return Committed(last, activation, claimed)
 
 
-def _is_duplicate(fault: IntegrityError) -> bool:
+def _number(connection: Connection, writes: Writes) -> int | None:
+    """What is numbered or chained, written by the driver's own cursor, as groups are."""
+    if not (writes.changes or writes.decisions):
+        return None
+    cursor = connection.connection.cursor()
+    try:
+        (last,) = number_changes(cursor, connection.dialect, [writes])
+        chain(cursor, connection.dialect, [writes])
+    finally:
+        cursor.close()
+    return last
+
+
+def _is_duplicate(fault: Exception) -> bool:
     names = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
-    if getattr(fault.orig, "sqlite_errorname", None) in names:
-        return True
-    return getattr(fault.orig, "sqlstate", None) == "23505"
+    origin = getattr(fault, "orig", None) or fault
+    return getattr(origin, "sqlite_errorname", None) in names or getattr(origin, "sqlstate", None) == "23505"
 
 
 def _where(table: Table, key: dict[str, Any]) -> Any:
@@ -101,61 +108,6 @@ def _activate(connection: Connection, activations: Sequence[Activation]) -> int 
         number = (newest or 0) + 1
         connection.execute(tables.activations.insert(), replace(activation, seq=number).values())
     return number
-
-
-def _number_changes(connection: Connection, tenant: str, changes: Sequence[ChangeRow]) -> int | None:
-    """Give numbers that rise without a gap in the order of commits: the tenant's row is locked until then."""
-    if not changes:
-        return None
-    counter = tables.tenants.c.change_sequence
-    statement = (
-        update(tables.tenants)
-        .where(tables.tenants.c.id == tenant)
-        .values(change_sequence=counter + len(changes))
-        .returning(counter)
-    )
-    last = connection.scalar(statement)
-    if last is None:
-        raise NotFound("tenant", tenant)
-    first = int(last) - len(changes) + 1
-    numbered = [replace(change, sequence=first + n) for n, change in enumerate(changes)]
-    connection.execute(tables.changes.insert(), [change.values() for change in numbered])
-    told = [Outgoing(change.tenant, change.sequence, change.at) for change in numbered]
-    connection.execute(tables.outbox.insert(), [row.values() for row in told])
-    for change in numbered:
-        if change.badge is None or change.current is None:
-            continue
-        state = EligibilityState(
-            tenant=change.tenant,
-            learner=change.learner,
-            badge=change.badge,
-            status=change.current,
-            since=change.at,
-            sequence=change.sequence,
-            sandbox=change.sandbox,
-        )
-        values = state.values()
-        key = ("tenant", "learner", "badge")
-        connection.execute(
-            _insert(connection, state.table).on_conflict_do_update(
-                index_elements=list(key), set_={k: v for k, v in values.items() if k not in key}
-            ),
-            values,
-        )
-    return int(last)
-
-
-def _chain(connection: Connection, decisions: Sequence[DecisionRow]) -> None:
-    heads = tables.chain_heads
-    for decision in sorted(decisions, key=lambda d: d.programme):
-        here = and_(heads.c.tenant == decision.tenant, heads.c.programme == decision.programme)
-        values = {"tenant": decision.tenant, "programme": decision.programme, "seq": 0, "sha256": GENESIS}
-        connection.execute(_insert(connection, heads).on_conflict_do_nothing(), values)
-        head = connection.execute(select(heads.c.seq, heads.c.sha256).where(here).with_for_update()).one()
-        link = hashlib.sha256(f"{head.sha256}\n{decision.record}".encode()).hexdigest()
-        chained = replace(decision, chain_seq=head.seq + 1, chain_sha256=link)
-        connection.execute(tables.decisions.insert(), chained.values())
-        connection.execute(update(heads).where(here).values(seq=chained.chain_seq, sha256=link))
 
 
 def insert_missing(connection: Connection, rows: Sequence[Stored]) -> None:

@@ -1,0 +1,266 @@
+"""Statuses judged anew where no request did it: a school after its member, everybody after a new rule.
+
+What was told last about a learner and a badge is compared with what the rules
+say; where they differ, that is told, with the reason. So it may be done twice,
+and an interrupted run goes on: whoever was seen to already differs no more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from assess.delivery import schemas
+from assess.delivery.security import new_id
+from assess.delivery.service import changes, learners
+from assess.delivery.service.catalogue import PROGRAMME_SCHEMA, Programme, Shelf
+from assess.delivery.service.context import Scope, Services
+from assess.delivery.service.eligibility import personal_badges, statuses
+from assess.delivery.service.finishing import moved
+from assess.delivery.service.loading import again
+from assess.delivery.service.standing import Moment
+from assess.delivery.store import Writes, reading, reading_bulk
+from assess.delivery.store.reading import LearnerRecords
+from assess.delivery.store.rows import ChangeRow, EligibilityState, Job
+from assess.errors import InvalidContent, InvalidRule, NotFound, StaleSession
+from assess.standards.rules import SUBJECTS
+
+JOB_EVERYBODY = "reassess-everybody"
+UNTOLD = "not_eligible"
+"""What a learner of whom nothing was ever told counts as."""
+_PAGE = 250
+LARGEST_TRIAL = 1000
+# Well below the lease of a job: a page is begun before it is over, and ended in time.
+_SLICE = 20.0
+
+
+# --- a school after its members -----------------------------------------------------
+
+
+async def work_subject(services: Services, payload: Mapping[str, Any]) -> None:
+    """Judge one subject anew and tell what differs: what a worker does."""
+
+    async def once() -> None:
+        found = await services.store.read(reading.learner_records, payload["tenant"], payload["subject"])
+        if found is None or found.learner.erased_at is not None:
+            return
+        records = await learners.with_members(services, found)
+        shelf = await services.catalogue.shelf(payload["tenant"])
+        reason = _Reason(payload["cause"], payload["reason_id"])
+        await _tell(services, shelf, [records], None, reason)
+
+    await again(once)
+
+
+# --- everybody after a new rule --------------------------------------------------------
+
+
+def changed_badges(old: Programme | None, new: Programme) -> list[str]:
+    """Badges whose answer may differ under a new version of a programme."""
+    if old is None or _frame(old) != _frame(new):
+        return list(new.rules.badges)
+    return [id_ for id_, rule in new.rules.badges.items() if old.rules.badges.get(id_) != rule]
+
+
+def _frame(programme: Programme) -> tuple[object, ...]:
+    """What every rule of a programme rests on."""
+    rules = programme.rules
+    return (rules.courses, rules.time_zone, programme.accept_provisional, rules.on_loss)
+
+
+def back_fill(tenant: str, badges: Iterable[str], reason_id: str, now: datetime) -> tuple[Job, ...]:
+    """The jobs that judge everybody by new rules, live and sandbox; to be written with the activation."""
+    wanted = list(badges)
+    if not wanted:
+        return ()
+    payloads = (
+        {"tenant": tenant, "sandbox": sandbox, "badges": wanted, "reason_id": reason_id, "after": ""}
+        for sandbox in (False, True)
+    )
+    return tuple(Job(new_id("job"), JOB_EVERYBODY, payload, now) for payload in payloads)
+
+
+async def work_everybody(
+    services: Services, payload: Mapping[str, Any], *, seconds: float | None = _SLICE
+) -> int:
+    """Judge learners anew for a slice of time, and enter the job of the next slice; how many were seen."""
+    tenant, badges = payload["tenant"], list(payload["badges"])
+    until = None if seconds is None else time.monotonic() + seconds
+    reason, after, n_seen = _Reason("rule_change", payload["reason_id"]), payload["after"], 0
+    while True:
+        shelf = await services.catalogue.shelf(tenant)
+        page = await services.store.read(
+            reading_bulk.learner_ids,
+            tenant,
+            after=after,
+            limit=_PAGE,
+            sandbox=payload["sandbox"],
+            kinds=_kinds(shelf, badges),
+        )
+        await _tell_page(services, shelf, tenant, page, badges, reason)
+        n_seen += len(page)
+        if len(page) < _PAGE:
+            return n_seen
+        after = page[-1]
+        if until is not None and time.monotonic() > until:
+            following = Job(new_id("job"), JOB_EVERYBODY, {**payload, "after": after}, services.clock())
+            await services.store.commit(Writes(tenant, inserts=(following,)))
+            return n_seen
+
+
+def _kinds(shelf: Shelf, badges: Collection[str]) -> list[str]:
+    return [kind for kind in SUBJECTS if any(badge in badges for _, badge in personal_badges(shelf, kind))]
+
+
+async def _tell_page(
+    services: Services, shelf: Shelf, tenant: str, page: Sequence[str], badges: Sequence[str], reason: _Reason
+) -> None:
+    try:
+        records = await _records(services, tenant, page)
+        await _tell(services, shelf, records, badges, reason)
+    except StaleSession:
+        # Somebody of the page moved meanwhile; one by one only that one is read again.
+        for learner in page:
+
+            async def one(learner: str = learner) -> None:
+                found = await _records(services, tenant, [learner])
+                await _tell(services, shelf, found, badges, reason)
+
+            await again(one)
+
+
+async def _records(services: Services, tenant: str, ids: Sequence[str]) -> list[LearnerRecords]:
+    found = await services.store.read(reading_bulk.records_of_many, tenant, ids)
+    return [await learners.with_members(services, records) for records in found]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    cause: str
+    id: str | None
+
+
+async def _tell(
+    services: Services,
+    shelf: Shelf,
+    everybody: Sequence[LearnerRecords],
+    badges: Sequence[str] | None,
+    reason: _Reason,
+) -> None:
+    """Write what differs from what was told, for all of them in one commit."""
+    if not everybody:
+        return
+    moment, tenant = Moment.at(services.clock()), everybody[0].learner.tenant
+    ids = [records.learner.id for records in everybody]
+    known = await services.store.read(reading_bulk.states, tenant, ids)
+    updates, rows = [], []
+    for records in everybody:
+        told = _differing(records, shelf, known, badges, moment, reason)
+        if told:
+            updates.append(moved(records.learner))
+            rows += told
+    if rows:
+        await services.store.commit(Writes(tenant, tuple(updates), changes=tuple(rows)))
+
+
+def _differing(
+    records: LearnerRecords,
+    shelf: Shelf,
+    known: Mapping[tuple[str, str], EligibilityState],
+    badges: Sequence[str] | None,
+    moment: Moment,
+    reason: _Reason,
+) -> tuple[ChangeRow, ...]:
+    learner = records.learner
+    mine = [b for _, b in personal_badges(shelf, learner.kind) if badges is None or b in badges]
+    rows = []
+    for badge, is_now in statuses(records, shelf, mine, moment).items():
+        state = known.get((learner.id, badge))
+        if state is None and is_now != "eligible":
+            continue  # nothing was told, and nothing is to be told
+        was = UNTOLD if state is None else state.status
+        if was != is_now:
+            rows.append(
+                changes.badge_row(
+                    records, badge, was, is_now, now=moment.as_of, cause=reason.cause, reason_id=reason.id
+                )
+            )
+    return changes.told(rows, records, shelf, moment)
+
+
+# --- a rule that is only tried --------------------------------------------------------------
+
+
+async def attempt(
+    services: Services,
+    scope: Scope,
+    *,
+    document: Mapping[str, Any],
+    badge: str,
+    after: str = "",
+    limit: int = _PAGE,
+) -> schemas.RuleTrial:
+    """`POST /v1/badges/{badge}/try`: who would gain or lose a badge by another rule; nothing is written.
+
+    Parameters
+    ----------
+    document : mapping
+        A programme document, or the badge's entry alone, which then stands in the live programme.
+    after : str
+        The last learner of the page before.
+
+    Raises
+    ------
+    NotFound
+        The badge is neither live nor in the document.
+    InvalidRule, InvalidContent
+        The rule cannot be; with the path.
+    """
+    scope.require("manage")
+    shelf = await services.catalogue.shelf(scope.tenant)
+    tried = _with_rule(shelf, document, badge)
+    kind = tried.programme_of_badge(badge).rules.badges[badge].subject
+    page = await services.store.read(
+        reading_bulk.learner_ids, scope.tenant, after=after, limit=limit, sandbox=scope.sandbox, kinds=[kind]
+    )
+    moment = Moment.at(services.clock())
+    is_live = any(badge in programme.rules.badges for programme in shelf.programmes.values())
+    moves: list[schemas.TrialMove] = []
+    for records in await _records(services, scope.tenant, page):
+        was = statuses(records, shelf, [badge], moment)[badge] if is_live else UNTOLD
+        would = statuses(records, tried, [badge], moment)[badge]
+        if was != would:
+            moves.append(schemas.TrialMove(learner=records.learner.id, was=was, would_be=would))
+    return schemas.RuleTrial(
+        badge=badge,
+        seen=len(page),
+        gains=[move for move in moves if move.would_be == "eligible"],
+        losses=[move for move in moves if move.was == "eligible"],
+        others=[move for move in moves if "eligible" not in (move.was, move.would_be)],
+        unchanged=len(page) - len(moves),
+        next=page[-1] if len(page) == limit else None,
+    )
+
+
+def _with_rule(shelf: Shelf, document: Mapping[str, Any], badge: str) -> Shelf:
+    """The shelf as it would be with a programme, or with one badge of a live one, changed."""
+    try:
+        if "badges" in document:
+            programme = Programme.from_document({"schema": PROGRAMME_SCHEMA, **document})
+        else:
+            live = shelf.programme_of_badge(badge)
+            entries = [dict(entry) for entry in live.badge_entries() if entry["id"] != badge]
+            changed = {**live.document, "badges": [*entries, {**document, "id": badge}]}
+            programme = Programme.from_document(changed)
+    except InvalidRule:
+        raise
+    except (KeyError, TypeError, AttributeError) as fault:
+        said = f"{type(fault).__name__}: {fault}"
+        raise InvalidContent(f"something is missing or of another kind ({said})", place="document") from fault
+    if badge not in programme.rules.badges:
+        raise NotFound("badge", badge)
+    others = {id_: known for id_, known in shelf.programmes.items() if id_ != programme.id}
+    return Shelf(shelf.tenant, {programme.id: programme, **others}, shelf.forms)

@@ -1,0 +1,113 @@
+"""Rows of several tables by one statement: what a use case reads before it may do anything.
+
+A begin or an end rests on rows of a dozen tables about one learner. Asked one
+after the other they cost a dozen round trips and, dearer still, a dozen times
+the work of building a statement and taking its rows apart. Here each row
+travels as one JSON array, and all tables come in one `UNION ALL`: one consistent
+snapshot by itself, whose text is made once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Dialect
+from sqlalchemy.types import TypeEngine
+
+from assess.delivery.store.columns import EPOCH, Flag, Instant, JsonText
+from assess.delivery.store.rows import Stored
+
+_PARAMETER = re.compile(r":(\w+)")
+_decode = msgspec.json.decode
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one table.
+
+    Parameters
+    ----------
+    row : type
+    where : str
+        SQL of our own with `:name` for each value; the same on both databases.
+    order : tuple of str
+        Columns without NULL. Sorted here, by code points, whatever the database's collation is.
+    """
+
+    row: type[Stored]
+    where: str
+    order: tuple[str, ...] = ()
+
+
+def gathered(
+    connection: Connection, parts: tuple[Part, ...], values: Mapping[str, object]
+) -> list[tuple[Any, ...]]:
+    """The rows of every part, in the order of the parts."""
+    statement, names, makers = _prepared(parts, connection.dialect)
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(statement, tuple(values[name] for name in names))
+        raw = cursor.fetchall()
+    finally:
+        cursor.close()
+    found: list[list[Any]] = [[] for _ in parts]
+    for number, cells in raw:
+        found[number].append(makers[number](_decode(cells)))
+    for part, rows in zip(parts, found, strict=True):
+        if part.order and len(rows) > 1:
+            rows.sort(key=attrgetter(*part.order))
+    return [tuple(rows) for rows in found]
+
+
+@cache
+def _prepared(
+    parts: tuple[Part, ...], dialect: Dialect
+) -> tuple[str, tuple[str, ...], tuple[Callable[[list[Any]], Stored], ...]]:
+    sqlite = dialect.name == "sqlite"
+    quote = dialect.identifier_preparer.quote
+    mark = "?" if sqlite else "%s"
+    texts, names = [], []
+    for number, part in enumerate(parts):
+        columns = ", ".join(map(quote, part.row.__slots__))
+        cells = f"json_array({columns})" if sqlite else f"json_build_array({columns})::text"
+        # Names of our own tables; every value is a parameter.
+        texts.append(
+            f"SELECT {number}, {cells} FROM {quote(part.row.table.name)} "  # noqa: S608
+            f"WHERE {_PARAMETER.sub(mark, part.where)}"
+        )
+        names += _PARAMETER.findall(part.where)
+    return " UNION ALL ".join(texts), tuple(names), tuple(_maker(part.row) for part in parts)
+
+
+def _maker(row: type[Stored]) -> Callable[[list[Any]], Stored]:
+    """A row of its stored values."""
+    kinds = (row.table.c[name].type for name in row.__slots__)
+    readers = tuple((n, read) for n, kind in enumerate(kinds) if (read := _reader(kind)) is not None)
+
+    def make(cells: list[Any]) -> Stored:
+        for place, read in readers:
+            if cells[place] is not None:
+                cells[place] = read(cells[place])
+        return row(*cells)
+
+    return make
+
+
+def _reader(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    """What makes a value of the form in which a column stores it."""
+    if isinstance(kind, Instant):
+        return _instant
+    if isinstance(kind, Flag):
+        return bool
+    return _decode if isinstance(kind, JsonText) else None
+
+
+def _instant(micros: int) -> datetime:
+    return EPOCH + timedelta(microseconds=micros)

@@ -1,0 +1,126 @@
+"""The records of many learners at once: members of a school, and everybody, a page at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, or_, select
+
+from assess.delivery.store import tables
+from assess.delivery.store.persons import Person, person
+from assess.delivery.store.reading import LearnerRecords, records_of
+from assess.delivery.store.rows import ChangeRow, DecisionRow, EligibilityState, Fact, Learner, R, Session
+from assess.delivery.store.tables_people import learner_merges
+
+# SQLite takes some thousands of values in one statement.
+_AT_ONCE = 500
+
+
+def _all(connection: Connection, row: type[R], *conditions: Any, order: tuple[Any, ...]) -> list[R]:
+    found = connection.execute(select(row.table).where(*conditions).order_by(*order))
+    return [row.read(one) for one in found]
+
+
+def learner_ids(
+    connection: Connection, tenant: str, *, after: str, limit: int, sandbox: bool, kinds: Collection[str]
+) -> list[str]:
+    """Ids of learners who answer for themselves, in order: neither merged into another nor erased."""
+    c, m = tables.learners.c, learner_merges.c
+    merged = select(m.learner).where(m.tenant == tenant, m.undone_at.is_(None))
+    statement = (
+        select(c.id)
+        .where(c.tenant == tenant, c.id > after, c.sandbox == sandbox, c.kind.in_(list(kinds)))
+        .where(c.erased_at.is_(None), c.id.not_in(merged))
+        .order_by(c.id)
+        .limit(limit)
+    )
+    return list(connection.scalars(statement))
+
+
+def records_of_many(
+    connection: Connection, tenant: str, ids: Iterable[str], *, known_at: datetime | None = None
+) -> list[LearnerRecords]:
+    """What `reading.learner_records` gives, by one query for each table; unknown ids are left out.
+
+    The incidents of a session change no decision that was made, and are left out too.
+    """
+    asked = list(dict.fromkeys(ids))
+    found: list[LearnerRecords] = []
+    for start in range(0, len(asked), _AT_ONCE):
+        found += _page(connection, tenant, asked[start : start + _AT_ONCE], known_at)
+    return found
+
+
+def _page(
+    connection: Connection, tenant: str, ids: list[str], known_at: datetime | None
+) -> list[LearnerRecords]:
+    m = learner_merges.c
+    touched = or_(m.learner.in_(ids), m.into.in_(ids))
+    rows = connection.execute(select(m.learner, m.into).where(m.tenant == tenant, touched))
+    merged = {id_ for row in rows for id_ in row} & set(ids)
+    # The few that were ever merged are read as anybody is; each person once, whichever id was asked for.
+    persons: dict[str, Person] = {}
+    for id_ in sorted(merged):
+        who = person(connection, tenant, id_, known_at)
+        persons[who.id] = who
+    found = [records_of(connection, tenant, who, known_at=known_at) for who in persons.values()]
+    plain = [id_ for id_ in ids if id_ not in merged]
+    s, d, f, c = tables.sessions.c, tables.decisions.c, tables.facts.c, tables.changes.c
+    learners = _all(
+        connection, Learner, tables.learners.c.tenant == tenant, tables.learners.c.id.in_(plain),
+        order=(tables.learners.c.id,),
+    )  # fmt: skip
+    sessions = _grouped(
+        _all(connection, Session, s.tenant == tenant, s.learner.in_(plain), order=(s.started_at, s.id)),
+        "learner",
+    )
+    decisions = _grouped(
+        _all(connection, DecisionRow, d.tenant == tenant, d.learner.in_(plain), order=(d.decided_at, d.id)),
+        "learner",
+    )
+    facts = _grouped(
+        _all(connection, Fact, f.tenant == tenant, f.subject.in_(plain), order=(f.recorded_at, f.id)),
+        "subject",
+    )
+    changes = _grouped(
+        _all(connection, ChangeRow, c.tenant == tenant, c.learner.in_(plain), order=(c.sequence,)), "learner"
+    )
+    return [records for records in found if records is not None] + [
+        LearnerRecords(
+            learner,
+            tuple(sessions[learner.id]),
+            tuple(decisions[learner.id]),
+            tuple(facts[learner.id]),
+            tuple(changes[learner.id]),
+            ids=(learner.id,),
+        )
+        for learner in learners
+    ]
+
+
+def _grouped(rows: Iterable[R], by: str) -> defaultdict[str, list[R]]:
+    groups: defaultdict[str, list[R]] = defaultdict(list)
+    for row in rows:
+        groups[getattr(row, by)].append(row)
+    return groups
+
+
+def states(
+    connection: Connection, tenant: str, learners: Collection[str]
+) -> dict[tuple[str, str], EligibilityState]:
+    """What was told last about each learner and badge."""
+    c = tables.eligibility_states.c
+    found = _all(
+        connection, EligibilityState, c.tenant == tenant, c.learner.in_(list(learners)), order=(c.learner,)
+    )
+    return {(state.learner, state.badge): state for state in found}
+
+
+def schools_of(connection: Connection, tenant: str, persons: Collection[str]) -> list[str]:
+    """Schools of which one of the persons is, or ever was, a member."""
+    c = tables.facts.c
+    statement = select(c.subject).where(c.tenant == tenant, c.person.in_(list(persons))).distinct()
+    return sorted(connection.scalars(statement))

@@ -1,0 +1,1 @@
+"""Foreign formats, one per file; none of them knows the database."""

@@ -1,0 +1,101 @@
+"""When the status of a badge may change: the facts that a rule looks at, and the days that bound it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from assess.standards.evaluation import NAMED, Question, award_end, bounds, decision_end
+from assess.standards.facts import FIRST, LAST, Fact, add_years, first_instant, last_instant, period_end
+from assess.standards.grammar import (
+    HasFact,
+    Held,
+    Members,
+    Pass,
+    Rule,
+    Undefined,
+    predicates,
+)
+from assess.standards.periods import Period
+from assess.standards.rules import BadgeRule, BadgeRules
+
+_TICK = timedelta(microseconds=1)
+
+
+def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
+    """Every instant at which the status may change, in order."""
+    rules, zone = question.rules, question.time_zone
+    points: set[datetime] = set()
+    interest = rules.interests.get(badge.id)
+    if interest is None:
+        interest = rules.interests[badge.id] = _Interest()
+        interest.add_badge(badge, rules)
+    for version in interest.versions:
+        opens, valid, retired = bounds(version, zone)
+        points |= {opens, retired, valid if valid == LAST else valid + _TICK}
+        if version.effective_from is not None:
+            points.add(first_instant(version.effective_from, zone))
+        if version.claims_until is not None:
+            points.add(last_instant(version.claims_until, zone) + _TICK)
+    for fact in question.book.facts:
+        if not interest.touches(fact):
+            continue
+        end = fact.until
+        if fact.type == "award":
+            end = award_end(fact, rules)
+            points |= {add_years(fact.at, n, zone) for n in interest.years}
+        elif fact.type == "decision":
+            end = decision_end(fact, rules)
+            points |= {period_end(fact.tested_at, age, zone) + _TICK for age in interest.ages}
+        points |= {fact.at, fact.void_at, end if end == LAST else end + _TICK}
+    return sorted(points - {FIRST, LAST})
+
+
+_NAME_OF = dict(NAMED.values())
+
+
+@dataclass
+class _Interest:
+    """Which facts a badge looks at, through the badges below it and the members of a school."""
+
+    versions: list[BadgeRule] = field(default_factory=list)
+    named: set[tuple[str, str]] = field(default_factory=set)
+    types: set[str] = field(default_factory=set)
+    years: set[int] = field(default_factory=set)
+    ages: set[Period] = field(default_factory=set)
+
+    def touches(self, fact: Fact) -> bool:
+        if fact.type in self.types:
+            return True
+        name = _NAME_OF.get(fact.type)
+        return name is not None and (fact.type, str(fact.properties.get(name))) in self.named
+
+    def add_badge(self, badge: BadgeRule, rules: BadgeRules) -> None:
+        if badge in self.versions:
+            return
+        for version in badge.versions:
+            self.versions.append(version)
+            self._add_rule(version.rule, rules)
+            if version.retired_on is not None:
+                self.named.add(("award", version.id))
+
+    def _add_rule(self, rule: Rule, rules: BadgeRules) -> None:
+        for _, predicate in predicates(rule):
+            match predicate:
+                case HasFact():
+                    self.types.add(predicate.type)
+                case Members():
+                    self.types.add("membership")
+                    self._add_rule(predicate.satisfy, rules)
+                case Undefined():
+                    pass
+                case _:
+                    type_, name = NAMED[type(predicate)]
+                    self.named.add((type_, str(getattr(predicate, name))))
+            if isinstance(predicate, Held):
+                if predicate.for_years:
+                    self.years.add(predicate.for_years)
+                if rules.on_loss != "keep" and predicate.badge in rules.badges:
+                    self.add_badge(rules.badges[predicate.badge], rules)
+            if isinstance(predicate, Pass) and predicate.not_older_than is not None:
+                self.ages.add(predicate.not_older_than)
