@@ -22,6 +22,7 @@ from assess.cli import (
     running,
     simulating,
     sitting,
+    watching,
     webhooks,
 )
 from assess.cli.console import guarded, out
@@ -43,6 +44,7 @@ app.command()(badges.usage)
 app.command()(running.activate)
 app.command()(simulating.simulate)
 app.command()(designing.design)
+app.command()(watching.exposure)
 app.command()(assembling.assemble)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assess.cli.console import DEFAULT_BANKS, Banks, CommandError, find_bank_folder, out, table
 
 if TYPE_CHECKING:
-    from assess.irt.assembly import Objective
     from assess.items import Form
     from assess.publishing import ItemBank
 
@@ -43,7 +42,7 @@ def assemble(
     pattern = _pattern(bank, like)
     options = AssemblyOptions(
         n_forms=forms,
-        objective=cast("Objective", objective),
+        objective=objective,
         points=at or None,
         max_overlap=overlap,
         common=common or (),
