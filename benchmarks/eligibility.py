@@ -61,7 +61,8 @@ def rows_of(learner: str, release: str, rng: random.Random) -> list[Any]:
         rows.append(
             DecisionRow(
                 "default", f"dec-{id_}", f"ses-{id_}", learner, course, f"{course}-fixed.v1", status,
-                False, False, status == "passed", "course_form", "{}", "0" * 64, report, "benchmark", 0, "0" * 64, at,
+                False, False, status == "passed", "course_form", "{}", "0" * 64, report, "benchmark", 0,
+                "0" * 64, at,
             )
         )  # fmt: skip
     for n in range(30):
@@ -106,11 +107,12 @@ _FACTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def fill(url: str, n: int) -> None:
-    """Make the programmes live and so many learners known."""
+def fill(url: str, n: int, *, settle: bool) -> None:
+    """Make the programmes live and so many learners known; `settle` does the work that this enters."""
     from dataclasses import replace
 
     from assess.cli.running import find_document
+    from assess.delivery.jobs import worker
     from assess.delivery.service import activations, keys, open_services
     from assess.delivery.settings import Settings
     from assess.delivery.store import Writes
@@ -143,6 +145,10 @@ def fill(url: str, n: int) -> None:
             for start in range(0, n, _PART):
                 for writes in written(range(start, min(start + _PART, n)), release):
                     await services.store.commit(writes)
+            if settle:
+                # What activations and new learners left to do would else be done while we measure.
+                while await worker(services).work():
+                    pass
         finally:
             services.store.close()
 
@@ -156,17 +162,24 @@ async def ask(server: Server, paths: list[str], rate: float, seconds: float) -> 
     """Requests at a fixed rate over a few dozen connections; each waits from when it was due."""
     times, n = Times(), int(rate * seconds)
     idle = [Connection(server.port, server.key) for _ in range(64)]
-    started = time.perf_counter()
+    gate, started = asyncio.Semaphore(len(idle)), time.perf_counter()
 
     async def one(number: int) -> None:
         due = started + number / rate
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        wire = idle.pop() if idle else Connection(server.port, server.key)
-        status, _, _ = await wire.ask("GET", paths[number % len(paths)])
-        times.seconds.append(time.perf_counter() - due)
-        if status != 200:
-            times.fail(str(status))
-        idle.append(wire)
+        async with gate:
+            wire = idle.pop()
+            try:
+                status, _, _ = await wire.ask("GET", paths[number % len(paths)])
+            except (TimeoutError, OSError) as fault:
+                times.fail(type(fault).__name__)
+                wire.close()
+                wire = Connection(server.port, server.key)
+            else:
+                if status != 200:
+                    times.fail(str(status))
+            times.seconds.append(time.perf_counter() - due)
+            idle.append(wire)
 
     await asyncio.gather(*(one(number) for number in range(n)))
     return times
@@ -180,7 +193,7 @@ def requests(options: argparse.Namespace, kind: str) -> None:
     print(f"hello-world at {options.rate:.0f}/s: p95 {plain.quantile(0.95):.1f} ms")
     with database(kind) as url:
         key = prepare(url)
-        fill(url, options.learners)
+        fill(url, options.learners, settle=True)
         with ours(url, key) as server:
             for what, ending in (("one badge", "/TWT"), ("all badges", "")):
                 learners = rng.sample(range(options.learners), options.pool)
@@ -229,7 +242,7 @@ def back_fill(options: argparse.Namespace, kind: str) -> None:
 
     with database(kind) as url:
         prepare(url)
-        fill(url, options.judged)
+        fill(url, options.judged, settle=False)
 
         async def run() -> int:
             services = await open_services(Settings(database_url=url))

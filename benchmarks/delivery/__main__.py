@@ -130,6 +130,8 @@ def exam(options: argparse.Namespace, kinds: list[str]) -> list[Line]:
         ):
             met = not times.errors and times.quantile(0.95) <= target
             lines.append(Line(f"{name}, {act}", _times(times), None, f"0 errors, p95 <= {target} ms", met))
+        busy = f"server {found.server_busy:.0%}, driver {found.client_busy:.0%} of a processor"
+        lines.append(Line("... all the while", busy))
     return lines
 
 

@@ -59,11 +59,13 @@ class Learner:
         times.seconds.append(seconds)
         return reply
 
-    async def begin(self, id: str, form: str, times: Times) -> None:
-        """Begin; the learner is made first, which is not timed."""
+    async def make(self, id: str, times: Times) -> None:
+        """Be known; not timed, for a roster is there before an exam."""
         if await self._asked(Times(), 201, "PUT", f"/v1/learners/{id}", {}) is None:
             times.fail("the learner was not made")
-            return
+
+    async def begin(self, id: str, form: str, times: Times) -> None:
+        """Begin as a learner who is known."""
         body = {"learner": id, "form": form}
         reply = await self._asked(times, 201, "POST", "/v1/sessions", body, key=id)
         if reply is not None:
@@ -112,8 +114,9 @@ async def begun(wires: list[Connection], n: int, form: str, times: Times) -> lis
 
     async def make(wire: Connection, share: int) -> None:
         for _ in range(share):
-            learner = Learner(wire)
-            await learner.begin(f"lrn_{next(_numbers)}", form, times)
+            learner, who = Learner(wire), f"lrn_{next(_numbers)}"
+            await learner.make(who, times)
+            await learner.begin(who, form, times)
             if learner.session:
                 made.append(learner)
 
@@ -243,11 +246,13 @@ async def hello_thinkers(server: Server, n: int, think: float, seconds: float) -
 
 @dataclass
 class Exam:
-    """Times of the three acts of an exam."""
+    """Times of the three acts of an exam, and the shares of a processor that server and client took."""
 
     starts: Times
     answers: Times
     submits: Times
+    server_busy: float = 0.0
+    client_busy: float = 0.0
 
 
 async def exam(
@@ -255,11 +260,19 @@ async def exam(
 ) -> Exam:
     """`wave` learners begin in each 10 s; all answer; then `wave` hand in within each 5 s."""
     found, rng = Exam(Times(), Times(), Times()), random.Random(5)
+
+    async def make(some: list[Learner], theirs: list[str]) -> None:
+        for learner, who in zip(some, theirs, strict=True):
+            await learner.make(who, found.starts)
+
     learners = [Learner(Connection(server.port, server.key)) for _ in range(n)]
+    ids = [f"lrn_{next(_numbers)}" for _ in learners]
+    await _all([make(learners[k::8], ids[k::8]) for k in range(8)])
+    began, used, own = time.perf_counter(), server.processor_seconds(), time.process_time()
 
     async def sit(number: int, learner: Learner) -> None:
         await asyncio.sleep(number * 10.0 / wave)
-        await learner.begin(f"lrn_{next(_numbers)}", form, found.starts)
+        await learner.begin(ids[number], form, found.starts)
         for _ in range(n_items):
             if learner.current is None:
                 break
@@ -273,6 +286,9 @@ async def exam(
 
     await _all([sit(number, learner) for number, learner in enumerate(learners)])
     await _all([hand_in(number, learner) for number, learner in enumerate(learners)])
+    spent = time.perf_counter() - began
+    found.server_busy = (server.processor_seconds() - used) / spent
+    found.client_busy = (time.process_time() - own) / spent
     for learner in learners:
         learner.wire.close()
     return found
@@ -307,8 +323,9 @@ async def soak(server: Server, rate: float, seconds: float, form: str) -> Soak:
         wire = Connection(server.port, server.key)
         due = time.perf_counter()
         while time.perf_counter() < until:
-            learner = Learner(wire)
-            await learner.begin(f"lrn_{next(_numbers)}", form, others)
+            learner, who = Learner(wire), f"lrn_{next(_numbers)}"
+            await learner.make(who, others)
+            await learner.begin(who, form, others)
             while learner.current is not None and time.perf_counter() < until:
                 await learner.answer(found.answers)
                 due += n / rate

@@ -114,21 +114,20 @@ def test_a_begin_is_overloaded_and_an_answer_is_not(world: World) -> None:
 def test_beyond_the_limit_newcomers_are_sent_away_first(world: World) -> None:
     world.learner()
     begun = world.begin()
-    shell: Any = world.app.middleware_stack
-    while type(shell).__name__ != "Shell":
-        shell = getattr(shell, "app", None) or shell._app
-    shell._admitted = 2
-    shell._inside = 3
+    app: Any = world.app
+    frame = app._shortcut._frame
+    frame._admitted = 2
+    frame.inside = 3
     refused(world.call("GET", "/v1/badges/ONE"), 503, "overloaded")
     page = world.client.get("/", headers={"Accept-Language": "en"})
     assert (page.status_code, page.headers["retry-after"]) == (503, "5")
     assert "Very many people are here" in page.text
     assert world.respond(begun["session"], begun["current"], "b").status_code == 200
     assert world.call("GET", "/healthz", key=None).status_code == 200
-    shell._inside = 9
+    frame.inside = 9
     refused(world.respond(begun["session"], begun["current"], "b"), 503, "overloaded")
     assert world.call("GET", "/metrics", key=None).status_code == 200
-    shell._inside = 0
+    frame.inside = 0
 
 
 def test_who_comes_to_begin_is_sent_to_wait_and_taken_on(closed: World) -> None:

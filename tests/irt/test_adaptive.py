@@ -18,6 +18,7 @@ from assess.irt import (
     score_one,
     simulate_adaptive,
 )
+from assess.irt.adaptive import REASONS
 from assess.scale import upper_tail
 from tests.irt.examples import parameter_sets
 
@@ -236,6 +237,54 @@ def test_the_batched_run_equals_the_single_steps():
         assert selection.theta == pytest.approx(result.theta[i], abs=1e-12)
         assert selection.se == pytest.approx(result.se[i], abs=1e-12)
         assert selection.p_above == pytest.approx(result.p_above[i], abs=1e-12)
+
+
+def _by_arrays_of_one(test, done, u, excluded):
+    """`next_unit` by the functions for many examinees, which the simulations use."""
+    state = test.begin(1)
+    scored = sorted(pair for pair in done if pair[1] >= 0)
+    given_units = sorted(unit for unit, _ in done)
+    if done:
+        state.log_weights[0] += np.add.reduce(
+            test._log_table[[unit for unit, _ in scored], [category for _, category in scored]], axis=0
+        )
+        state.n_units[0] = len(done)
+        state.counts[0] = np.add.reduce(test._coefficients[:, given_units], axis=1)
+        state.available[0, given_units] = False
+        if test._enemies is not None:
+            state.available[0] &= ~test._enemies[given_units].any(axis=0)
+    state.available[0, list(excluded)] = False
+    theta, se, p_above = test.estimate(state)
+    code = int(test.stopped(state, se, p_above)[0])
+    unit = -1 if code >= 0 else int(test.select(state, theta, np.array([u]))[0])
+    return (unit if unit >= 0 else None), code, float(theta[0]), float(se[0]), float(p_above[0])
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_one_examinee_is_served_as_many_are_to_the_last_bit(data):
+    n_units = data.draw(st.integers(4, 30))
+    minimum = data.draw(st.sampled_from([0.0, 1.0, 2.0]))
+    maximum = data.draw(st.sampled_from([2.0, 4.0, math.inf]))
+    test = AdaptiveTest(
+        bank(n_units, seed=data.draw(st.integers(0, 50))),
+        cut=data.draw(st.sampled_from([-0.4, 0.0, 7.0])),
+        constraints=data.draw(st.sampled_from([(), content(n_units, minimum, maximum)])),
+        enemies=data.draw(st.sampled_from([(), [(0, 1), (2, 3)]])),
+        stop=data.draw(
+            st.sampled_from([StopRule(2, 8), StopRule(1, 12, se=0.5), StopRule(3, 9, certainty=(0.8, 0.2))])
+        ),
+        randomesque=data.draw(st.sampled_from([1, 3, 5])),
+    )
+    units = data.draw(st.lists(st.integers(0, n_units - 1), unique=True, max_size=10))
+    done = [(unit, data.draw(st.sampled_from([0, 1, -1]))) for unit in units]
+    excluded = data.draw(st.sets(st.integers(0, n_units - 1), max_size=3))
+    u = data.draw(st.sampled_from([0.0, 0.4, 0.999]))
+    unit, code, *numbers = _by_arrays_of_one(test, done, u, excluded)
+    found = test.next_unit(done, u=u, excluded=excluded)
+    assert (found.unit, [found.theta, found.se, found.p_above]) == (unit, numbers)
+    assert found.reason == (REASONS[code] if code >= 0 else None if unit is not None else "exhausted")
+    assert test.choose(done, u=u, excluded=excluded) == unit
 
 
 # --- refusals ----------------------------------------------------------------

@@ -23,17 +23,8 @@ from assess.irt.designed import DesignedTest
 from assess.irt.interim import Interim
 from assess.irt.stopping import DesignedStop
 from tests.irt.examples import parameter_sets
+from tests.irt.test_adaptive import bank
 from tests.verification import record, replications
-
-
-def bank(n_units=120, seed=3, spread=1.0):
-    rng = np.random.default_rng(seed)
-    return ItemParameters(
-        [f"i{j}" for j in range(n_units)],
-        "2PL",
-        rng.uniform(0.6, 2.0, n_units),
-        rng.normal(0.0, spread, (n_units, 1)),
-    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -48,7 +39,7 @@ def test_a_category_is_drawn_where_its_probability_lies(items, theta):
         assert drawn[wide].tolist() == np.arange(len(middle))[wide].tolist()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data(), among=st.integers(1, 4), seed=st.integers(0, 10**6))
 def test_the_short_way_by_classes_finds_what_a_search_over_all_units_finds(data, among, seed):
     """Equal units, overlapping content, sets of several items, enemies and closed units included."""
@@ -135,7 +126,10 @@ def test_the_mean_of_the_estimates_at_a_theta_is_its_expectation_over_all_paths(
 
 def warm_bias(theta, n_learners, seed):
     """Mean error of Warm's estimate after twenty units chosen at it."""
-    items = bank(300, spread=1.3)
+    rng = np.random.default_rng(3)
+    items = ItemParameters(
+        [f"i{j}" for j in range(300)], "2PL", rng.uniform(0.6, 2.0, 300), rng.normal(0.0, 1.3, (300, 1))
+    )
     test = DesignedTest(items, stop=DesignedStop(20, 20), updating="WL")
     found = simulate_adaptive(test, np.full(n_learners, theta), np.random.default_rng(seed))
     estimator = Interim(items, "WL", Prior())

@@ -23,17 +23,8 @@ from assess.irt import (
 from assess.irt.criteria import SELECTION_RULES
 from assess.irt.designed import DesignedTest
 from assess.irt.stopping import DesignedStop, Sequential
+from tests.irt.test_adaptive import bank
 from tests.verification import record, replications
-
-
-def bank(n_units=30, seed=3):
-    rng = np.random.default_rng(seed)
-    return ItemParameters(
-        [f"i{j}" for j in range(n_units)],
-        "2PL",
-        rng.uniform(0.6, 2.0, n_units),
-        rng.normal(size=(n_units, 1)),
-    )
 
 
 def mixed(seed=3):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assess.errors import NotFound
-from assess.standards.eligibility import FactBook, evaluate, load_rules
+from assess.standards.eligibility import FactBook, evaluate, load_rules, status_of
 from tests.shared import SHARED, needs_shared, shared
 
 COURSES = [f"twt-{n}" for n in range(1, 7)]
@@ -171,6 +171,20 @@ def test_one_book_of_facts_answers_for_every_badge():
         evaluate(TWT, book, badge="TWT", subject=who, as_of="2026-06-01").status for who in ("p1", "p2")
     ]
     assert answers == ["eligible", "not_eligible"]
+
+
+@needs_shared
+def test_the_status_alone_is_that_of_the_whole_answer(published):
+    for vector in VECTORS:
+        who = vector["subject"]
+        book = FactBook(vector["facts"], subject=who, time_zone=published.time_zone)
+        alone = status_of(published, book, badge=vector["badge"], subject=who, as_of=vector["as_of"])
+        assert alone == _answer(published, vector).status, _name(vector)
+
+
+def test_the_status_alone_of_an_unknown_badge_is_refused():
+    with pytest.raises(NotFound):
+        status_of(TWT, FactBook([], subject="p1"), badge="X", subject="p1", as_of="2026-06-01")
 
 
 # --- decisions -----------------------------------------------------------------

@@ -77,7 +77,7 @@ class Shortcut:
                 if not value.isdigit() or int(value) > self._frame.limit:
                     return None
             elif name == b"accept-encoding" and b"gzip" in value:
-                found = self._compressed  # type: ignore[assignment]
+                found = self._compressed
         return found
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:

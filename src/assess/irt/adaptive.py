@@ -1,8 +1,11 @@
 r"""Adaptive testing: which unit next, and when to stop.
 
-One kernel works on arrays of examinees; the engine calls it with one, a
-simulation with thousands. Theta is the mean of the posterior on fixed nodes,
-and the next unit is the one of greatest priority
+One kernel works on arrays of examinees, for a simulation with thousands; its
+twin takes one examinee as vectors, for the engine, where arrays of one cost
+more than the arithmetic. A test holds the two to the same choices, to the bit.
+
+Theta is the mean of the posterior on fixed nodes, and the next unit is the one
+of greatest priority
 
 .. math:: \mathrm{PI}_i = I_i(\hat\theta) \prod_{k \ni i} f_k ,
 
@@ -35,113 +38,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assess.errors import InvalidParameters, InvalidResponses
+from assess.irt.design import EXHAUSTED, REASONS, BoolArray, Constraint, StopRule
 from assess.irt.models import information, log_category_probabilities
 from assess.irt.parameters import FloatArray, IntArray, ItemParameters
 from assess.irt.quadrature import Prior, TailMass, default_nodes
 
-BoolArray = NDArray[np.bool_]
+__all__ = ["REASONS", "AdaptiveTest", "Constraint", "Selection", "State", "StopRule"]
 
-REASONS = ("length", "precision", "certainty", "exhausted", "interval", "information", "sprt", "glr")
-_LENGTH, _PRECISION, _CERTAINTY, _EXHAUSTED, *_ = range(len(REASONS))
 _GRID_STEP = 0.05
-
-
-@dataclass(frozen=True, eq=False)
-class Constraint:
-    """How much of something a test holds.
-
-    Parameters
-    ----------
-    label : str
-        What is counted, for messages.
-    coefficients : array (J,)
-        What each unit adds, for example its number of items of one code.
-    minimum, maximum : float
-        Bounds on the sum; the maximum may be infinite.
-    """
-
-    label: str
-    coefficients: FloatArray
-    minimum: float = 0.0
-    maximum: float = math.inf
-
-    def __post_init__(self) -> None:
-        coefficients = np.array(self.coefficients, dtype=float)
-        if coefficients.ndim != 1 or not (np.isfinite(coefficients).all() and (coefficients >= 0.0).all()):
-            raise InvalidParameters(f"constraint {self.label!r}: numbers >= 0, one per unit")
-        if not 0.0 <= self.minimum <= self.maximum:
-            raise InvalidParameters(
-                f"constraint {self.label!r}: {self.minimum}..{self.maximum} is no range, 0 <= low <= high"
-            )
-        coefficients.setflags(write=False)
-        object.__setattr__(self, "coefficients", coefficients)
-
-
-@dataclass(frozen=True, slots=True)
-class StopRule:
-    """When a test ends.
-
-    Parameters
-    ----------
-    min_units, max_units : int
-        Length; the other rules wait for `min_units` and for all content minima.
-    se : float or None
-        End when the posterior standard deviation is at or below it.
-    certainty : (p_pass, p_fail) or None
-        End when the probability of being at or above the cut is at least
-        p_pass or at most p_fail.
-
-    Examples
-    --------
-    >>> rule = StopRule(min_units=5, max_units=20, se=0.3, certainty=(0.95, 0.05))
-    >>> rule.should_stop(n_units=8, se=0.4, p_above=0.97)
-    'certainty'
-    >>> rule.should_stop(n_units=4, se=0.2, p_above=0.99) is None
-    True
-    """
-
-    min_units: int
-    max_units: int
-    se: float | None = None
-    certainty: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.min_units <= self.max_units:
-            raise InvalidParameters(
-                f"stop rule: {self.min_units}..{self.max_units} units is no length; say 1 <= min <= max"
-            )
-        if self.se is not None and not self.se > 0.0:
-            raise InvalidParameters(f"stop rule: se is {self.se}; it must be positive")
-        if self.certainty is not None and not 0.0 <= self.certainty[1] < self.certainty[0] <= 1.0:
-            raise InvalidParameters(
-                f"stop rule: certainty is {self.certainty}; say (p_pass, p_fail), p_fail < p_pass"
-            )
-
-    @property
-    def ends_early(self) -> bool:
-        """Whether any rule but the length can end the test."""
-        return self.se is not None or self.certainty is not None
-
-    def should_stop(self, n_units: int, se: float, p_above: float, *, minima_met: bool = True) -> str | None:
-        """Why the test ends now: "length", "precision", "certainty"; None to go on."""
-        code = int(
-            self.codes(np.array([n_units]), np.array([se]), np.array([p_above]), np.array([minima_met]))[0]
-        )
-        return REASONS[code] if code >= 0 else None
-
-    def codes(
-        self, n_units: IntArray, se: FloatArray, p_above: FloatArray, minima_met: BoolArray
-    ) -> IntArray:
-        """Index into `REASONS` per examinee, -1 to go on."""
-        ready = (n_units >= self.min_units) & minima_met
-        out = np.full(len(n_units), -1, dtype=np.int64)
-        if self.certainty is not None:
-            p_pass, p_fail = self.certainty
-            out[ready & ((p_above >= p_pass) | (p_above <= p_fail))] = _CERTAINTY
-        if self.se is not None:
-            out[ready & (se <= self.se)] = _PRECISION
-        out[n_units >= self.max_units] = _LENGTH
-        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +61,19 @@ class Selection:
     theta: float
     se: float
     p_above: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _One:
+    """Where one examinee stands: log-weights below their peak, and what `State` has of many."""
+
+    relative: FloatArray
+    available: BoolArray
+    counts: FloatArray
+    n_units: int
+    theta: float
+    se: float
+    minima_met: bool
 
 
 @dataclass(eq=False, slots=True)
@@ -252,29 +169,102 @@ class AdaptiveTest:
         excluded : collection of int
             Units that this examinee must not meet.
         """
+        one = self._one(categories, excluded)
+        p_above = float(self._tail.above(one.relative[None])[0])
+        code = self.stop.code(one.n_units, one.se, p_above, one.minima_met)
+        unit = -1 if code >= 0 else self._choose(one, u)
+        code = EXHAUSTED if code < 0 and unit < 0 else code
+        reason = REASONS[code] if code >= 0 else None
+        return Selection(unit if unit >= 0 else None, reason, one.theta, one.se, p_above)
+
+    def choose(
+        self, categories: Sequence[tuple[int, int]], *, u: float, excluded: Iterable[int] = frozenset()
+    ) -> int | None:
+        """The unit of `next_unit` alone: the tail of the posterior is left out where it cannot end the test.
+
+        Examples
+        --------
+        >>> items = ItemParameters(["i1", "i2", "i3"], "2PL", [1.0, 1.0, 1.0], [[-1.0], [0.1], [1.0]])
+        >>> AdaptiveTest(items, stop=StopRule(min_units=1, max_units=2)).choose([(1, 0)], u=0.5)
+        0
+        """
+        one = self._one(categories, excluded)
+        p_above = math.nan
+        if self.stop.certainty is not None and one.n_units >= self.stop.min_units and one.minima_met:
+            p_above = float(self._tail.above(one.relative[None])[0])
+        if self.stop.code(one.n_units, one.se, p_above, one.minima_met) >= 0:
+            return None
+        unit = self._choose(one, u)
+        return unit if unit >= 0 else None
+
+    def _one(self, categories: Sequence[tuple[int, int]], excluded: Iterable[int]) -> _One:
+        """Where one examinee stands: what `begin`, `update` and `estimate` make of many, on vectors."""
         units = sorted(categories)
-        state = self.begin(1)
         self._check_given(units)
+        log_weights, counts = self._log_prior, self._no_counts
+        available = np.ones(len(self.parameters), dtype=bool)
         if units:
             # Summed in the order of the units, so that the order of the answers leaves no trace.
             scored = [pair for pair in units if pair[1] >= 0]
             own = self._log_table[[unit for unit, _ in scored], [category for _, category in scored]]
-            state.log_weights[0] += np.add.reduce(own, axis=0)
+            log_weights = log_weights + np.add.reduce(own, axis=0)
             given = [unit for unit, _ in units]
-            state.n_units[0] = len(given)
-            state.counts[0] = np.add.reduce(self._coefficients[:, given], axis=1)
-            state.available[0, given] = False
+            counts = np.add.reduce(self._coefficients[:, given], axis=1)
+            available[given] = False
             if self._enemies is not None:
-                state.available[0] &= ~self._enemies[given].any(axis=0)
-        state.available[0, list(excluded)] = False
-        theta, se, p_above = self.estimate(state)
-        code = int(self.stopped(state, se, p_above)[0])
-        unit = -1 if code >= 0 else int(self.select(state, theta, np.array([u]))[0])
-        code = _EXHAUSTED if code < 0 and unit < 0 else code
-        reason = REASONS[code] if code >= 0 else None
-        return Selection(
-            unit if unit >= 0 else None, reason, float(theta[0]), float(se[0]), float(p_above[0])
-        )
+                available &= ~self._enemies[given].any(axis=0)
+        available[list(excluded)] = False
+        relative = log_weights - log_weights.max()
+        weights = np.exp(relative)
+        weights /= np.add.reduce(weights)
+        theta = np.add.reduce(weights * self.nodes)
+        variance = np.add.reduce(weights * (self.nodes - theta) ** 2)
+        met = bool((counts >= self._minima).all())
+        return _One(relative, available, counts, len(units), float(theta), math.sqrt(variance), met)
+
+    def _choose(self, one: _One, u: float) -> int:
+        """`select` for one examinee, -1 where no admissible unit is left."""
+        allowed = self._admissible_for(one)
+        n_choices = min(int(np.count_nonzero(allowed)), self.randomesque)
+        if n_choices == 0:
+            return -1
+        priority = self._information_for(one.theta)
+        if self.constraints:
+            need = 2.0 - one.counts / self._minimum_divisors
+            room = 1.0 - one.counts / self._maximum_divisors
+            f = np.where(one.counts < self._minima, need, room)
+            priority = priority * np.where(self._member, f[:, None], 1.0).prod(axis=0)
+        priority = np.where(allowed, priority, -1.0)
+        for _ in range(min(int(u * n_choices), n_choices - 1)):
+            priority[priority.argmax()] = -2.0
+        return int(priority.argmax())
+
+    def _information_for(self, theta: float) -> FloatArray:
+        grid = self._theta_grid
+        position = min(max((theta - grid[0]) / _GRID_STEP, 0.0), len(grid) - 1.000001)
+        cell = int(position)
+        low, high = self._information_table[cell], self._information_table[cell + 1]
+        return np.asarray(low + (position - cell) * (high - low))
+
+    def _admissible_for(self, one: _One) -> BoolArray:
+        """`_admissible` for one examinee."""
+        if not self.constraints:
+            return one.available
+        after = one.counts[:, None] + self._coefficients
+        allowed: BoolArray = one.available & (after <= self._maxima[:, None]).all(axis=0)
+        if not self._minimum_families:
+            return allowed
+        largest = np.where(allowed, self._coefficients, 0.0).max(axis=1)
+        still_open = np.maximum(self._minima[:, None] - after, 0.0)
+        needed = np.ceil(still_open / np.maximum(largest, 1e-9)[:, None])
+        sums = [np.add.reduce(needed[group], axis=0) for group in self._minimum_families]
+        units_needed = sums[0] if len(sums) == 1 else np.max(sums, axis=0)
+        places = float((self.stop.min_units if self.stop.ends_early else self.stop.max_units) - one.n_units)
+        for group, smallest in zip(self._maximum_families, self._smallest_steps, strict=True):
+            room = (self._maxima - one.counts)[group].sum()
+            places = min(places, float(room / smallest))
+        least = np.where(allowed, units_needed, math.inf).min()
+        return np.asarray(allowed & (units_needed <= max(places - 1, least)))
 
     def _check_given(self, units: Sequence[tuple[int, int]]) -> None:
         previous = -1
@@ -292,7 +282,7 @@ class AdaptiveTest:
     def begin(self, n_examinees: int) -> State:
         """The state of examinees to whom nothing was given yet."""
         return State(
-            log_weights=np.tile(self.prior.log_density(self.nodes), (n_examinees, 1)),
+            log_weights=np.tile(self._log_prior, (n_examinees, 1)),
             available=np.ones((n_examinees, len(self.parameters)), dtype=bool),
             counts=np.zeros((n_examinees, len(self.constraints))),
             n_units=np.zeros(n_examinees, dtype=np.int64),
@@ -344,6 +334,27 @@ class AdaptiveTest:
         return np.ascontiguousarray(
             log_category_probabilities(self.parameters, self.nodes).transpose(1, 2, 0)
         )
+
+    @cached_property
+    def _log_prior(self) -> FloatArray:
+        return np.asarray(self.prior.log_density(self.nodes))
+
+    @cached_property
+    def _no_counts(self) -> FloatArray:
+        return np.zeros(len(self.constraints))
+
+    @cached_property
+    def _minimum_divisors(self) -> FloatArray:
+        return np.where(self._minima > 0.0, self._minima, 1.0)
+
+    @cached_property
+    def _maximum_divisors(self) -> FloatArray:
+        return np.where(self._maxima > 0.0, self._maxima, 1.0)
+
+    @cached_property
+    def _smallest_steps(self) -> tuple[float, ...]:
+        """Per group of maxima, the least that any unit adds to its largest constraint."""
+        return tuple(float(self._coefficients[group].max(axis=0).min()) for group in self._maximum_families)
 
     @cached_property
     def _theta_grid(self) -> FloatArray:
@@ -432,9 +443,9 @@ class AdaptiveTest:
         """Product of f over the constraints of each unit, (N, J)."""
         if not self.constraints:
             return 1.0
-        low, high = self._minima, self._maxima
-        need = 2.0 - state.counts / np.where(low > 0.0, low, 1.0)
-        room = 1.0 - state.counts / np.where(high > 0.0, high, 1.0)
+        low = self._minima
+        need = 2.0 - state.counts / self._minimum_divisors
+        room = 1.0 - state.counts / self._maximum_divisors
         f = np.where(state.counts < low, need, room)
         return np.asarray(np.where(self._member, f[:, :, None], 1.0).prod(axis=1))
 
@@ -456,8 +467,8 @@ class AdaptiveTest:
         needed = np.ceil(still_open / np.maximum(largest, 1e-9)[:, :, None])
         units_needed = np.max([needed[:, group].sum(axis=1) for group in self._minimum_families], axis=0)
         places = (self.stop.min_units if self.stop.ends_early else self.stop.max_units) - state.n_units
-        for group in self._maximum_families:
+        for group, smallest in zip(self._maximum_families, self._smallest_steps, strict=True):
             room = (self._maxima - state.counts)[:, group].sum(axis=1)
-            places = np.minimum(places, room / self._coefficients[group].max(axis=0).min())
+            places = np.minimum(places, room / smallest)
         least = np.where(allowed, units_needed, np.inf).min(axis=1)
         return np.asarray(allowed & (units_needed <= np.maximum(places - 1, least)[:, None]))

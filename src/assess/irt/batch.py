@@ -16,13 +16,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from assess.irt.adaptive import REASONS, AdaptiveTest, BoolArray, State
+from assess.irt.adaptive import AdaptiveTest, State
+from assess.irt.design import EXHAUSTED, BoolArray, Constraint
 from assess.irt.designed import DesignedTest
 from assess.irt.models import linear_form
 from assess.irt.parameters import FloatArray, IntArray, ItemParameters
 from assess.irt.quadrature import Prior
 
-_EXHAUSTED = REASONS.index("exhausted")
 _ROWS = 512
 # How many units are looked at in all classes together, and in each at least, before a class is searched.
 _LEADING, _LEAST_LEADING = 96, 6
@@ -105,7 +105,7 @@ class _Fast:
         n_choices = np.minimum(n_allowed, among)
         wanted = np.minimum((u * n_choices).astype(np.int64), n_choices - 1)
         chosen = np.full(len(theta), -1, dtype=np.int64)
-        struck: list[IntArray] = []
+        struck: list[tuple[IntArray, BoolArray]] = []
         last = int(wanted.max(initial=-1))
         for rank in range(last + 1):
             priority = np.where(allowed & (worth > 0.0), worth * factor, -1.0)
@@ -126,7 +126,7 @@ class _Fast:
             chosen = np.where(wanted == rank, np.where(top >= 0.0, unit[rows, number], -1), chosen)
             if rank < last:
                 at = best[rows, number]
-                struck.append(at)
+                struck.append((at, self.open[rows, at]))
                 self.open[rows, at] = False
                 own_place = place[rows, number]
                 own = np.where(own_place == at[:, None], 0.0, value[rows, number])
@@ -135,8 +135,9 @@ class _Fast:
                 best[rows, number], worth[rows, number] = again[0][:, 0], again[1][:, 0]
                 behind = behind.copy()
                 behind[rows, number] = kernel.behind[cell, number]
-        for at in struck:
-            self.open[rows, at] = True
+        # Last first, and as they were: where nothing was left to choose, a closed unit stood in.
+        for at, before in reversed(struck):
+            self.open[rows, at] = before
         return chosen
 
     def _search(self, row: int, number: int, cell: int, share: float) -> tuple[int, float]:
@@ -280,8 +281,6 @@ class Kernel:
     def classes(self) -> AdaptiveTest:
         """The same rules over one unit of each class."""
         test, ids = self.test, self.test.parameters.item_ids
-        from assess.irt.adaptive import Constraint
-
         return AdaptiveTest(
             test.parameters.take([ids[unit] for unit in self._first]),
             test.prior,
@@ -403,7 +402,7 @@ class Kernel:
             over = chosen < 0
             if over.any():
                 final[:, going[over]] = test.estimate(state.take(over))
-                codes[going[over]] = np.where(ended[over] < 0, _EXHAUSTED, ended[over])
+                codes[going[over]] = np.where(ended[over] < 0, EXHAUSTED, ended[over])
                 going, chosen = going[~over], chosen[~over]
                 if not len(going):
                     return

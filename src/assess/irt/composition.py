@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assess.errors import InvalidParameters
 from assess.irt._highs import Solver
-from assess.irt.adaptive import Constraint
+from assess.irt.design import BoolArray, Constraint
 from assess.irt.parameters import FloatArray
-
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ import numpy as np
 
 from assess.errors import InvalidParameters
 from assess.irt.models import category_probabilities, information, log_category_probabilities
-from assess.irt.parameters import FloatArray, ItemParameters
+from assess.irt.parameters import FloatArray, IntArray, ItemParameters
+from assess.irt.quadrature import cubic_basis
 
 SelectionRule = Literal["MFI", "MLWI", "MPWI", "KL", "KLP", "MEI", "MEPV", "cut"]
 SELECTION_RULES: tuple[SelectionRule, ...] = get_args(SelectionRule)
@@ -180,19 +181,13 @@ class Criterion:
         table = log_category_probabilities(self.parameters, self._grid)
         return np.where(np.isfinite(table), table, -1e4)
 
-    def _cubic(self, theta: FloatArray) -> tuple[list[FloatArray], FloatArray]:
+    def _cubic(self, theta: FloatArray) -> tuple[FloatArray, IntArray]:
         """Weights and first row of the cubic through four points of the grid."""
         step = self._grid[1] - self._grid[0]
         position = np.clip((theta - self._grid[0]) / step, 0.0, len(self._grid) - 1.0)
         first = np.clip(position.astype(np.int64) - 1, 0, len(self._grid) - 4)
         x = position - first
-        weights = [
-            -(x - 1.0) * (x - 2.0) * (x - 3.0) / 6.0,
-            x * (x - 2.0) * (x - 3.0) / 2.0,
-            -x * (x - 1.0) * (x - 3.0) / 2.0,
-            x * (x - 1.0) * (x - 2.0) / 6.0,
-        ]
-        return weights, first
+        return cubic_basis(x), first
 
     def _read_log(self, theta: FloatArray) -> FloatArray:
         """Log-probabilities at one theta per examinee, (N, J, K)."""

@@ -30,16 +30,16 @@ from functools import cached_property
 import numpy as np
 
 from assess.errors import InvalidParameters
-from assess.irt.adaptive import REASONS, AdaptiveTest, BoolArray, Selection, State
+from assess.irt.adaptive import AdaptiveTest, Selection, State
 from assess.irt.composition import Composition, Conflict
 from assess.irt.criteria import Criterion, SelectionRule
+from assess.irt.design import EXHAUSTED, REASONS, BoolArray
 from assess.irt.interim import UPDATING, Interim, Updating
 from assess.irt.models import information, log_category_probabilities
 from assess.irt.parameters import FloatArray, IntArray
-from assess.irt.quadrature import Prior
+from assess.irt.quadrature import Prior, cubic_basis
 from assess.irt.stopping import DesignedStop, Evidence
 
-_EXHAUSTED = REASONS.index("exhausted")
 # What a shadow test may miss of the best one: the next unit is its best unit, which is hardly ever another.
 _SHADOW_GAP = 0.02
 _SHADOW_STEP = 0.25
@@ -150,7 +150,7 @@ class DesignedTest(AdaptiveTest):
         theta, se, p_above = self.estimate(state)
         code = int(self.stopped(state, se, p_above)[0])
         unit = -1 if code >= 0 else int(self.select(state, theta, np.array([u]))[0])
-        code = _EXHAUSTED if code < 0 and unit < 0 else code
+        code = EXHAUSTED if code < 0 and unit < 0 else code
         return Selection(
             unit if unit >= 0 else None,
             REASONS[code] if code >= 0 else None,
@@ -158,6 +158,12 @@ class DesignedTest(AdaptiveTest):
             float(se[0]),
             float(p_above[0]),
         )
+
+    def choose(
+        self, categories: Sequence[tuple[int, int]], *, u: float, excluded: Iterable[int] = frozenset()
+    ) -> int | None:
+        """The unit of `next_unit` alone."""
+        return self.next_unit(categories, u=u, excluded=excluded).unit
 
     def _enter(self, state: DesignedState, units: Sequence[tuple[int, int]]) -> None:
         """All answers of one examinee at once, summed in the order of the units."""
@@ -433,12 +439,6 @@ def _highest(nodes: FloatArray, log_likelihood: FloatArray, bound: float, side: 
     peak = np.where((peak_at - bound) * side >= 0.0, peak, -np.inf)
     cell = int(np.clip((bound - nodes[0]) / step, 1, len(nodes) - 3))
     x = (bound - nodes[cell]) / step
-    near = [log_likelihood[:, cell + k] for k in (-1, 0, 1, 2)]
-    at_bound = (
-        -near[0] * x * (x - 1.0) * (x - 2.0) / 6.0
-        + near[1] * (x + 1.0) * (x - 1.0) * (x - 2.0) / 2.0
-        - near[2] * (x + 1.0) * x * (x - 2.0) / 2.0
-        + near[3] * (x + 1.0) * x * (x - 1.0) / 6.0
-    )
+    at_bound = log_likelihood[:, cell - 1 : cell + 3] @ cubic_basis(np.array(1.0 + x))
     on_nodes = np.where(inside, log_likelihood, -np.inf).max(axis=1)
     return np.asarray(np.maximum(np.maximum(peak.max(axis=1), at_bound), on_nodes))

@@ -33,7 +33,7 @@ import numpy as np
 from assess.irt.models import category_probabilities, log_derivatives
 from assess.irt.modes import highest_root
 from assess.irt.parameters import FloatArray, IntArray, ItemParameters
-from assess.irt.quadrature import Prior
+from assess.irt.quadrature import Prior, cubic_basis
 
 Updating = Literal["EAP", "MAP", "ML", "WL"]
 UPDATING: tuple[Updating, ...] = get_args(Updating)
@@ -138,10 +138,5 @@ class Interim:
         first = np.clip(position.astype(np.int64) - 1, 0, len(self.grid) - 4)
         x = position - first
         rows = np.arange(len(value))
-        near = [value[rows, first + k] for k in range(4)]
-        return np.asarray(
-            -near[0] * (x - 1.0) * (x - 2.0) * (x - 3.0) / 6.0
-            + near[1] * x * (x - 2.0) * (x - 3.0) / 2.0
-            - near[2] * x * (x - 1.0) * (x - 3.0) / 2.0
-            + near[3] * x * (x - 1.0) * (x - 2.0) / 6.0
-        )
+        near = np.stack([value[rows, first + k] for k in range(4)])
+        return np.asarray(np.add.reduce(cubic_basis(x) * near, axis=0))

@@ -247,6 +247,24 @@ def chunks(n_persons: int, size: int = _CHUNK) -> Iterator[slice]:
     return (slice(start, min(start + size, n_persons)) for start in range(0, n_persons, size))
 
 
+def cubic_basis(x: FloatArray) -> FloatArray:
+    """Lagrange polynomials on 0, 1, 2, 3 at x: the weights of four neighbours in a cubic, (4, ...).
+
+    Examples
+    --------
+    >>> cubic_basis(np.array([1.5])).ravel().tolist()
+    [-0.0625, 0.5625, 0.5625, -0.0625]
+    """
+    return np.stack(
+        [
+            -(x - 1.0) * (x - 2.0) * (x - 3.0) / 6.0,
+            x * (x - 2.0) * (x - 3.0) / 2.0,
+            -x * (x - 1.0) * (x - 3.0) / 2.0,
+            x * (x - 1.0) * (x - 2.0) / 6.0,
+        ]
+    )
+
+
 class TailMass:
     """Mass of posteriors above one cut: the vectorised twin of `assess.scale.upper_tail`."""
 
@@ -261,21 +279,9 @@ class TailMass:
         cells = np.arange(n_cells)
         first = np.clip(cells - 1, 0, n_cells - 3)
         self.neighbours = first + np.arange(4)[:, None]
-        self.whole = self._basis((cells - first)[:, None] + x)
-        self.part = self._basis(((cells - first)[cell] + start + (1.0 - start) * x)[None])
+        self.whole = cubic_basis((cells - first)[:, None] + x)
+        self.part = cubic_basis(((cells - first)[cell] + start + (1.0 - start) * x)[None])
         self.weight, self.cell, self.share = weight, cell, 1.0 - start
-
-    @staticmethod
-    def _basis(x: FloatArray) -> FloatArray:
-        """Lagrange polynomials on 0, 1, 2, 3 at x, (4, cells, 5)."""
-        return np.stack(
-            [
-                -(x - 1.0) * (x - 2.0) * (x - 3.0) / 6.0,
-                x * (x - 2.0) * (x - 3.0) / 2.0,
-                -x * (x - 1.0) * (x - 3.0) / 2.0,
-                x * (x - 1.0) * (x - 2.0) / 6.0,
-            ]
-        )
 
     def above(self, log_density: FloatArray) -> FloatArray:
         """Share of each row's mass at and above the cut, (N,); a row's greatest value is zero."""

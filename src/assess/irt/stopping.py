@@ -31,13 +31,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assess.errors import InvalidParameters
-from assess.irt.adaptive import REASONS, StopRule
+from assess.irt.design import REASONS, BoolArray, StopRule
 from assess.irt.parameters import FloatArray, IntArray
-
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

@@ -387,7 +387,7 @@ def release_document(bank: ItemBank, form_reference: str) -> dict[str, Any]:
     scale = parameter_set.scale
     set_id, set_version = parameter_set.id.rsplit(".v", 1)
     further = [_pinned(bank.cuts, reference, f"{place}: further_cuts") for reference in form.further_cuts]
-    document = {
+    document: dict[str, Any] = {
         "schema": RELEASE_SCHEMA,
         "course": {"id": bank.course, "programme": bank.programme, "title": dict(bank.title)},
         "bank": {key: value for key, value in bank.header.items() if key not in _NOT_DELIVERED},

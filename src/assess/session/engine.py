@@ -21,7 +21,7 @@ from assess.errors import (
 from assess.irt.scoring import Prior
 from assess.items import RawAnswer
 from assess.session.release import Release, count_items
-from assess.session.selection import chosen, kept_closed
+from assess.session.selection import coming, kept_closed
 from assess.session.state import Ending, Offer, Response, SessionState, StartRecord, answer_digest, chance
 from assess.session.timing import NO_ACCOMMODATION, Accommodation, Break, Closing, SectionEnd, TimeGrant
 
@@ -431,13 +431,13 @@ def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> St
 
 
 def _adaptive_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
-    selection = chosen(state)
-    if selection.unit is None:
+    unit = coming(state)
+    if unit is None:
         return Step(ending=Ending("completed", now))
     due = _pilot_due(state, pilot)
     if due is not None:
         return Step(offer=due)
-    return Step(offer=state.release.units[selection.unit].items[0].reference)
+    return Step(offer=state.release.units[unit].items[0].reference)
 
 
 def is_complete(state: SessionState) -> bool:

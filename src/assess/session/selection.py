@@ -200,18 +200,33 @@ def chosen(state: SessionState) -> Selection:
         return chosen_in_extension(state)
     test, start = state.release.adaptive_test, state.start
     done = state.unit_categories()
-    units = enumerate(state.release.units)
-    excluded = {u for u, unit in units if unit.reference in start.excluded}
-    closed = {u for u, unit in enumerate(state.release.units) if unit.reference in start.closed}
+    excluded, closed = _rows(state, start.excluded), _rows(state, start.closed)
     u = chance(start.seed, "select", len(done))
     options: dict[str, Any] = {}
     if start.choosing is not None:
         options["choosing"] = Prior(*start.choosing)
-    found = test.next_unit(done, u=u, excluded=frozenset(excluded | closed), **options)
+    found = test.next_unit(done, u=u, excluded=excluded + closed, **options)
     if found.reason == "exhausted" and closed:
         # Exposure is a matter of the bank's health: no learner's session is cut short for it.
-        found = test.next_unit(done, u=u, excluded=frozenset(excluded), **options)
+        found = test.next_unit(done, u=u, excluded=excluded, **options)
     return found
+
+
+def coming(state: SessionState) -> int | None:
+    """The unit of `chosen` alone, by the short way where there is one; None at the end."""
+    start = state.start
+    if start.closed or start.choosing is not None:
+        return chosen(state).unit
+    done = state.unit_categories()
+    u = chance(start.seed, "select", len(done))
+    return state.release.adaptive_test.choose(done, u=u, excluded=_rows(state, start.excluded))
+
+
+def _rows(state: SessionState, references: tuple[str, ...]) -> list[int]:
+    """Which units these are."""
+    if not references:
+        return []
+    return [u for u, unit in enumerate(state.release.units) if unit.reference in references]
 
 
 def evidence(state: SessionState) -> dict[str, Any]:

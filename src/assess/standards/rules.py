@@ -309,17 +309,18 @@ def _badge(
         effective_from=_day(entry, "effective_from", path),
         extends=extends,
         image=str(entry.get("image") or ""),
-        **_criterion(entry),
     )
+    badge = _with_criterion(badge, entry)
     return replace(badge, earlier=_earlier(badge, entry, path, names))
 
 
-def _criterion(entry: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "criterion": str(entry.get("criterion") or entry.get("published_criterion") or ""),
-        "source": str(entry.get("criterion_source") or ""),
-        "reading": str(entry.get("reading") or ""),
-    }
+def _with_criterion(badge: BadgeRule, entry: Mapping[str, Any]) -> BadgeRule:
+    return replace(
+        badge,
+        criterion=str(entry.get("criterion") or entry.get("published_criterion") or ""),
+        source=str(entry.get("criterion_source") or ""),
+        reading=str(entry.get("reading") or ""),
+    )
 
 
 def _rule(
@@ -396,9 +397,9 @@ def _earlier(badge: BadgeRule, entry: Mapping[str, Any], path: str, names: Names
                 retired_on=min(newer.effective_from, badge.retired_on or newer.effective_from),
                 claims_until=_day(one, "claims_until", here),
                 extends=None,
-                **_criterion(one),
             )
         )
+        versions[-1] = _with_criterion(versions[-1], one)
     return tuple(versions[1:])
 
 

@@ -194,7 +194,7 @@ def tagged(request: Request, body: object, moment: Moment) -> Response:
     Without this, an answer for "now" would differ with every second, and the
     client that polls could never be told 304.
     """
-    parts = body.items if isinstance(body, schemas.Page) else [body]
+    parts: list[Any] = body.items if isinstance(body, schemas.Page) else [body]
     still = {name: moment.EVER for name in ("as_of", "as_known_at") if name not in moment.given}
     content = msgspec.json.encode([msgspec.structs.replace(part, **still) for part in parts])
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'

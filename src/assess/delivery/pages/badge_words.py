@@ -52,6 +52,8 @@ def course_state(found: CourseStatus, language: Language) -> tuple[str, str]:
     """The tone and words of a learner's state in a course."""
     _ = language.gettext
     if found.decision is not None and found.state == "decided":
+        if found.decision.status == "passed" and found.passed is False:
+            return "open", _("Passed too long ago")
         outcomes = {
             "passed": ("met", _("Passed")),
             "not_passed": ("open", _("Not shown yet")),
@@ -70,7 +72,11 @@ def course_state(found: CourseStatus, language: Language) -> tuple[str, str]:
 def rule_words(rule: Rule, sentence: str, language: Language) -> tuple[str, str]:
     """A rule as a sentence: one of passes alone in the reader's language, others as the rule book says."""
     if isinstance(rule, AllOf) and all(
-        isinstance(part, Pass) and part.assurance == ASSURANCES[0] for part in rule.rules
+        isinstance(part, Pass)
+        and part.assurance == ASSURANCES[0]
+        and part.level is None
+        and part.not_older_than is None
+        for part in rule.rules
     ):
         n = len(rule.rules)
         words = language.ngettext("Pass %(n)s course.", "Pass all %(n)s courses.", n)
@@ -133,6 +139,9 @@ def _line(predicate: Mapping[str, Any], value: str, code: str, shelf: Shelf, lan
         title = language.pick(shelf.course(course).title)
     except NotFound:
         title = (language.code, str(course))
+    level = predicate["pass"].get("level")
+    if level is not None:
+        title = (title[0], f"{title[1]} ({level})")
     address = f"/courses/{course}" if shelf.course_forms(course) else None
     return Line(title, value, words, address)
 
@@ -168,6 +177,7 @@ def _reason(code: str, value: str, language: Language) -> str:
         "fact_present": _("Done"),
         "fact_missing": _("Not done yet"),
         "award_active": _("Held"),
+        "award_suspended": _("Held, but its own rule is not met any more"),
         "award_missing": _("Not held yet"),
     }
     by_value = {"true": _("Met"), "false": _("Not met yet"), "unknown": _("Not decided yet")}

@@ -99,6 +99,13 @@ class Criterion(Reply, frozen=True):
     reading: str
 
 
+class PinnedRule(Reply, frozen=True):
+    """The badge, and its version, whose rule another one inherits."""
+
+    badge: str
+    version: str
+
+
 class BadgeInfo(Reply, frozen=True):
     """`GET /v1/badges/{badge}`."""
 
@@ -114,6 +121,9 @@ class BadgeInfo(Reply, frozen=True):
     starts_on: str | None
     retired_on: str | None
     valid_until: str | None
+    image: str | None = None
+    extends: PinnedRule | None = None
+    earlier_versions: list[str] = []
 
 
 class BadgeSubject(Reply, frozen=True):

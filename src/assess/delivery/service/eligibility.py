@@ -115,7 +115,7 @@ async def _now(
         raise NotFound("learner", learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     now = services.clock()
-    alone = not mark.joined and mark.kind != "school"
+    alone = not (mark.joined or mark.erased) and mark.kind != "school"
     if alone and not (mark.private and "manage" not in scope.rights):
         if badge is not None:
             require_subject(shelf, badge, mark.kind)
@@ -249,6 +249,9 @@ async def badge_info(
         starts_on=_day(rule.starts_on),
         retired_on=_day(rule.retired_on),
         valid_until=_day(rule.valid_until),
+        image=rule.image or None,
+        extends=None if rule.extends is None else schemas.PinnedRule(*rule.extends),
+        earlier_versions=[version.version for version in rule.earlier],
     )
 
 

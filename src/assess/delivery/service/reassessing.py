@@ -7,6 +7,7 @@ and an interrupted run goes on: whoever was seen to already differs no more.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from assess.delivery.service.loading import again
 from assess.delivery.service.standing import Moment
 from assess.delivery.store import Writes, reading, reading_bulk
 from assess.delivery.store.reading import LearnerRecords
-from assess.delivery.store.rows import ChangeRow, EligibilityState, Job
+from assess.delivery.store.rows import ChangeRow, EligibilityState, Job, Update
 from assess.errors import InvalidContent, InvalidRule, NotFound, StaleSession
 from assess.standards.rules import SUBJECTS
 
@@ -156,12 +157,15 @@ async def _tell(
     moment, tenant = Moment.at(services.clock()), everybody[0].learner.tenant
     ids = [records.learner.id for records in everybody]
     known = await services.store.read(reading_bulk.states, tenant, ids)
-    updates, rows = [], []
+    updates: list[Update] = []
+    rows: list[ChangeRow] = []
     for records in everybody:
         told = _differing(records, shelf, known, badges, moment, reason)
         if told:
             updates.append(moved(records.learner))
             rows += told
+        # Who answers an item meanwhile waits for one learner to be judged, and not for a page of them.
+        await asyncio.sleep(0)
     if rows:
         await services.store.commit(Writes(tenant, tuple(updates), changes=tuple(rows)))
 
@@ -176,7 +180,7 @@ def _differing(
 ) -> tuple[ChangeRow, ...]:
     learner = records.learner
     mine = [b for _, b in personal_badges(shelf, learner.kind) if badges is None or b in badges]
-    rows = []
+    rows: list[ChangeRow] = []
     for badge, is_now in statuses(records, shelf, mine, moment).items():
         state = known.get((learner.id, badge))
         if state is None and is_now != "eligible":
@@ -234,6 +238,7 @@ async def attempt(
         would = statuses(records, tried, [badge], moment)[badge]
         if was != would:
             moves.append(schemas.TrialMove(learner=records.learner.id, was=was, would_be=would))
+        await asyncio.sleep(0)
     return schemas.RuleTrial(
         badge=badge,
         seen=len(page),

@@ -51,12 +51,8 @@ def gathered(
 ) -> list[tuple[Any, ...]]:
     """The rows of every part, in the order of the parts."""
     statement, names, makers = _prepared(parts, connection.dialect)
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(statement, tuple(values[name] for name in names))
-        raw = cursor.fetchall()
-    finally:
-        cursor.close()
+    # Through SQLAlchemy, which knows a lost connection when it sees one, and calls it by its own name.
+    raw = connection.exec_driver_sql(statement, tuple(values[name] for name in names)).all()
     found: list[list[Any]] = [[] for _ in parts]
     for number, cells in raw:
         found[number].append(makers[number](_decode(cells)))
@@ -69,7 +65,7 @@ def gathered(
 @cache
 def _prepared(
     parts: tuple[Part, ...], dialect: Dialect
-) -> tuple[str, tuple[str, ...], tuple[Callable[[list[Any]], Stored], ...]]:
+) -> tuple[str, tuple[str, ...], tuple[Callable[[list[Any]], Any], ...]]:
     sqlite = dialect.name == "sqlite"
     quote = dialect.identifier_preparer.quote
     mark = "?" if sqlite else "%s"
@@ -86,12 +82,12 @@ def _prepared(
     return " UNION ALL ".join(texts), tuple(names), tuple(_maker(part.row) for part in parts)
 
 
-def _maker(row: type[Stored]) -> Callable[[list[Any]], Stored]:
+def _maker(row: Any) -> Callable[[list[Any]], Any]:
     """A row of its stored values."""
     kinds = (row.table.c[name].type for name in row.__slots__)
     readers = tuple((n, read) for n, kind in enumerate(kinds) if (read := _reader(kind)) is not None)
 
-    def make(cells: list[Any]) -> Stored:
+    def make(cells: list[Any]) -> Any:
         for place, read in readers:
             if cells[place] is not None:
                 cells[place] = read(cells[place])

@@ -31,7 +31,7 @@ def insert_rows(cursor: Any, dialect: Dialect, rows: Sequence[Stored], conflict:
     """Insert rows of one table; `conflict` is what to do where a key is there already."""
     if not rows:
         return
-    kind = type(rows[0])
+    kind: Any = type(rows[0])
     processors, values_of = _reading(kind, dialect)
     values = [list(values_of(row)) for row in rows]
     if dialect.name != "sqlite":
@@ -46,27 +46,24 @@ def select_rows(
     cursor: Any, dialect: Dialect, kind: type[Row], condition: str, values: Sequence[Any]
 ) -> list[Row]:
     """The rows of one table that meet a condition in SQL."""
-    cursor.execute(f"{_select(kind, dialect)} WHERE {condition}", tuple(values))
-    processors = _results(kind, dialect)
-    return [
-        kind(
-            *(
-                value if process is None else process(value)
-                for process, value in zip(processors, row, strict=True)
-            )
-        )
-        for row in cursor.fetchall()
-    ]
+    table: Any = kind
+    cursor.execute(f"{_select(table, dialect)} WHERE {condition}", tuple(values))
+    processors = _results(table, dialect)
+    found = []
+    for row in cursor.fetchall():
+        read = zip(processors, row, strict=True)
+        found.append(kind(*(value if process is None else process(value) for process, value in read)))
+    return found
 
 
 @cache
-def _select(kind: type[Stored], dialect: Dialect) -> str:
+def _select(kind: Any, dialect: Dialect) -> str:
     quote = dialect.identifier_preparer.quote
     return f"SELECT {', '.join(map(quote, kind.__slots__))} FROM {quote(kind.table.name)}"  # noqa: S608
 
 
 @cache
-def _results(kind: type[Stored], dialect: Dialect) -> tuple[Processor | None, ...]:
+def _results(kind: Any, dialect: Dialect) -> tuple[Processor | None, ...]:
     types = [kind.table.c[name].type for name in kind.__slots__]
     return tuple(found.dialect_impl(dialect).result_processor(dialect, None) for found in types)
 
@@ -101,7 +98,7 @@ def _process(rows: list[list[Any]], processors: Processors) -> None:
 
 
 @cache
-def _reading(kind: type[Stored], dialect: Dialect) -> tuple[Processors, Callable[[Any], tuple[Any, ...]]]:
+def _reading(kind: Any, dialect: Dialect) -> tuple[Processors, Callable[[Any], tuple[Any, ...]]]:
     """What stores the values of a row, and what takes them from it."""
     types = [kind.table.c[name].type for name in kind.__slots__]
     return processors_of(types, dialect), attrgetter(*kind.__slots__)
@@ -109,19 +106,19 @@ def _reading(kind: type[Stored], dialect: Dialect) -> tuple[Processors, Callable
 
 # Names of our own tables; every value is a parameter.
 @cache
-def _insert_json(kind: type[Stored], dialect: Dialect, conflict: str) -> str:
+def _insert_json(kind: Any, dialect: Dialect, conflict: str) -> str:
     types = [kind.table.c[name].type for name in kind.__slots__]
     chosen = f"SELECT {', '.join(cells(types, dialect))} FROM {source(dialect)}"  # noqa: S608
     return f"{_into(kind, dialect)} {chosen} {conflict}"
 
 
 @cache
-def _insert_values(kind: type[Stored], dialect: Dialect, n: int, conflict: str) -> str:
+def _insert_values(kind: Any, dialect: Dialect, n: int, conflict: str) -> str:
     row = f"({', '.join('?' * len(kind.__slots__))})"
     return f"{_into(kind, dialect)} VALUES {', '.join([row] * n)} {conflict}"
 
 
-def _into(kind: type[Stored], dialect: Dialect) -> str:
+def _into(kind: Any, dialect: Dialect) -> str:
     quote = dialect.identifier_preparer.quote
     return f"INSERT INTO {quote(kind.table.name)} ({', '.join(map(quote, kind.__slots__))})"
 

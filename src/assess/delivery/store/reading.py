@@ -310,10 +310,12 @@ def records_found(
     connection: Connection, tenant: str, id: str, found: list[tuple[Any, ...]], known_at: datetime | None
 ) -> LearnerRecords | None:
     """The records that `LEARNER` found, or of all that are the same person's where some were merged."""
-    merged, merging, learners, *theirs = found
+    merged, merging, learners, sessions, decisions, facts, changes, incidents = found
     if merged or merging:
         return records_of(connection, tenant, person(connection, tenant, id, known_at), known_at=known_at)
-    return LearnerRecords(learners[0], *theirs, ids=(id,)) if learners else None
+    if not learners:
+        return None
+    return LearnerRecords(learners[0], sessions, decisions, facts, changes, incidents, (id,))
 
 
 def records_of(
@@ -424,10 +426,12 @@ class Backlog:
 def backlog(connection: Connection, row: type[Job] | type[Outgoing]) -> Backlog:
     """What waits, since when, and what was given up."""
     c = row.table.c
-    waiting = connection.execute(select(func.count(), func.min(c.run_at)).where(*claiming.waiting(row))).one()
+    waiting = connection.scalar(select(func.count()).select_from(row.table).where(*claiming.waiting(row)))
+    # What waits behind another entry is not late, however long ago it was written.
+    oldest = connection.scalar(select(func.min(c.run_at)).where(*claiming.claimable(row)))
     dead = connection.scalar(select(func.count()).where(c.dead_at.is_not(None)))
     newest = select(c.error).where(c.dead_at.is_not(None)).order_by(c.dead_at.desc()).limit(1)
-    return Backlog(waiting[0], waiting[1], dead or 0, connection.scalar(newest))
+    return Backlog(waiting or 0, oldest, dead or 0, connection.scalar(newest))
 
 
 def change(connection: Connection, tenant: str, sequence: int) -> ChangeRow | None:

@@ -28,15 +28,18 @@ class Mark:
     n_sessions: int
     session_versions: int
     joined: bool
+    erased: bool
 
 
 _l, _s, _m = tables.learners.c, tables.sessions.c, learner_merges.c
-_TENANT, _ID = bindparam("tenant"), bindparam("learner")
+_TENANT: Any = bindparam("tenant")
+_ID: Any = bindparam("learner")
 _STATEMENT = select(
     _l.version,
     _l.sandbox,
     _l.kind,
     _l.private,
+    _l.erased_at,
     select(func.count()).where(_s.tenant == _TENANT, _s.learner == _ID).scalar_subquery().label("n_sessions"),
     select(func.coalesce(func.sum(_s.version), 0))
     .where(_s.tenant == _TENANT, _s.learner == _ID)
@@ -62,6 +65,7 @@ def mark(connection: Connection, tenant: str, learner: str) -> Mark | None:
         row.n_sessions,
         int(row.session_versions),
         bool(row.joined),
+        row.erased_at is not None,
     )
 
 

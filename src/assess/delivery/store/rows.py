@@ -6,9 +6,11 @@ makes all of it durable or nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
+from operator import attrgetter
 from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import Row as SqlRow
@@ -32,9 +34,13 @@ class Stored:
 
     def changed(self: R, **values: Any) -> R:
         """The same row with other values in some columns."""
-        kind = type(self)
+        kind: Any = type(self)
         names: tuple[str, ...] = kind.__slots__
-        return kind(*(values[name] if name in values else getattr(self, name) for name in names))
+        columns = list(_columns(kind)(self))
+        for name, value in values.items():
+            columns[names.index(name)] = value
+        found: R = kind(*columns)
+        return found
 
     @classmethod
     def read(cls: type[R], row: SqlRow[Any]) -> R:
@@ -42,6 +48,11 @@ class Stored:
         names: tuple[str, ...] = cls.__slots__
         mapping = row._mapping
         return cls(**{name: mapping[name] for name in names})
+
+
+@cache
+def _columns(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
+    return attrgetter(*kind.__slots__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,6 @@ PRAGMAS = (
     # What is deleted is overwritten: else a name that was erased stays in the file, on a page that is free.
     "secure_delete = ON",
 )
-
-
 # A page that is written again within 4,000 pages of the log (16 MB) is copied into the file once; and what
 # the writer changes stays in its memory (64 MB). Neither touches what a commit promises.
 _OF_THE_WRITER = ("wal_autocheckpoint = 4000", "cache_size = -65536")
@@ -108,19 +106,16 @@ class SqliteStore(GroupCommit, SnapshotReads):
         return [outcome for writes in group for outcome in self._write_group([writes])]
 
     def _write_plain(self, group: list[Writes]) -> list[Outcome]:
-        """All members by a few statements, on the driver's own connection; none where one is refused."""
-        driver: Any = self._connected().connection.driver_connection
-        cursor = driver.cursor()
-        try:
-            cursor.execute("BEGIN IMMEDIATE")
-            outcomes = apply_batch(cursor, self._writer_engine.dialect, group)
-            # SQLite may have rolled it all back by itself; then this COMMIT fails, as it must.
-            cursor.execute("COMMIT")
-            return [*outcomes]
-        finally:
-            if driver.in_transaction:
-                cursor.execute("ROLLBACK")
-            cursor.close()
+        """All members by a few statements; none where one is refused."""
+        connection = self._connected()
+        with connection.begin():
+            cursor = connection.connection.cursor()
+            try:
+                outcomes = apply_batch(cursor, connection.dialect, group)
+            finally:
+                cursor.close()
+            _require_transaction(connection, None)
+        return [*outcomes]
 
     def _connected(self) -> Connection:
         if self._connection is None:
