@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assess.delivery.analysis import _units
-from assess.delivery.store.reading import StoredCategory
+from assess.delivery.store.reading_categories import StoredCategory
 from assess.responses import NOT_ADMINISTERED, NOT_REACHED, OMITTED
 from assess.session import Release
 from tests import synthetic

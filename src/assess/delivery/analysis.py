@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from assess.delivery.settings import Settings
 from assess.delivery.store import reading
 from assess.delivery.store.postgres import CONNECT_ARGS
-from assess.delivery.store.reading import StoredCategory
+from assess.delivery.store.reading_categories import StoredCategory, course_categories
 from assess.delivery.store.rows import DecisionRow
 from assess.errors import InvalidResponses, NotFound, StorageUnavailable
 from assess.responses import NOT_ADMINISTERED, NOT_REACHED, OMITTED, ResponseMatrix
@@ -214,7 +214,7 @@ class Database:
         rows = [
             row
             for population in self._populations(sandbox)
-            for row in self.read(reading.course_categories, self.tenant, course, sandbox=population)
+            for row in self.read(course_categories, self.tenant, course, sandbox=population)
         ]
         return sorted(rows, key=lambda row: (row.started_at, row.session, row.position))
 

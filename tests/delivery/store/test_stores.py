@@ -16,7 +16,16 @@ import pytest
 from sqlalchemy import inspect, select, text
 
 from assess.delivery.settings import Settings
-from assess.delivery.store import Store, Writes, open_store, reading, rows_badges, tables
+from assess.delivery.store import (
+    Store,
+    Writes,
+    open_store,
+    reading,
+    reading_bulk,
+    reading_categories,
+    rows_badges,
+    tables,
+)
 from assess.delivery.store.rows import (
     Activation,
     ChangeRow,
@@ -247,7 +256,9 @@ def test_changes_are_numbered_without_a_gap_and_move_the_state_of_the_badge(stor
     feed = run(store.read(reading.changes, "default", after=0, limit=10, sandbox=False))
     assert [row.sequence for row in feed] == [1, 2, 3]
     states = run(
-        store.read(reading.badge_subjects, "default", "B", "not_eligible", after="", limit=9, sandbox=False)
+        store.read(
+            reading_bulk.badge_subjects, "default", "B", "not_eligible", after="", limit=9, sandbox=False
+        )
     )
     assert states == [
         EligibilityState("default", "lrn_1", "B", "not_eligible", NOW + timedelta(days=1), 3, False)
@@ -355,7 +366,7 @@ def test_only_the_highest_revision_of_ended_valid_sessions_is_calibrated_on(stor
         answered(2, 1, 0, None),
     )
     run(store.commit(Writes("default", inserts=rows)))
-    found = run(store.read(reading.course_categories, "default", "twt-3"))
+    found = run(store.read(reading_categories.course_categories, "default", "twt-3"))
     assert [(row.session, row.item, row.category, row.omitted) for row in found] == [
         ("s", "i1", 1, False),
         ("s", "i2", 0, True),

@@ -14,7 +14,7 @@ from assess.delivery.service import learners, remembering
 from assess.delivery.service.catalogue import Programme, Shelf, pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.standing import Moment, ended, evaluation_facts, next_step, sequence, voided
-from assess.delivery.store import reading, reading_marks
+from assess.delivery.store import reading_bulk, reading_marks
 from assess.delivery.store.reading import LearnerRecords
 from assess.errors import AssessError, Forbidden, InvalidRequest, LearnerErased, NotFound
 from assess.standards.eligibility import Eligibility, FactBook, evaluate, rule_sentence, status_of
@@ -202,7 +202,7 @@ async def subjects(
     shelf = await services.catalogue.shelf(scope.tenant)
     shelf.programme_of_badge(badge)
     rows = await services.store.read(
-        reading.badge_subjects,
+        reading_bulk.badge_subjects,
         scope.tenant,
         badge,
         status,

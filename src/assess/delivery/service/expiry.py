@@ -58,10 +58,11 @@ async def announce(services: Services, tenant: str, *, since: datetime | None, n
             due[fact.subject].append(fact)
     for learner in await services.store.read(reading_expiry.ended_eligibilities, tenant, now):
         due[learner] += []
-    for programme, badge in personal_badges(shelf):
-        turns = bounds(programme.rules.badges[badge], programme.rules.time_zone)
+    declared = [(p, rule) for p in shelf.programmes.values() for rule in p.rules.badges.values()]
+    for programme, rule in declared:
+        turns = bounds(rule, programme.rules.time_zone)
         if any(turn < now and (since is None or turn >= since) for turn in turns):
-            for learner in await services.store.read(reading_expiry.told_of, tenant, badge):
+            for learner in await services.store.read(reading_expiry.told_of, tenant, rule.id):
                 due[learner] += []
     n_told = 0
     for learner, facts in due.items():
@@ -125,7 +126,7 @@ def _badges(
 ) -> list[ChangeRow]:
     rows = []
     awards = {str(fact.data.get("badge")): fact for fact in facts if fact.t == "award"}
-    for _, badge in personal_badges(shelf):
+    for _, badge in personal_badges(shelf, records.learner.kind):
         is_now = evaluated(records, shelf, badge, Moment.at(now)).status
         before = is_now if since is None else evaluated(records, shelf, badge, Moment(since, now)).status
         if badge not in states:

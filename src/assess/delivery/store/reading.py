@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,14 +10,13 @@ from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from assess.delivery.store import claiming, tables
 from assess.delivery.store.gathering import Part, gathered
-from assess.delivery.store.persons import Person, person, survivors
+from assess.delivery.store.persons import Person, person
 from assess.delivery.store.rows import (
     Activation,
     ApiKey,
     ChangeRow,
     Consent,
     DecisionRow,
-    EligibilityState,
     Fact,
     Idempotency,
     Job,
@@ -36,7 +34,6 @@ from assess.delivery.store.rows import (
 )
 from assess.delivery.store.rows_people import Merge
 from assess.delivery.store.rows_sitting import IncidentSession
-from assess.delivery.store.tables_people import learner_merges
 
 
 def _one(connection: Connection, row: type[R], *conditions: Any) -> R | None:
@@ -355,7 +352,8 @@ def fact(connection: Connection, tenant: str, id: str) -> Fact | None:
     return _one(connection, Fact, c.tenant == tenant, c.id == id)
 
 
-def _not_private(tenant: str, learner: Any) -> Any:
+def not_private(tenant: str, learner: Any) -> Any:
+    """That nobody private is meant by a column."""
     p = tables.learners.c
     return ~exists().where(p.tenant == tenant, p.id == learner, p.private.is_(True))
 
@@ -367,36 +365,8 @@ def changes(
     c = tables.changes.c
     conditions = [c.tenant == tenant, c.sequence > after, c.sandbox == sandbox]
     if not private:
-        conditions.append(_not_private(tenant, c.learner))
+        conditions.append(not_private(tenant, c.learner))
     return _all(connection, ChangeRow, *conditions, order=(c.sequence,), limit=limit)
-
-
-def badge_subjects(
-    connection: Connection,
-    tenant: str,
-    badge: str,
-    status: str,
-    *,
-    after: str,
-    limit: int,
-    sandbox: bool,
-    private: bool = True,
-) -> list[EligibilityState]:
-    """Learners of a status for a badge, by id; one who was merged is answered for by the other."""
-    c = tables.eligibility_states.c
-    m = learner_merges.c
-    merged = exists().where(m.tenant == tenant, m.learner == c.learner, m.undone_at.is_(None))
-    conditions = [
-        ~merged,
-        c.tenant == tenant,
-        c.badge == badge,
-        c.status == status,
-        c.learner > after,
-        c.sandbox == sandbox,
-    ]
-    if not private:
-        conditions.append(_not_private(tenant, c.learner))
-    return _all(connection, EligibilityState, *conditions, order=(c.learner,), limit=limit)
 
 
 # --- work ------------------------------------------------------------------------
@@ -438,80 +408,3 @@ def change(connection: Connection, tenant: str, sequence: int) -> ChangeRow | No
     """One entry of the feed."""
     c = tables.changes.c
     return _one(connection, ChangeRow, c.tenant == tenant, c.sequence == sequence)
-
-
-# --- for calibration and replay --------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCategory:
-    """One counting response, as a calibration reads it."""
-
-    session: str
-    learner: str
-    form: str
-    release: str
-    position: int
-    item: str
-    category: int | None
-    omitted: bool
-    ended_by: str
-    started_at: datetime
-
-
-def course_categories(
-    connection: Connection,
-    tenant: str,
-    course: str,
-    *,
-    sandbox: bool = False,
-    sessions: Collection[str] | None = None,
-) -> list[StoredCategory]:
-    """Offers of a course's ended, valid sessions, each with the category that counts, if there is one."""
-    s, o, r = tables.sessions, tables.offers, tables.responses
-    newest = (
-        select(r.c.tenant, r.c.session, r.c.position, func.max(r.c.revision).label("revision"))
-        .where(r.c.tenant == tenant)
-        .group_by(r.c.tenant, r.c.session, r.c.position)
-        .subquery()
-    )
-    place = and_(
-        o.c.tenant == newest.c.tenant, o.c.session == newest.c.session, o.c.position == newest.c.position
-    )
-    same = and_(
-        r.c.tenant == newest.c.tenant,
-        r.c.session == newest.c.session,
-        r.c.position == newest.c.position,
-        r.c.revision == newest.c.revision,
-    )
-    statement = (
-        select(
-            s.c.id, s.c.learner, s.c.form, s.c.release, o.c.position, o.c.item, r.c.category,
-            r.c.answer, r.c.revision, s.c.ended_by, s.c.started_at,
-        )
-        .join(o, and_(o.c.tenant == s.c.tenant, o.c.session == s.c.id))
-        .outerjoin(newest, place)
-        .outerjoin(r, same)
-        .where(s.c.tenant == tenant, s.c.course == course, s.c.state == "ended", s.c.void_at.is_(None))
-        .where(s.c.sandbox == sandbox)
-        .order_by(s.c.started_at, s.c.id, o.c.position)
-    )  # fmt: skip
-    if sessions is not None:
-        statement = statement.where(s.c.id.in_(list(sessions)))
-    # Two records of one person are one person here too, or the same answers would count as two people's.
-    merged = survivors(connection, tenant)
-    return [
-        StoredCategory(
-            session=row.id,
-            learner=merged.get(row.learner, row.learner),
-            form=row.form,
-            release=row.release,
-            position=row.position,
-            item=row.item,
-            category=row.category,
-            omitted=row.revision is not None and row.answer is None,
-            ended_by=row.ended_by,
-            started_at=row.started_at,
-        )
-        for row in connection.execute(statement)
-    ]

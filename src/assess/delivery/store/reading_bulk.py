@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, exists, or_, select
 
 from assess.delivery.store import tables
 from assess.delivery.store.persons import Person, person
-from assess.delivery.store.reading import LearnerRecords, records_of
+from assess.delivery.store.reading import LearnerRecords, not_private, records_of
 from assess.delivery.store.rows import ChangeRow, DecisionRow, EligibilityState, Fact, Learner, R, Session
 from assess.delivery.store.tables_people import learner_merges
 
@@ -19,8 +19,14 @@ from assess.delivery.store.tables_people import learner_merges
 _AT_ONCE = 500
 
 
-def _all(connection: Connection, row: type[R], *conditions: Any, order: tuple[Any, ...]) -> list[R]:
-    found = connection.execute(select(row.table).where(*conditions).order_by(*order))
+def _all(
+    connection: Connection,
+    row: type[R],
+    *conditions: Any,
+    order: tuple[Any, ...],
+    limit: int | None = None,
+) -> list[R]:
+    found = connection.execute(select(row.table).where(*conditions).order_by(*order).limit(limit))
     return [row.read(one) for one in found]
 
 
@@ -124,3 +130,31 @@ def schools_of(connection: Connection, tenant: str, persons: Collection[str]) ->
     c = tables.facts.c
     statement = select(c.subject).where(c.tenant == tenant, c.person.in_(list(persons))).distinct()
     return sorted(connection.scalars(statement))
+
+
+def badge_subjects(
+    connection: Connection,
+    tenant: str,
+    badge: str,
+    status: str,
+    *,
+    after: str,
+    limit: int,
+    sandbox: bool,
+    private: bool = True,
+) -> list[EligibilityState]:
+    """Learners of a status for a badge, by id; one who was merged is answered for by the other."""
+    c = tables.eligibility_states.c
+    m = learner_merges.c
+    merged = exists().where(m.tenant == tenant, m.learner == c.learner, m.undone_at.is_(None))
+    conditions = [
+        ~merged,
+        c.tenant == tenant,
+        c.badge == badge,
+        c.status == status,
+        c.learner > after,
+        c.sandbox == sandbox,
+    ]
+    if not private:
+        conditions.append(not_private(tenant, c.learner))
+    return _all(connection, EligibilityState, *conditions, order=(c.learner,), limit=limit)
