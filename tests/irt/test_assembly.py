@@ -10,7 +10,7 @@ import pytest
 from assess.errors import InvalidParameters
 from assess.irt import ItemParameters, information
 from assess.irt.adaptive import Constraint
-from assess.irt.assembly import Assembly
+from assess.irt.assembly import Assembly, Objective
 from assess.irt.composition import Composition
 
 
@@ -110,7 +110,9 @@ def test_demands_that_only_the_number_of_forms_defeats_are_named_together():
         Constraint("objective b", _marks(20, *range(5, 20)), 1),
     ]
     question = Assembly(bank, Composition(bank.item_ids, constraints), 3, 4, 5)
-    assert question.conflict().demands == (
+    conflict = question.conflict()
+    assert conflict is not None
+    assert conflict.demands == (
         "objective a: at least 2 in each of 3 forms; the units hold 5",
         "no unit stands in two forms",
     )
@@ -142,7 +144,12 @@ def test_questions_that_cannot_be_are_refused(change, message):
 def test_objectives_are_checked():
     question = Assembly(_bank(4), Composition(["a", "b", "c", "d"]), 1, 2, 2)
     with pytest.raises(InvalidParameters, match="'best' is not known"):
-        question.solve("best")
-    for objective, target in (("target", None), ("maximin", [1.0]), ("target", [1.0, 2.0])):
+        question.solve("best")  # type: ignore[arg-type]
+    given: list[tuple[Objective, list[float] | None]] = [
+        ("target", None),
+        ("maximin", [1.0]),
+        ("target", [1.0, 2.0]),
+    ]
+    for objective, target in given:
         with pytest.raises(InvalidParameters, match="one number per point"):
             question.solve(objective, target=target)

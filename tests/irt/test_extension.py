@@ -62,7 +62,7 @@ def test_one_examinee_meets_what_the_simulation_says_step_by_step():
 
 
 def test_maxima_grow_with_the_test_and_bound_it():
-    constraint = Constraint("odd", np.arange(60) % 2.0, 0, 6)
+    constraint = Constraint("odd", np.tile([0.0, 1.0], 30), 0, 6)
     test = AdaptiveTest(_bank(), constraints=[constraint], stop=StopRule(8, 12))
     grown = [ExtendedTest(test, ExtensionRule(6, 6), (0.9, 0.1), n).test.constraints[0] for n in (1, 2)]
     assert [c.maximum for c in grown] == [9, 12]

@@ -25,6 +25,7 @@ def _session(release, units, categories):
         if following.ending is not None or following.waiting:
             break
         now += timedelta(seconds=5)
+        assert following.offer is not None
         state = with_offer(state, following.offer, now)
         unit = release.unit_of[following.offer]
         met.append(unit)
@@ -34,6 +35,7 @@ def _session(release, units, categories):
             state, position=state.position, item=item, revision=1, raw=raw, now=now, salt="00" * 16
         )
         state = with_response(state, given)
+    assert following.ending is not None
     ended = with_ending(state, following.ending)
     return met, outcome(ended, decided_at=now)
 

@@ -63,7 +63,7 @@ def design(
     table(f"{found.form} by theta", ["theta", *known], rows)
     out.print(found.summary(), markup=False)
     if len(found.alternatives) > 1:
-        names = [name for name in found.alternatives if found.alternatives[name].notna().any()]
+        names = [str(name) for name in found.alternatives if found.alternatives[name].notna().any()]
         compared = found.alternatives[names].itertuples()
         table("other designs", ["design", *names], [(str(n), *map(float, row)) for n, *row in compared])
     for name, why in refused.items():

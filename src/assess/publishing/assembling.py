@@ -138,7 +138,7 @@ def enemies(bank: ItemBank, units: Sequence[str]) -> list[tuple[int, ...]]:
     InvalidContent
         Two items of one case set name each other.
     """
-    unit_of = {item.id: u for u, unit in enumerate(units) for item in bank.unit_items(unit)}
+    unit_of = {str(item.id): u for u, unit in enumerate(units) for item in bank.unit_items(unit)}
     pairs = set()
     for u, unit in enumerate(units):
         for item in bank.unit_items(unit):
@@ -246,7 +246,7 @@ def _form(bank: ItemBank, pattern: Form, identity: str, letter: str, units: Sequ
 
 def _pilot(bank: ItemBank, pattern: Form, units: Sequence[str]) -> list[str]:
     """As many unscored items as the pattern has, of those not scored here, by objective in turn."""
-    chosen = {item.id: item for unit in units for item in bank.unit_items(unit)}
+    chosen: dict[str, Item] = {str(item.id): item for unit in units for item in bank.unit_items(unit)}
     left: dict[str, list[Item]] = {}
     for reference in unit_references(bank):
         item = bank.items.get(reference)
