@@ -16,9 +16,9 @@ from tests.delivery.world import World
 FORM = {"adaptive": {"min_units": 5, "max_units": 5, "randomesque": 1}}
 
 
-def _watched(world: World, **options: float) -> Watched:
+def _watched(world: World, target: float | None = None) -> Watched:
     with assess.connect(world.services.settings) as database:
-        return watch(database, "x-adaptive", since=world.clock() - timedelta(days=1), **options)
+        return watch(database, "x-adaptive", since=world.clock() - timedelta(days=1), target=target)
 
 
 @pytest.fixture

@@ -36,7 +36,8 @@ from scipy.special import ndtr
 
 from assess.errors import InvalidParameters
 from assess.irt._highs import Solver
-from assess.irt.composition import BoolArray, Composition, Conflict
+from assess.irt.composition import Composition, Conflict
+from assess.irt.design import BoolArray
 from assess.irt.models import information
 from assess.irt.parameters import FloatArray, ItemParameters
 from assess.irt.quadrature import Prior

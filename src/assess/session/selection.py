@@ -215,7 +215,7 @@ def chosen(state: SessionState) -> Selection:
 def coming(state: SessionState) -> int | None:
     """The unit of `chosen` alone, by the short way where there is one; None at the end."""
     start = state.start
-    if start.closed or start.choosing is not None:
+    if start.closed or start.choosing is not None or state.extensions:
         return chosen(state).unit
     done = state.unit_categories()
     u = chance(start.seed, "select", len(done))
