@@ -20,12 +20,12 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run check test verify bench notebooks lock clean install install-dev
+.PHONY: help run check test verify bench notebooks run-notebooks lock clean install install-dev
 
 help: ## show this list
 	@echo "assess: from an item bank to a decision that can be defended"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  PYTHON=python3.12 make run   takes that Python;   PORT=8001 make run   takes that port"
 
@@ -54,10 +54,16 @@ bench: install-dev ## measure the speeds that the documents state
 		echo "== $$file"; $(BIN)/python "$$file"; done
 	@echo "== benchmarks/delivery (the whole table: add --full)"; $(BIN)/python benchmarks/delivery
 
-notebooks: install-dev ## run the notebooks; the executed copies go to build/notebooks
+# The text stays in notebooks/, its notebook is written to build/notebooks/ beside it (jupytext.toml pairs them).
+notebooks: install-dev ## open JupyterLab with the notebooks
 	@mkdir -p build/notebooks
+	$(BIN)/jupytext --quiet --sync notebooks/*.py
+	$(BIN)/jupyter-lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/build/notebooks $(ARGS)
+
+run-notebooks: install-dev ## run the notebooks; the executed copies go to build/executed
+	@mkdir -p build/executed
 	@set -e; for file in notebooks/*.py; do test -e "$$file" || { echo "no file in notebooks/"; break; }; \
-		name=build/notebooks/$$(basename "$$file" .py).ipynb; echo "$$file -> $$name"; \
+		name=build/executed/$$(basename "$$file" .py).ipynb; echo "$$file -> $$name"; \
 		$(BIN)/jupytext --quiet --to ipynb --output "$$name" "$$file"; \
 		$(BIN)/jupyter-execute --inplace "$$name"; done
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -243,3 +244,85 @@ def test_the_command_line_loads_nothing_heavy_to_print_help():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+# --- accuracy ------------------------------------------------------------------
+
+
+def test_the_accuracy_of_a_form_is_printed_and_kept(assess, banks, tmp_path):
+    done = assess(
+        "accuracy", "toy-fixed", "--as-if-calibrated", "--learners", 200, "--out", tmp_path / "a.html"
+    )
+    assert done.code == 0, done.err
+    assert "toy-fixed.v1: the rule in force" in done.out
+    assert "after so many tries" in done.out
+    assert "a design study" in done.out
+    kept = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert kept.count("<table>") == 3
+    assert "wrong decisions by where they come from" in kept
+    again = assess("accuracy", "toy-fixed", "--as-if-calibrated", "--learners", 200)
+    assert again.out == done.out.rsplit("wrote", 1)[0], "the same seed gives the same table"
+    assert (
+        assess(
+            "accuracy", "toy-fixed", "--as-if-calibrated", "--learners", 200, "--out", tmp_path / "a.csv"
+        ).code
+        == 0
+    )
+    assert "accuracy" in (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()[0]
+
+
+def test_what_has_no_accuracy_says_why(assess, banks, tmp_path):
+    done = assess("accuracy", "toy-fixed")
+    assert (done.code, "toy-fixed.v1 rests on judged parameters" in done.err) == (2, True)
+    done = assess("accuracy", "TOY", "--as-if-calibrated")
+    assert (done.code, "badge TOY asks for course other; give the release" in done.err) == (2, True)
+    done = assess("accuracy", "nothing")
+    assert (done.code, "neither a form nor a programme" in done.err) == (2, True)
+    done = assess(
+        "accuracy", "toy-fixed", "--as-if-calibrated", "--learners", 200, "--out", tmp_path / "a.pdf"
+    )
+    assert (done.code, "ends in .html or .csv" in done.err) == (2, True)
+
+
+def test_the_accuracy_of_a_badge_goes_over_several_correlations(assess, banks):
+    import yaml
+
+    path = banks / "toys" / "programme.yaml"
+    programme = yaml.safe_load(path.read_text(encoding="utf-8"))
+    programme["badges"][0]["rule"] = {"pass": {"course": "toy"}}
+    path.write_text(yaml.safe_dump(programme), encoding="utf-8")
+    options = ("TOY", "--as-if-calibrated", "--learners", 200)
+    done = assess("accuracy", *options)
+    assert done.code == 0, done.err
+    assert "TOY: up to 5 tries in each course" in done.out
+    assert "no correlation from data (there is no database" in done.out
+    assert [line.split()[0] for line in done.out.splitlines()[3:6]] == ["0.500", "0.700", "0.900"]
+    done = assess("accuracy", *options, "--correlation", 0.3, "--form", "toy-adaptive")
+    assert "forms: toy-adaptive.v1" in done.out
+    assert "0.500" not in done.out.split("TOY: up to")[0].split("\n")[3].split()[0]
+    done = assess("accuracy", *options, "--form", "toy-z")
+    assert (done.code, "no course of toys has this form" in done.err) == (2, True)
+
+
+# --- a standard ------------------------------------------------------------------
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "standard_setting"
+OWN_BANKS = Path(__file__).resolve().parents[2] / "item_banks"
+
+
+def test_a_study_is_computed_with_its_impact_and_a_made_up_one_is_not_adopted(assess, tmp_path):
+    arguments = (
+        EXAMPLE / "twt-3-ka-example.v1.yaml", "--judgements", EXAMPLE / "twt-3-ka-example.csv",
+        "--form", "twt-3-fixed", "--out", tmp_path / "done.yaml", "--banks", OWN_BANKS,
+    )  # fmt: skip
+    done = assess("standard", "compute", *arguments)
+    assert done.code == 0, done.err
+    assert "judges random, items fixed" in done.out
+    assert "what it would do" in done.out
+    assert "made up (synthetic: true)" in done.out
+    done = assess("standard", "adopt", tmp_path / "done.yaml", "--cut", "twt-3-ka", "--banks", OWN_BANKS)
+    assert (done.code, "cannot be adopted: it is made up" in done.err) == (2, True)
+    done = assess("standard", "compute", *arguments[:3], "--form", "twt-9", "--banks", OWN_BANKS)
+    assert (done.code, "no form of twt-3" in done.err) == (2, True)
+    done = assess("standard", "compute", *arguments[:3], "--parameters", "x.v1", "--banks", OWN_BANKS)
+    assert (done.code, "no parameter set of twt-3" in done.err) == (2, True)

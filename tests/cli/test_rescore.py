@@ -168,3 +168,26 @@ def test_half_a_million_responses_and_twenty_kills(assess, tmp_path, monkeypatch
         seed=1,
     )
     assert died == kills
+
+
+def test_what_another_cut_would_change_is_printed_and_nothing_written(assess, banks):
+    for name in ("toys", "toy-fixed"):
+        assert assess("activate", name, "--reason", "first release").code == 0
+    assert assess("simulate", "toy", "--learners", 12, "--form", "toy-fixed").code == 0
+    strict = assess("what-if", "toy-fixed", "--raw-cut", 12, "--sandbox")
+    assert strict.code == 0, strict.err
+    assert "12 learners:" in strict.out
+    assert "nothing was written" in strict.out
+    assert assess("replay", "--verify-chain").code == 0
+    done = assess("what-if", "toy-fixed", "--raw-cut", 99, "--sandbox")
+    assert (done.code, "at most 12" in done.err or "at most" in done.err) == (2, True)
+    done = assess("what-if", "--cut", 0.5)
+    assert (done.code, "name the form" in done.err) == (2, True)
+    done = assess("what-if")
+    assert (done.code, "say what would be different" in done.err) == (2, True)
+    done = assess("what-if", "toys")
+    assert (done.code, "toys is a programme" in done.err) == (2, True)
+    rules = assess("what-if", "--programme", banks / "toys", "--sandbox")
+    assert (rules.code, "0 would stand differently" in rules.out) == (0, True)
+    tries = assess("what-if", "toy-fixed", "--max-tries", 1, "--sandbox")
+    assert (tries.code, "0 sessions would not have begun" in tries.out) == (0, True)

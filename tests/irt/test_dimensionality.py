@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from assess.errors import InvalidParameters, InvalidResponses
+from assess import irt
+from assess.errors import ConvergenceWarning, InvalidParameters, InvalidResponses
 from assess.irt.dimensionality import binormal, parallel_analysis, polychoric
 
 
@@ -96,3 +97,65 @@ def test_what_cannot_be_meant_is_refused():
     apart.iloc[50:, 1] = np.nan
     with pytest.raises(InvalidResponses, match="share no persons"):
         parallel_analysis(apart, rng)
+
+
+# --- factor analysis -------------------------------------------------------------
+
+
+def two_factors(n=3000, seed=3):
+    rng = np.random.default_rng(seed)
+    true = np.zeros((10, 2))
+    true[:6, 0], true[6:, 1] = np.linspace(0.5, 0.8, 6), np.linspace(0.6, 0.8, 4)
+    error = np.sqrt(1.0 - (true**2).sum(axis=1))
+    latent = rng.standard_normal((n, 2)) @ true.T + error * rng.standard_normal((n, 10))
+    return pd.DataFrame((latent > np.linspace(-0.8, 0.8, 10)).astype(int)), true
+
+
+def test_factors_are_found_with_their_loadings():
+    data, true = two_factors()
+    found = irt.factor_analysis(data, 2)
+    # A polychoric correlation of 3,000 persons has a standard error near 0.03, a loading a little more.
+    assert found.loadings.to_numpy() == pytest.approx(true, abs=0.1)
+    assert found.uniqueness.to_numpy() == pytest.approx(1.0 - (true**2).sum(axis=1), abs=0.12)
+    assert found.converged
+    assert found.rmsr < 0.03
+    assert repr(found).startswith("<FactorAnalysis: 2 of 10 items,")
+    assert "uniqueness" in found.summary()
+    assert "<table" in found._repr_html_()
+
+
+def test_no_other_loadings_leave_smaller_residuals():
+    """The second witness: a general optimiser on the same correlations."""
+    from scipy.optimize import minimize
+
+    data, _ = two_factors(800)
+    table = np.corrcoef(data.to_numpy().T)
+    above = np.triu_indices(10, 1)
+
+    def residual(values):
+        loadings = values.reshape(10, 2)
+        return ((table - loadings @ loadings.T)[above] ** 2).sum()
+
+    found = irt.factor_analysis(data, 2, correlation="Pearson", rotation="none")
+    best = min(
+        minimize(residual, np.random.default_rng(k).normal(0.0, 0.5, 20), method="BFGS").fun for k in range(5)
+    )
+    assert residual(found.loadings.to_numpy().ravel()) == pytest.approx(best, rel=1e-4)
+    turned = irt.factor_analysis(data, 2, correlation="Pearson")
+    assert turned.rmsr == pytest.approx(found.rmsr, rel=1e-9)
+
+
+def test_factors_that_cannot_be_told_apart_are_refused():
+    data, _ = two_factors(200)
+    with pytest.raises(InvalidParameters, match="7 factors cannot be told apart"):
+        irt.factor_analysis(data, 7)
+    with pytest.raises(InvalidParameters, match="'varimax' or 'none'"):
+        irt.factor_analysis(data, 1, rotation="oblimin")  # type: ignore[arg-type]
+
+
+def test_an_item_that_a_factor_explains_wholly_is_said():
+    data, _ = two_factors(400)
+    data[10] = data[9]
+    with pytest.warns(ConvergenceWarning, match="fewer factors may do"):
+        found = irt.factor_analysis(data, 3, correlation="Pearson")
+    assert found.uniqueness.min() < 0.01

@@ -159,6 +159,12 @@ def test_a_form_is_read_back_as_it_was_written() -> None:
         ("blueprint.0.process", "apply", "counts one of"),
         ("blueprint.0.maximum", 0, "below the minimum"),
         ("retake", {"max_tries": 0}, "below 1"),
+        ("retake", {"p_pass_by_try": [0.75, 0.7]}, "never falls"),
+        ("retake", {"p_pass_by_try": [0.8, 0.9]}, "begins with the rule's own 0.75"),
+        ("retake", {"p_pass_by_try": [0.75, 1.0]}, "is below 1"),
+        ("retake", {"p_pass_by_try": 0.8}, "one per try"),
+        ("rule", {"kind": "placement", "p_pass": 0.9}, "grants a course at 0.95 or more, not at 0.9"),
+        ("rule", {"kind": "chance"}, "not one of"),
         ("time_limit", 30, "unknown field 'time_limit'"),
     ],
 )
@@ -166,6 +172,32 @@ def test_a_faulty_form_is_refused_with_its_place(path: str, value: object, messa
     with pytest.raises(InvalidContent, match=message) as caught:
         Form.from_mapping(changed(FORM, path, value), "forms/f-1.v1.yaml")
     assert str(caught.value).startswith("forms/f-1.v1.yaml") or "versioned reference" in message
+
+
+def test_a_policy_that_asks_more_of_later_tries_says_what_each_asks() -> None:
+    rising = {"p_pass_by_try": [0.75, 0.8, 0.9]}
+    form = Form.from_mapping(FORM | {"retake": rising}, "f")
+    assert [form.rule_at(n).p_pass for n in (1, 2, 3, 4, 9)] == [0.75, 0.8, 0.9, 0.9, 0.9]
+    assert Form.from_mapping(form.to_mapping(), "f") == form
+    plain = Form.from_mapping(FORM, "f")
+    assert plain.rule_at(5) == plain.rule
+    assert "p_pass_by_try" not in plain.to_mapping()["retake"], "documents of before keep their hash"
+
+
+def test_a_rising_probability_needs_a_rule_that_has_one() -> None:
+    rising = {"rule": {"kind": "point"}, "retake": {"p_pass_by_try": [0.75, 0.8]}}
+    with pytest.raises(
+        InvalidContent, match="only a probability rule has a probability that rises, not point"
+    ):
+        Form.from_mapping(FORM | rising, "f")
+
+
+def test_a_part_of_a_placement_is_adaptive_and_covers_content() -> None:
+    placement = FORM | {"rule": {"kind": "placement"}}
+    assert Form.from_mapping(placement, "f").placement
+    assert Form.from_mapping(placement, "f").rule.p_pass == 0.95
+    with pytest.raises(InvalidContent, match="adaptive, has a blueprint, and tries no items out"):
+        Form.from_mapping({**placement, "blueprint": []}, "f")
 
 
 def test_a_reference_without_a_version_is_refused() -> None:

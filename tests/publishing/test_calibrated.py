@@ -14,7 +14,7 @@ from assess import irt
 from assess.errors import PublishRefused
 from assess.irt.models import ItemParameters, category_probabilities, test_characteristic
 from assess.items import PriorSpec
-from assess.publishing import check, load_bank, publish_calibration, release_document, seal
+from assess.publishing import check, load_bank, plan_calibration, publish_calibration, release_document, seal
 from assess.publishing.calibrated import standardised
 from assess.publishing.judged import judged_parameters
 from assess.responses import ResponseMatrix
@@ -38,15 +38,27 @@ def calibration(tmp_path_factory):
     return irt.calibrate(matrix, models)
 
 
-def _publish(course, calibration, **changes):
-    arguments: dict[str, Any] = {
+def _arguments(**changes):
+    given: dict[str, Any] = {
         "set_id": "toy-2026-11",
         "reference_group": "600 simulated teachers",
         "reason": "first calibration",
         "by": "R. Reader",
         "now": NOW,
-    } | changes
-    return publish_calibration(load_bank(course), calibration, **arguments)
+    }
+    return given | changes
+
+
+def _publish(course, calibration, **changes):
+    return publish_calibration(load_bank(course), calibration, **_arguments(**changes))
+
+
+def _on_scale(calibration, **drift):
+    """The calibration as `assess calibrate --anchors` leaves it: with the check of its anchors."""
+    return replace(
+        calibration,
+        provenance={**calibration.provenance, "drift": {"removed": [], "refusal": ""} | drift},
+    )
 
 
 def _digests(course):
@@ -63,7 +75,22 @@ def test_the_first_calibration_founds_the_scale(course, calibration):
     assert published.parameter_set.status == "calibrated"
     assert published.set_aside == {}
     assert [form.reference for form in published.forms] == ["toy-adaptive.v2", "toy-fixed.v2"]
-    assert "wrongly passed" in published.effects["toy-fixed.v2"]
+
+
+def test_the_effect_on_pass_rates_is_known_before_anything_is_written(course, calibration):
+    before = _digests(course)
+    planned = plan_calibration(load_bank(course), calibration, **_arguments())
+    fixed = {effect.form: effect for effect in planned.effects}["toy-fixed.v2"]
+    assert _digests(course) == before
+    assert fixed.replaces == "toy-fixed.v1"
+    assert fixed.before is not None
+    # The judged parameters were the true ones, and both cuts rest on the same ratings: both see one standard.
+    assert fixed.before.at_or_above == fixed.after.at_or_above
+    # By the probability rule nobody is decided who is too close to say.
+    assert fixed.before.undetermined == 0.0 < fixed.after.undetermined
+    assert fixed.after.false_pass < fixed.before.false_pass
+    assert "% pass as toy-fixed.v1" in fixed.summary()
+    assert planned.write().effects == planned.effects
 
 
 def test_the_cut_is_derived_anew_from_the_ratings(course, calibration):
@@ -156,13 +183,24 @@ def test_a_second_calibration_on_a_scale_of_its_own_is_refused(course, calibrati
         _publish(course, calibration, set_id="toy-2027-01", scale_id="toy/9")
 
 
+def test_anchors_that_were_not_checked_or_drift_block_publishing(course, calibration):
+    _publish(course, calibration)
+    later = {"set_id": "toy-2027-01", "scale_id": "toy/1"}
+    before = _digests(course)
+    with pytest.raises(PublishRefused, match="does not say whether its anchors drifted"):
+        _publish(course, calibration, **later)
+    with pytest.raises(PublishRefused, match="the scale is not held: 3 of 9 anchors drift"):
+        _publish(course, _on_scale(calibration, refusal="3 of 9 anchors drift"), **later)
+    assert _digests(course) == before
+
+
 def test_a_second_calibration_on_the_scale_is_published_and_the_standard_stays(course, calibration):
     first = _publish(course, calibration)
     stricter = replace(
         calibration,
         parameters=standardised(calibration.parameters, -0.2, 1.0),
     )
-    second = _publish(course, stricter, set_id="toy-2027-01", scale_id="toy/1")
+    second = _publish(course, _on_scale(stricter), set_id="toy-2027-01", scale_id="toy/1")
     assert second.parameter_set.scale == first.parameter_set.scale
     assert [form.version for form in second.forms] == [3, 3]
     # On one scale the same theta stays the standard, however the items' estimates move.
@@ -177,7 +215,7 @@ def test_a_form_that_joins_later_takes_the_cut_of_the_scale(course, calibration)
         course / "forms" / "toy-late.v1.yaml",
         small_bank.form("fixed", id="toy-late", units=[f"toy-{n:03d}.v1" for n in range(1, 9)], blueprint=[]),
     )
-    second = _publish(course, calibration, set_id="toy-2027-01", scale_id="toy/1")
+    second = _publish(course, _on_scale(calibration), set_id="toy-2027-01", scale_id="toy/1")
     assert {form.id: form.cut for form in second.forms}["toy-late"] == first.cuts[0].cut.id
 
 
@@ -202,7 +240,7 @@ def test_a_prior_stated_on_the_judged_scale_does_not_reach_the_founded_one(cours
     late = small_bank.form("fixed", version=3, prior={"mean": 0.3, "sd": 1.2}, rule={"kind": "probability"})
     late |= {"parameter_set": published.parameter_set.id, "cut": published.cuts[0].cut.id}
     small_bank.write(course / "forms" / "toy-fixed.v3.yaml", late)
-    second = _publish(course, calibration, set_id="toy-2027-01", scale_id="toy/1")
+    second = _publish(course, _on_scale(calibration), set_id="toy-2027-01", scale_id="toy/1")
     assert {form.id: form.prior for form in second.forms}["toy-fixed"] == stated
 
 

@@ -150,3 +150,52 @@ def test_a_lock_with_a_broken_line_is_an_error(course):
 
 def test_a_finding_reads_as_a_sentence():
     assert str(Finding("error", "a.yaml", "is bad")) == "error: a.yaml: is bad"
+
+
+# --- a placement -------------------------------------------------------------------------
+
+
+def _placement(course, *, rule="placement", **stated):
+    part = small_bank.form("adaptive", id="toy-placement", rule={"kind": rule})
+    small_bank.write(course / "forms" / "toy-placement.v1.yaml", part)
+    placement = {
+        "title": {"en": "Where to start"},
+        "parts": [{"course": "toy", "form": "toy-placement"}],
+    } | stated
+    _change(course.parent / "programme.yaml", lambda m: m.update(placement=placement))
+
+
+def test_a_placement_whose_parts_are_forms_of_its_banks_is_good(course):
+    _placement(course)
+    assert _errors(course.parent) == []
+
+
+def test_a_part_of_a_placement_is_a_form_of_its_bank_with_the_placement_rule(course):
+    _placement(course, rule="probability")
+    assert "toy-placement decides by probability; a part says rule: placement" in _errors(course.parent)[0]
+    _placement(course, parts=[{"course": "toy", "form": "toy-nothing"}])
+    assert "toy-nothing is not a form of the bank of toy" in _errors(course.parent)[0]
+
+
+def test_a_part_that_the_programme_does_not_name_is_a_warning(course):
+    _placement(course)
+    _change(course.parent / "programme.yaml", lambda m: m.pop("placement"))
+    assert any("does not name it" in finding.message for finding in check(course.parent))
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"parts": []}, "at least one part"),
+        ({"parts": [{"course": "toy", "form": "toy-placement"}] * 2}, "course 'toy' stands in two parts"),
+        ({"parts": [{"course": "other", "form": "x"}]}, "'other' is not a course that is assessed here"),
+        ({"wait_days": -1}, "below 0"),
+        ({"window_hours": 0}, "below 1"),
+        ({"partz": 1}, "unknown field 'partz'"),
+    ],
+)
+def test_a_faulty_placement_is_an_error_with_its_place(course, stated, message):
+    _placement(course, **stated)
+    (error,) = _errors(course.parent)
+    assert "programme.yaml: placement" in error
+    assert message in error

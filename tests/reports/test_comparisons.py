@@ -99,6 +99,34 @@ def test_an_anchor_that_moved_is_named(drift):
     assert "item-04" not in words
 
 
+def checks(n=4):
+    """Checks of twelve anchors, of which the fourth becomes easier with every check."""
+    b, found = np.linspace(-1.5, 1.5, 12), {}
+    names = [f"item-{j:02d}" for j in range(12)]
+    rng = np.random.default_rng(4)
+    for k in range(n):
+        moved = b + 0.06 * rng.standard_normal(12) - 0.25 * k * (np.arange(12) == 3)
+        new = irt.ItemParameters(names, "2PL", np.ones(12), moved[:, None])
+        onto = irt.ItemParameters(names, "2PL", np.ones(12), b[:, None])
+        found[f"2026-{k + 8:02d}"] = irt.anchor_drift(new, onto, "mean-mean")
+    return found
+
+
+def test_drift_over_time_names_what_alarms_and_shows_every_anchor():
+    table = figures.drift_over_time_data(checks())
+    assert len(table) == 48
+    alarms = table[table["drifts"]]
+    assert set(alarms["item"]) == {"item-03"}
+    assert alarms["check"].tolist() == ["2026-10", "2026-11"]
+    figure = figures.drift_over_time(checks(), theme="dark")
+    words = " ".join(text.get_text() for text in figure.axes[0].texts)
+    assert "item-03" in words
+    assert "item-04" not in words
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()][:2] == ["2026-08", "2026-09"]
+    with pytest.raises(InvalidRequest, match="no check was given"):
+        figures.drift_over_time({})
+
+
 def test_tables_that_cannot_be_drawn_are_refused(fit, dif):
     with pytest.raises(InvalidRequest, match="column 'rmsea' is missing"):
         figures.fit_plot(fit[["p"]])

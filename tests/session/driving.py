@@ -57,10 +57,15 @@ def respond(state: SessionState, raw: object, *, seconds: int = 10, revision: in
 
 
 def run(
-    release: Release, rule: Callable[[Item, int], object], *, stop_after: int | None = None, seed: str = SEED
+    release: Release,
+    rule: Callable[[Item, int], object],
+    *,
+    stop_after: int | None = None,
+    seed: str = SEED,
+    **options: object,
 ) -> SessionState:
     """Answer by `rule(item, position)` to the end, or hand in after so many answers."""
-    state = begin(release, seed=seed)
+    state = begin(release, seed=seed, **options)
     while state.ending is None and state.awaiting is not None:
         if stop_after is not None and state.position > stop_after:
             break

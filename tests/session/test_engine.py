@@ -20,7 +20,7 @@ from assess.errors import (
     SessionFinished,
     SessionVoid,
 )
-from assess.session import StartRecord, answer, chance, fold, step, with_response
+from assess.session import StartRecord, answer, chance, fold, start, step, with_response
 from tests import synthetic
 from tests.session.driving import NOON, SEED, advance, always_right, begin, respond, run, submit
 
@@ -56,6 +56,57 @@ def test_a_form_with_review_waits_for_the_learner_after_the_last_item() -> None:
         state = respond(state, "b")
     assert state.ending is None
     assert step(state, NOON).waiting
+
+
+def sessions_with_pilot_items(release: Any, n: int = 60) -> list[Any]:
+    """Sessions under different seeds, gone through to the end."""
+    return [run(release, lambda item, p: "b" if p % 2 else "a", seed=f"{k:032x}") for k in range(n)]
+
+
+@pytest.mark.parametrize(
+    "release",
+    [
+        synthetic.release(n_pilot=3, form={"review": "none"}),
+        synthetic.release(n_pilot=3, with_case_set=True, n_items=6, form={"review": "none"}),
+        synthetic.release(n_pilot=3, n_items=9, kind="adaptive", calibrated=True, with_case_set=True),
+    ],
+    ids=["fixed", "a case set at the end", "adaptive with a case set"],
+)
+def test_three_further_items_follow_every_pilot_item(release: Any) -> None:
+    seen = set()
+    pilots = {item.reference for item in release.pilot}
+    for state in sessions_with_pilot_items(release):
+        items = [offer.item for offer in state.offers]
+        places = [place for place, item in enumerate(items) if item in pilots]
+        seen |= set(places)
+        assert places
+        assert max(places) < len(items) - 3
+    assert len(seen) > 3
+
+
+def test_pilot_items_take_the_objectives_in_turn_and_share_the_places_evenly() -> None:
+    release = synthetic.release(n_pilot=6, form={"review": "none", "pilot_slots": 3})
+    code = {item.reference: item.alignments[0].code for item in release.pilot}
+    counts: dict[str, int] = dict.fromkeys(code, 0)
+    for k in range(400):
+        record = start(release, session="s", learner="l", seed=f"{k:032x}", now=NOON)
+        shown = [reference for _, reference in record.pilot]
+        assert len({code[reference] for reference in shown}) == 3
+        for reference in shown:
+            counts[reference] += 1
+    # Each of two items of an objective is drawn with probability one half: 200, standard deviation 10.
+    assert all(150 < n < 250 for n in counts.values())
+
+
+def test_the_answers_do_not_move_pilot_items() -> None:
+    release = synthetic.release(n_pilot=3, kind="adaptive", calibrated=True)
+    pilots = {item.reference for item in release.pilot}
+
+    def places(raw: str) -> list[tuple[int, str]]:
+        state = run(release, lambda item, p: raw)
+        return [(offer.position, offer.item) for offer in state.offers if offer.item in pilots]
+
+    assert places("b") == places("a") != []
 
 
 def test_pilot_items_stand_where_the_start_record_says_and_never_among_the_last_three() -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assess.errors import NotFinished
-from assess.session import Accommodation, Ending, Release, SessionState, held, outcome, with_ending
+from assess.items import Item
+from assess.session import Accommodation, Ending, Outcome, Release, SessionState, held, outcome, with_ending
 from assess.standards.records import canonical_json
 from tests import synthetic
 from tests.session.driving import NOON, always_blank, always_right, always_wrong, begin, respond, run, submit
@@ -189,6 +192,59 @@ def test_a_record_holds_what_the_decision_rests_on_and_no_raw_answer() -> None:
     assert record["session"] == "ses_1"
     assert record["units"][0]["items"][0]["answer_sha256"] == state.responses[0].answer_sha256
     assert '"answer"' not in json.dumps(record)
+
+
+RISING = {"retake": {"p_pass_by_try": [0.75, 0.9999999]}}
+
+
+@pytest.mark.parametrize("kind", ["fixed", "adaptive"])
+def test_a_later_try_is_decided_by_what_it_asks_and_the_record_says_so(kind: str) -> None:
+    release = synthetic.release(kind=kind, calibrated=True, form=RISING)
+    first, second = (
+        outcome(run(release, always_right, try_number=number), decided_at=LATER) for number in (1, 2)
+    )
+    assert [found.record["decision"]["terms"]["p_pass"] for found in (first, second)] == ["0.75", "0.9999999"]
+    assert [found.record["try"] for found in (first, second)] == [1, 2]
+    assert first.decision.status == "passed"
+    assert second.decision.status == "undetermined"
+
+
+def test_an_adaptive_session_of_a_later_try_goes_on_until_it_is_as_sure() -> None:
+    release = synthetic.release(kind="adaptive", calibrated=True, form=RISING)
+    lengths = [len(run(release, always_right, try_number=number).offers) for number in (1, 2)]
+    assert lengths[0] < lengths[1]
+    assert release.adaptive_test_at(1) is release.adaptive_test
+    assert release.adaptive_test_at(2) is release.adaptive_test_at(7)
+
+
+PLACEMENT = {"rule": {"kind": "placement"}}
+
+
+def placed(rule: Callable[[Item, int], object], **options: Any) -> Outcome:
+    release = synthetic.release(kind="adaptive", form=PLACEMENT, n_items=30, **options)
+    return outcome(run(release, rule, placement="plc_1"), decided_at=LATER)
+
+
+def test_a_placement_grants_at_its_probability_and_otherwise_decides_nothing() -> None:
+    granted, other = (placed(rule, calibrated=True) for rule in (always_right, always_wrong))
+    assert (granted.decision.status, other.decision.status) == ("passed", "undetermined")
+    assert granted.decision.p_at_or_above_cut is not None
+    assert granted.decision.p_at_or_above_cut >= 0.95
+    assert other.decision.p_at_or_above_cut is not None
+    assert other.decision.p_at_or_above_cut < 0.05
+    assert granted.record["decision"]["rule"] == "placement/1"
+    assert (granted.record["try"], granted.record["placement"]) == (0, "plc_1")
+
+
+def test_a_placement_on_judged_parameters_grants_nothing() -> None:
+    found = placed(always_right)
+    assert (found.decision.status, found.decision.p_at_or_above_cut) == ("undetermined", None)
+
+
+def test_a_placement_part_whose_content_was_not_met_grants_nothing() -> None:
+    release = synthetic.release(kind="adaptive", calibrated=True, form=PLACEMENT, n_items=30)
+    found = outcome(run(release, always_right, stop_after=3, placement="plc_1"), decided_at=LATER)
+    assert found.decision.status == "incomplete"
 
 
 # --- whatever the form says ---------------------------------------------------------

@@ -7,12 +7,15 @@ import sys
 import typer
 
 from assess.cli import (
+    accuracy,
+    analysing,
     appeals,
     assembling,
     badges,
     banks,
     demo,
     designing,
+    drifting,
     erasing,
     measuring,
     operating,
@@ -22,8 +25,11 @@ from assess.cli import (
     running,
     simulating,
     sitting,
+    standard,
+    trying,
     watching,
     webhooks,
+    what_if,
 )
 from assess.cli.console import guarded, out
 
@@ -38,6 +44,7 @@ app.command()(demo.demo)
 app.add_typer(banks.app, name="bank")
 app.add_typer(running.keys_app, name="keys")
 app.add_typer(rosters.app, name="roster")
+app.add_typer(standard.app, name="standard")
 app.add_typer(badges.facts_app, name="facts")
 app.add_typer(badges.app, name="badge")
 app.command()(badges.usage)
@@ -46,11 +53,16 @@ app.command()(simulating.simulate)
 app.command()(designing.design)
 app.command()(watching.exposure)
 app.command()(assembling.assemble)
+app.command()(accuracy.accuracy)
+app.command()(analysing.analyse)
 app.command()(measuring.calibrate)
 app.command()(measuring.publish)
+app.add_typer(trying.app, name="pilot")
+app.add_typer(drifting.app, name="drift")
 app.command()(replaying.replay)
 app.add_typer(appeals.app, name="appeal")
 app.command()(rescoring.rescore)
+app.command("what-if")(what_if.what_if)
 app.command()(rescoring.release)
 app.add_typer(sitting.incidents_app, name="incident")
 app.add_typer(sitting.invigilators_app, name="invigilator")

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from assess.cli.console import DEFAULT_BANKS, Banks, By, CommandError, account, find_bank_folder, out, table
-from assess.errors import CalibrationError, InvalidResponses
+from assess.errors import CalibrationError, InvalidParameters, InvalidResponses
 from assess.progress import bar
 
 if TYPE_CHECKING:
     from assess.irt.calibration import Calibration
-    from assess.publishing import ItemBank
+    from assess.irt.models import ParameterSet
+    from assess.publishing import ItemBank, Planned
     from assess.responses import ResponseMatrix
 
 _SUFFIXES = (".csv", ".parquet", ".pq")
+
+Preview = Annotated[bool, typer.Option("--preview", help="Show the effect and write nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Write without asking at a terminal.")]
+
+
+def is_file(source: str) -> bool:
+    """Whether a source of responses is a file, not a course."""
+    return source.lower().endswith(_SUFFIXES)
 
 
 def calibrate(
@@ -67,25 +77,22 @@ def calibrate(
     from assess import irt
     from assess.publishing import load_bank
 
-    from_file = source.lower().endswith(_SUFFIXES)
+    from_disk = is_file(source)
     bank = load_bank(find_bank_folder(banks, course)) if course else None
-    if from_file:
-        matrix = _from_file(Path(source), key, items or (), person, omitted or (), bank, allow_wide)
+    if from_disk:
+        matrix = from_file(Path(source), key, items or (), person, omitted or (), bank, allow_wide)
         sample: dict[str, object] = {"source": Path(source).name}
     else:
         course = source
-        matrix, sample = _from_database(source, sandbox)
-    matrix = _enough(matrix, min_responses if not from_file else 1)
+        matrix, sample = from_database(source, sandbox)
+    matrix = _enough(matrix, min_responses if not from_disk else 1)
     matrix = matrix.informative_items(exclude=exclude_constant)
-    fixed, scale = None, ""
+    fixed, scale, drift = None, "", None
     if anchors:
-        anchored = bank or load_bank(find_bank_folder(banks, course))
-        if anchors not in anchored.parameter_sets:
-            raise CommandError(
-                f"{anchors!r} is no parameter set of {course}: {', '.join(anchored.parameter_sets)}"
-            )
-        found = anchored.parameter_sets[anchors]
-        kept = [unit for unit in found.parameters.item_ids if unit in matrix.item_ids]
+        found = parameter_set_of(bank or load_bank(find_bank_folder(banks, course)), anchors)
+        drift = _anchors_checked(matrix, found)
+        gone = set(drift["removed"])
+        kept = [unit for unit in found.parameters.item_ids if unit in matrix.item_ids and unit not in gone]
         fixed, scale = found.parameters.take(kept), found.scale.id
     with bar(f"calibrating {source}") as progress:
         calibration = irt.calibrate(
@@ -97,6 +104,8 @@ def calibrate(
             progress=progress,
         )
     known = {"course": course, "scale": scale, "sample": sample | {"n_persons": matrix.n_persons}}
+    if drift is not None:
+        known |= {"anchors": anchors, "drift": drift}
     calibration = replace(calibration, provenance={**calibration.provenance, **known})
     _show(calibration)
     path = out_folder / f"{Path(source).stem}-{model.lower()}.json"
@@ -105,7 +114,35 @@ def calibrate(
     out.print(f"wrote {path}", markup=False)
 
 
-def _from_file(
+def parameter_set_of(bank: ItemBank, name: str) -> ParameterSet:
+    """A parameter set of a course by its reference; without one the newest on its scale."""
+    from assess.publishing import newest_parameters
+
+    if not name:
+        return newest_parameters(bank)
+    if name not in bank.parameter_sets:
+        raise CommandError(f"{name!r} is no parameter set of {bank.course}: {', '.join(bank.parameter_sets)}")
+    return bank.parameter_sets[name]
+
+
+def _anchors_checked(matrix: ResponseMatrix, published: ParameterSet) -> dict[str, Any]:
+    """Whether the anchors stand, as the calibration keeps it; what drifts is named and let go."""
+    from assess import irt
+
+    try:
+        found = irt.operational_drift(matrix, published)
+    except InvalidParameters as fault:
+        out.print(f"anchors: {fault}; this calibration cannot be published", style="yellow", markup=False)
+        return {"removed": [], "refusal": str(fault)}
+    out.print(repr(found)[1:-1], style="yellow" if found.removed or found.refusal else "", markup=False)
+    for item in found.removed:
+        out.print(f"{item} drifts and is estimated anew", style="yellow", markup=False)
+    if found.refusal:
+        out.print(f"this calibration cannot be published: {found.refusal}", style="yellow", markup=False)
+    return found.to_mapping()
+
+
+def from_file(
     path: Path,
     key: Path | None,
     items: list[str] | tuple[str, ...],
@@ -114,6 +151,7 @@ def _from_file(
     bank: ItemBank | None,
     allow_wide: bool,
 ) -> ResponseMatrix:
+    """The responses in a file."""
     from assess.publishing import read_responses
 
     return read_responses(
@@ -121,7 +159,8 @@ def _from_file(
     )
 
 
-def _from_database(course: str, sandbox: bool | None) -> tuple[ResponseMatrix, dict[str, object]]:
+def from_database(course: str, sandbox: bool | None) -> tuple[ResponseMatrix, dict[str, object]]:
+    """The responses to a course in the database, and whose they are."""
     import assess
 
     with assess.connect() as database:
@@ -206,11 +245,16 @@ def publish(
         str, typer.Option(help="At the first calibration: who has mean 0 and standard deviation 1.")
     ] = "",
     by: By = "",
+    preview: Preview = False,
+    yes: Yes = False,
     banks: Banks = DEFAULT_BANKS,
 ) -> None:
-    """Write parameter set, cut and forms of a calibration as new files; nothing changes for learners."""
+    """Show the effect of a calibration, then write parameter set, cut and forms as new files.
+
+    Nothing changes for learners before a form among them is activated.
+    """
     from assess.irt.calibration import Calibration
-    from assess.publishing import load_bank, publish_calibration
+    from assess.publishing import load_bank, plan_calibration
 
     try:
         found = Calibration.from_json(calibration.read_text(encoding="utf-8"))
@@ -223,7 +267,7 @@ def publish(
         raise CommandError("the calibration does not say its course; add --course")
     now = datetime.now(UTC)
     sample = found.provenance.get("sample", {})
-    published = publish_calibration(
+    planned = plan_calibration(
         load_bank(find_bank_folder(banks, course)),
         found,
         set_id=set_id or f"{course}-{now:%Y-%m}",
@@ -234,19 +278,37 @@ def publish(
         now=now,
         scale_id=str(found.provenance.get("scale") or ""),
     )
-    scale = published.parameter_set.scale
+    assert planned.parameter_set is not None
+    scale = planned.parameter_set.scale
     out.print(f"scale {scale.id}: mean 0 and SD 1 in {scale.reference_group}", markup=False)
-    for stored in published.cuts:
+    for stored in planned.cuts:
         out.print(
             f"cut {stored.cut.id}: theta {stored.cut.theta:.3f}, {scale.report(stored.cut.theta)} reported "
             f"({stored.cut.status})",
             markup=False,
         )
-    for form, effect in published.effects.items():
-        out.print(f"{form}: {effect}", markup=False)
-    for name, why in published.set_aside.items():
+    finish(planned, preview=preview, yes=yes)
+
+
+def finish(planned: Planned, *, preview: bool, yes: bool) -> None:
+    """Show what a plan would change, and write it unless only that was asked for."""
+    for effect in planned.effects:
+        title = f"{effect.form}, simulated" + (f", against {effect.replaces}" if effect.replaces else "")
+        rows = [(name.replace("_", " "), before, after) for name, before, after in effect.rows()]
+        table(title, ["share of learners", "present version", "new version"], rows)
+        if effect.note:
+            out.print(effect.note, style="yellow", markup=False)
+    for name, why in planned.set_aside.items():
         out.print(f"set aside: {name} {why}", style="yellow", markup=False)
+    if preview:
+        out.print(f"nothing was written; it would be: {', '.join(planned.documents)}", markup=False)
+        return
+    # Only a person at a terminal can be asked; a script that got here has said what it wants.
+    if not yes and sys.stdin.isatty() and not typer.confirm("Write these files?"):
+        raise CommandError("nothing was written")
+    published = planned.write()
     for file in published.files:
         out.print(f"wrote {file}", markup=False)
     names = " and ".join(f"assess activate {form.reference} --reason ..." for form in published.forms)
-    out.print(f"nothing has changed for learners; read the files, then: {names}", markup=False)
+    then = f"; read the files, then: {names}" if names else ""
+    out.print(f"nothing has changed for learners{then}", markup=False)

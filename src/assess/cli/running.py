@@ -242,7 +242,7 @@ def activate(
     from assess.delivery.service import activations
     from assess.delivery.settings import Settings
 
-    document = find_document(banks, form)
+    document = find_document(banks, form, to_offer=True)
     if not server:
         try:
             done = with_services(
@@ -283,8 +283,11 @@ def _say_live(name: str, release: str, sequence: int) -> None:
     out.print(f"{name} is live as {release[:12]}, activation {sequence}", markup=False)
 
 
-def find_document(banks: Path, name: str) -> dict[str, Any]:
-    """The document of a form, by reference or by id (then its highest version), or of a programme."""
+def find_document(banks: Path, name: str, *, to_offer: bool = False) -> dict[str, Any]:
+    """The document of a form, by reference or by id (then its highest version), or of a programme.
+
+    `to_offer` refuses a form that offers what is frozen.
+    """
     from assess.publishing import (
         bank_folders,
         find_programmes,
@@ -303,7 +306,10 @@ def find_document(banks: Path, name: str) -> dict[str, Any]:
             bank = load_bank(folder, programme)
             latest = bank.latest_forms()
             if name in bank.forms or name in latest:
-                return release_document(bank, name if name in bank.forms else latest[name].reference)
+                reference = name if name in bank.forms else latest[name].reference
+                if to_offer:
+                    bank.require_offerable(reference)
+                return release_document(bank, reference)
             seen += bank.forms
     raise InvalidContent(
         f"{name!r} is neither a form nor a programme in {banks}; forms: {', '.join(seen) or 'none'}"

@@ -8,7 +8,7 @@ external id, no text that a learner wrote.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -18,9 +18,10 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from assess.delivery.settings import Settings
-from assess.delivery.store import reading
+from assess.delivery.store import reading, reading_rescores
 from assess.delivery.store.postgres import CONNECT_ARGS
 from assess.delivery.store.reading_categories import StoredCategory, course_categories
+from assess.delivery.store.reading_languages import session_languages
 from assess.delivery.store.rows import DecisionRow
 from assess.errors import InvalidResponses, NotFound, StorageUnavailable
 from assess.responses import NOT_ADMINISTERED, NOT_REACHED, OMITTED, ResponseMatrix
@@ -99,7 +100,9 @@ class Database:
         """Scored units of each learner's first session of a course, with three kinds of missing.
 
         Columns are units by versioned reference: a case set is one column with
-        the sum of its items, an unscored pilot item a column of its own.
+        the sum of its items, an unscored pilot item a column of its own. A
+        session that was scored again stands here as it was graded last: under
+        the corrected key, in the column of the new version of the item.
 
         Parameters
         ----------
@@ -113,32 +116,39 @@ class Database:
         InvalidResponses
             Nobody has finished a session of the course.
         """
-        rows = self._rows(course, sandbox)
-        first: dict[str, str] = {}
-        for row in rows:
-            first.setdefault(row.learner, row.session)
-        by_session: dict[str, list[StoredCategory]] = {}
-        for row in rows:
-            if first[row.learner] == row.session:
-                by_session.setdefault(row.session, []).append(row)
-        if not by_session:
-            other = "" if sandbox else "; sandbox learners are counted apart (sandbox=True, --sandbox)"
-            raise InvalidResponses(f"nobody has finished a session of {course} yet{other}")
+        by_session = self._first_sessions(course, sandbox)
         counts: dict[str, int] = {}
         persons: list[str] = []
         cells: list[dict[str, int]] = []
-        for offered in by_session.values():
-            release = self.release(offered[0].release)
+        regraded = self.read(reading_rescores.regraded, self.tenant, course)
+        for session, offered in by_session.items():
+            delivered = self.release(offered[0].release)
+            release, found = delivered, _units(delivered, offered)
+            if session in regraded:
+                record = json.loads(regraded[session])
+                release, found = self.release(record["release"]), _pilot(delivered, offered)
+                found |= _regraded(record)
             counts |= {unit.reference: unit.n_categories for unit in release.units}
-            counts |= {item.reference: item.n_categories for item in release.pilot}
+            counts |= {item.reference: item.n_categories for item in delivered.pilot}
             persons.append(offered[0].learner)
-            cells.append(_units(release, offered))
+            cells.append(found)
         seen = {unit for row in cells for unit, category in row.items() if category != NOT_ADMINISTERED}
         units = [unit for unit in sorted(counts) if unit in seen]
         categories = np.array(
             [[row.get(unit, NOT_ADMINISTERED) for unit in units] for row in cells], dtype=np.int8
         )
         return ResponseMatrix(categories, persons, units, [counts[unit] for unit in units])
+
+    def languages(self, course: str, *, sandbox: bool | None = None) -> pd.Series[str]:
+        """The language of each learner's first session, in the order of `matrix`: groups for DIF."""
+        import pandas as pd
+
+        spoken = self.read(session_languages, self.tenant, course)
+        found = {
+            offered[0].learner: spoken[session]
+            for session, offered in self._first_sessions(course, sandbox).items()
+        }
+        return pd.Series(found, name="language", dtype=object).rename_axis("learner")
 
     def responses(self, course: str, *, sandbox: bool | None = None) -> pd.DataFrame:
         """Persons by units as a calibration scores them: blank is 0, not reached and not given are empty.
@@ -204,6 +214,21 @@ class Database:
         }
         return words[self._populations(sandbox)]
 
+    def _first_sessions(self, course: str, sandbox: bool | None) -> dict[str, list[StoredCategory]]:
+        """What was offered in each learner's first session, by session, in the order of time."""
+        rows = self._rows(course, sandbox)
+        first: dict[str, str] = {}
+        for row in rows:
+            first.setdefault(row.learner, row.session)
+        by_session: dict[str, list[StoredCategory]] = {}
+        for row in rows:
+            if first[row.learner] == row.session:
+                by_session.setdefault(row.session, []).append(row)
+        if not by_session:
+            other = "" if sandbox else "; sandbox learners are counted apart (sandbox=True, --sandbox)"
+            raise InvalidResponses(f"nobody has finished a session of {course} yet{other}")
+        return by_session
+
     def _populations(self, sandbox: bool | None) -> tuple[bool, ...]:
         if sandbox is not None:
             return (sandbox,)
@@ -247,19 +272,35 @@ def _units(release: Release, offered: Iterable[StoredCategory]) -> dict[str, int
             found[unit.reference] = OMITTED
         else:
             found[unit.reference] = sum(row.category or 0 for row in rows if row is not None)
-    for item in release.pilot:
-        row = by_item.get(item.reference)
-        if row is not None:
-            found[item.reference] = (
-                OMITTED if row.omitted else NOT_REACHED if row.category is None else row.category
-            )
+    return found | _pilot(release, offered)
+
+
+def _pilot(release: Release, offered: Iterable[StoredCategory]) -> dict[str, int]:
+    """Category of each unscored item that one session offered."""
+    pilot = {item.reference for item in release.pilot}
+    return {
+        row.item: OMITTED if row.omitted else NOT_REACHED if row.category is None else row.category
+        for row in offered
+        if row.item in pilot
+    }
+
+
+def _regraded(record: Mapping[str, Any]) -> dict[str, int]:
+    """Category of each unit of one session from the record of a rescoring, with the same kinds of missing."""
+    found: dict[str, int] = {}
+    for unit in record["units"]:
+        how = {item["how"] for item in unit["items"]}
+        if "not_reached" in how:
+            found[unit["unit"]] = NOT_REACHED
+        else:
+            found[unit["unit"]] = unit["category"] if "answered" in how else OMITTED
     return found
 
 
 def _decision_columns() -> tuple[str, ...]:
     return (
         "decision", "session", "learner", "course", "form", "status", "passed", "provisional", "practice",
-        "theta", "se", "raw", "p_at_or_above_cut", "cut_theta", "cut_raw", "scale", "parameter_set",
+        "theta", "se", "method", "raw", "p_at_or_above_cut", "cut_theta", "cut_raw", "scale", "parameter_set",
         "decided_at", "superseded_at", "cause",
     )  # fmt: skip
 
@@ -283,6 +324,7 @@ def _decision(row: DecisionRow) -> dict[str, Any]:
         **{
             name: number(name) for name in ("theta", "se", "raw", "p_at_or_above_cut", "cut_theta", "cut_raw")
         },
+        "method": stored.get("method", ""),
         "scale": stored.get("scale_id", ""),
         "parameter_set": stored.get("parameter_set", ""),
         "decided_at": row.decided_at,

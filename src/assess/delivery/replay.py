@@ -70,6 +70,7 @@ class Replayed:
 # Which kind of record a decision from each source has.
 _SCHEMAS = {
     "course_form": DECISION_SCHEMA,
+    "placement": DECISION_SCHEMA,
     "sandbox": sandbox.SCHEMA,
     appealing.SOURCE: appealing.SCHEMA,
 }
@@ -235,7 +236,7 @@ def recomputed(
     """
     if row.source == appealing.SOURCE:
         return "confirmed", ""
-    if row.source != "course_form":
+    if row.source not in ("course_form", "placement"):
         return "forced", ""
     if any(response.salt is None for response in records.responses):
         return "erased", ""

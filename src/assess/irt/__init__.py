@@ -45,15 +45,18 @@ if TYPE_CHECKING:
     )
     from assess.irt.designed import DesignedTest
     from assess.irt.dif import dif_likelihood_ratio
-    from assess.irt.dimensionality import parallel_analysis, polychoric
+    from assess.irt.dimensionality import FactorAnalysis, factor_analysis, parallel_analysis, polychoric
     from assess.irt.fit import (
         ModelFit,
+        cusum,
         guttman_fit,
         item_fit,
+        item_fit_bootstrap,
         local_dependence,
         local_dependence_limit,
         model_fit,
         person_fit,
+        person_fit_limits,
     )
     from assess.irt.linking import (
         AnchorDrift,
@@ -63,8 +66,11 @@ if TYPE_CHECKING:
         anchor_drift,
         link,
         observed_score_equating,
+        operational_drift,
         true_score_equating,
     )
+    from assess.irt.pilot_evidence import PilotRules
+    from assess.irt.pilots import PilotReview, review_pilot
     from assess.irt.stopping import DesignedStop, Sequential
     from assess.irt.traces import replay, simulate_adaptive
 
@@ -79,6 +85,7 @@ __all__ = [
     "DesignedStop",
     "DesignedTest",
     "DriftRules",
+    "FactorAnalysis",
     "ItemParameters",
     "Link",
     "LinkErrors",
@@ -87,6 +94,8 @@ __all__ = [
     "NoPrior",
     "Normal",
     "ParameterSet",
+    "PilotReview",
+    "PilotRules",
     "Prior",
     "RuleAccuracy",
     "Sequential",
@@ -96,12 +105,15 @@ __all__ = [
     "calibrate",
     "category_probabilities",
     "compare",
+    "cusum",
     "dif",
     "dif_likelihood_ratio",
     "expected_score",
+    "factor_analysis",
     "guttman_fit",
     "information",
     "item_fit",
+    "item_fit_bootstrap",
     "lee",
     "link",
     "local_dependence",
@@ -109,12 +121,15 @@ __all__ = [
     "log_category_probabilities",
     "model_fit",
     "observed_score_equating",
+    "operational_drift",
     "parallel_analysis",
     "person_fit",
+    "person_fit_limits",
     "polychoric",
     "raw_rule_accuracy",
     "reliability",
     "replay",
+    "review_pilot",
     "rudner",
     "rule_accuracy",
     "rule_outcomes",
@@ -153,15 +168,18 @@ _LATER = {
         ],
         "assess.irt.designed": ["DesignedTest"],
         "assess.irt.dif": ["dif_likelihood_ratio"],
-        "assess.irt.dimensionality": ["parallel_analysis", "polychoric"],
+        "assess.irt.dimensionality": ["FactorAnalysis", "factor_analysis", "parallel_analysis", "polychoric"],
         "assess.irt.fit": [
             "ModelFit",
+            "cusum",
             "guttman_fit",
             "item_fit",
+            "item_fit_bootstrap",
             "local_dependence",
             "local_dependence_limit",
             "model_fit",
             "person_fit",
+            "person_fit_limits",
         ],
         "assess.irt.linking": [
             "AnchorDrift",
@@ -171,9 +189,12 @@ _LATER = {
             "anchor_drift",
             "link",
             "observed_score_equating",
+            "operational_drift",
             "true_score_equating",
         ],
         "assess.irt.stopping": ["DesignedStop", "Sequential"],
+        "assess.irt.pilot_evidence": ["PilotRules"],
+        "assess.irt.pilots": ["PilotReview", "review_pilot"],
         "assess.irt.traces": ["replay", "simulate_adaptive"],
     }.items()
     for name in names

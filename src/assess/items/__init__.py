@@ -42,6 +42,7 @@ from assess.items.interactions import (
     SingleChoice,
     normalise_text,
 )
+from assess.items.placement import Placement, PlacementPart
 
 __all__ = [
     "INTERACTION_TYPES",
@@ -65,6 +66,8 @@ __all__ = [
     "Numeric",
     "Ordering",
     "OverlapRule",
+    "Placement",
+    "PlacementPart",
     "PriorSpec",
     "RawAnswer",
     "Requirement",

@@ -7,7 +7,7 @@ policy that touches a learner. `session.Release` holds the same, resolved.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assess.items.adaptive_rules import AdaptiveRules, read_adaptive_rules
@@ -16,6 +16,8 @@ from assess.items.policies import AccuracyTarget, ExtensionPolicy, read_extensio
 from assess.items.reading import Fields
 
 _WAITING_CAP_SECONDS = 30
+# What a placement part may grant a course on: nobody has studied for it, and nobody has to take it.
+PLACEMENT_P_PASS = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,10 @@ class DecisionRule:
     ----------
     kind : str
         "probability" (p at or above the cut against two bounds), "point" (the
-        estimate against the cut), or "raw" (raw score against the judged raw cut).
+        estimate against the cut), "raw" (raw score against the judged raw cut), or
+        "placement" (passed at `p_pass`, else nothing is decided).
     p_pass, p_fail : float
-        Bounds of the probability rule.
+        Bounds of the probability rule; a placement part gives up at `p_fail`.
     """
 
     kind: str = "probability"
@@ -60,12 +63,25 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class RetakePolicy:
-    """When a course may be tried again; hours and days by the server's clock."""
+    """When a course may be tried again, and what a try then asks; hours and days by the server's clock.
+
+    Parameters
+    ----------
+    p_pass_by_try : tuple of float
+        The probability that the first, second, ... try asks; the last one
+        holds for all later tries. Empty: every try asks what the rule asks.
+    """
 
     first_wait_hours: int = 24
     wait_days: int = 14
     max_tries: int = 5
     period_days: int = 365
+    p_pass_by_try: tuple[float, ...] = ()
+
+    def p_pass_at(self, try_number: int) -> float | None:
+        """The probability that one try asks; None where every try asks the same."""
+        asked = self.p_pass_by_try
+        return asked[min(max(try_number, 1), len(asked)) - 1] if asked else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +168,16 @@ class Form:
         """Id and version as releases and status answers name it."""
         return f"{self.id}.v{self.version}"
 
+    @property
+    def placement(self) -> bool:
+        """Whether it is a part of a placement, which grants a course or decides nothing."""
+        return self.rule.kind == "placement"
+
+    def rule_at(self, try_number: int) -> DecisionRule:
+        """The rule of one try, where the retake policy asks more of later ones."""
+        asked = self.retake.p_pass_at(try_number)
+        return self.rule if asked is None else replace(self.rule, p_pass=asked)
+
     @classmethod
     def from_mapping(cls, mapping: object, place: str) -> Form:
         """Parse one form file or stored form; every fault is named with its place."""
@@ -230,6 +256,26 @@ class Form:
             self.adaptive.max_units, len(self.units)
         ):
             raise fields.fault("adaptive", "min_units exceeds max_units or the number of units")
+        if self.placement and (self.kind != "adaptive" or not self.blueprint or self.pilot_slots):
+            raise fields.fault(
+                "rule", "a part of a placement is adaptive, has a blueprint, and tries no items out"
+            )
+        self._check_rising(fields)
+
+    def _check_rising(self, fields: Fields) -> None:
+        asked = self.retake.p_pass_by_try
+        if not asked:
+            return
+        if self.rule.kind != "probability":
+            raise fields.fault(
+                "retake.p_pass_by_try",
+                f"only a probability rule has a probability that rises, not {self.rule.kind}",
+            )
+        if asked[0] != self.rule.p_pass or list(asked) != sorted(asked) or not asked[-1] < 1.0:
+            raise fields.fault(
+                "retake.p_pass_by_try",
+                f"begins with the rule's own {self.rule.p_pass}, never falls, is below 1; got {list(asked)}",
+            )
 
         if self.release == "after_standard" and self.feedback == "rationales":
             raise fields.fault(
@@ -287,7 +333,11 @@ class Form:
                 {name: getattr(r, name) for name in r.__slots__ if getattr(r, name) not in ("", None)}
                 for r in self.blueprint
             ],
-            "retake": {name: getattr(self.retake, name) for name in self.retake.__slots__},
+            "retake": {
+                name: list(value) if isinstance(value, tuple) else value
+                for name in self.retake.__slots__
+                if (value := getattr(self.retake, name)) != ()
+            },
             "consent_version": self.consent_version,
         }
         if self.adaptive is not None:
@@ -336,12 +386,17 @@ def _read_rule(fields: Fields) -> DecisionRule:
     if fields.raw("rule", None) is None:
         return DecisionRule()
     below = fields.below("rule")
+    kind = below.choice("kind", ("probability", "point", "raw", "placement"))
     rule = DecisionRule(
-        below.choice("kind", ("probability", "point", "raw")),
-        below.number("p_pass", 0.75),
+        kind,
+        below.number("p_pass", PLACEMENT_P_PASS if kind == "placement" else 0.75),
         below.number("p_fail", 0.25),
     )
     below.finish()
+    if kind == "placement" and rule.p_pass < PLACEMENT_P_PASS:
+        raise below.fault(
+            "p_pass", f"a placement grants a course at {PLACEMENT_P_PASS} or more, not at {rule.p_pass}"
+        )
     if not 0.0 < rule.p_fail < rule.p_pass < 1.0:
         raise below.fault("p_pass", f"0 < p_fail < p_pass < 1 must hold; got {rule.p_fail} and {rule.p_pass}")
     return rule
@@ -395,6 +450,16 @@ def _read_retake(fields: Fields) -> RetakePolicy:
         wait_days=below.integer("wait_days", default.wait_days, minimum=0),
         max_tries=below.integer("max_tries", default.max_tries, minimum=1),
         period_days=below.integer("period_days", default.period_days, minimum=1),
+        p_pass_by_try=_read_rising(below),
     )
     below.finish()
     return policy
+
+
+def _read_rising(below: Fields) -> tuple[float, ...]:
+    asked = below.raw("p_pass_by_try", ())
+    if not isinstance(asked, list | tuple) or any(
+        isinstance(p, bool) or not isinstance(p, float) for p in asked
+    ):
+        raise below.fault("p_pass_by_try", f"expected probabilities, one per try, got {asked!r}")
+    return tuple(asked)

@@ -5,7 +5,7 @@
     item_banks/<programme>/programme.yaml
     item_banks/<programme>/<course>/bank.yaml
                                    items/       <id>.v<version>.yaml, items and case sets
-                                   forms/  parameters/  cuts/
+                                   forms/  parameters/  cuts/  freezes/
 
 A file is named by what it holds, id and version; nothing of a bank is edited
 after publication, so a folder holds every version that was ever live.
@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from assess.errors import AssessError, InvalidContent, InvalidParameters, InvalidRule
+from assess.errors import ActivationRefused, AssessError, InvalidContent, InvalidParameters, InvalidRule
 from assess.irt.models import ParameterSet
-from assess.items import CaseSet, Form, Item, Requirement
+from assess.items import CaseSet, Form, Item, Placement, Requirement, split_reference
+from assess.items.content import read_id
 from assess.items.forms import read_requirement
 from assess.items.reading import Fields
 from assess.publishing.files import read_yaml
@@ -33,7 +34,7 @@ PROGRAMME_SCHEMA = "assess.programme/1"
 ON_LOSS = ("suspend", "withdraw", "keep")
 # What the bank should hold as a whole, and who read its items, is not part of what is delivered.
 _NOT_DELIVERED = ("blueprint", "readings")
-_FOLDERS = ("items", "forms", "parameters", "cuts")
+_FOLDERS = ("items", "forms", "parameters", "cuts", "freezes")
 T = TypeVar("T")
 
 
@@ -46,6 +47,7 @@ class Programme:
     document: Mapping[str, Any] = field(repr=False)
     course_titles: Mapping[str, Mapping[str, str]]
     assessed_here: tuple[str, ...]
+    placement: Placement | None = None
 
     @property
     def title(self) -> Mapping[str, str]:
@@ -54,10 +56,12 @@ class Programme:
 
     @property
     def forms(self) -> frozenset[str]:
-        """Ids of the forms that its courses offer."""
+        """Ids of the forms that its courses offer, and of the parts of its placement."""
         courses = self.document["courses"]
         entries = courses.values() if isinstance(courses, Mapping) else courses
-        return frozenset(form for entry in entries if entry for form in entry.get("forms", ()))
+        offered = {form for entry in entries if entry for form in entry.get("forms", ())}
+        parts = () if self.placement is None else self.placement.parts
+        return frozenset(offered | {part.form for part in parts})
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,28 @@ class StoredCut:
     cut: CutScore
     ratings: Mapping[str, float]
     document: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Units that are not offered as operational any more, who said so and why; past scores stay.
+
+    Parameters
+    ----------
+    id : str
+        Versioned reference of its file.
+    units : tuple of str
+        Versioned references of items and case sets.
+    evidence : mapping
+        What speaks for it, such as the drift of each unit.
+    """
+
+    id: str
+    units: tuple[str, ...]
+    reason: str
+    by: str
+    at: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +126,7 @@ class ItemBank:
     forms: Mapping[str, Form] = field(repr=False)
     parameter_sets: Mapping[str, ParameterSet] = field(repr=False)
     cuts: Mapping[str, StoredCut] = field(repr=False)
+    freezes: Mapping[str, Freeze] = field(repr=False, default_factory=dict)
     blueprint: tuple[Requirement, ...] = field(default=(), repr=False)
 
     def __repr__(self) -> str:
@@ -118,6 +145,26 @@ class ItemBank:
         if reference not in self.items:
             raise InvalidContent(f"{reference} is neither an item nor a case set of bank {self.id}")
         return self.items[reference]
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """Units that no new form may offer."""
+        return frozenset(unit for freeze in self.freezes.values() for unit in freeze.units)
+
+    def require_offerable(self, form_reference: str) -> None:
+        """Refuse a form that offers what is frozen.
+
+        Raises
+        ------
+        ActivationRefused
+            Naming the unit, and the newest form that goes without it.
+        """
+        form = self.forms[form_reference]
+        held = [unit for unit in form.units if unit in self.frozen]
+        if held:
+            newest = self.latest_forms()[form.id]
+            other = f"; {newest.reference} goes without" if not set(newest.units) & self.frozen else ""
+            raise ActivationRefused(f"{form_reference} offers {held[0]}, which is frozen{other}")
 
     def latest_forms(self) -> dict[str, Form]:
         """The highest version of each form, by form id."""
@@ -176,7 +223,11 @@ def load_programme(folder: Path) -> Programme:
         load_rules(document)
     except InvalidRule as fault:
         raise InvalidContent(str(fault), place=place) from None
-    return Programme(programme_id, folder, document, titles, tuple(here))
+    placement = Placement.from_fields(fields.below("placement")) if "placement" in fields else None
+    strange = [part.course for part in placement.parts if part.course not in here] if placement else []
+    if strange:
+        raise fields.fault("placement", f"{strange[0]!r} is not a course that is assessed here")
+    return Programme(programme_id, folder, document, titles, tuple(here), placement)
 
 
 def _courses(fields: Fields) -> Iterator[tuple[str, Fields]]:
@@ -244,6 +295,7 @@ def read_bank(
         forms=_read_all(folder, "forms", place, report, Form.from_mapping, lambda form: form.reference),
         parameter_sets=_read_all(folder, "parameters", place, report, _parameters, lambda found: found.id),
         cuts=_read_all(folder, "cuts", place, report, _cut, lambda stored: stored.cut.id),
+        freezes=_read_all(folder, "freezes", place, report, _freeze, lambda found: found.id),
         blueprint=blueprint,
     )
 
@@ -342,6 +394,22 @@ def _cut(mapping: object, place: str) -> StoredCut:
     cut, ratings = read_cut(fields)
     assert isinstance(mapping, Mapping)
     return StoredCut(cut, ratings, mapping)
+
+
+def _freeze(mapping: object, place: str) -> Freeze:
+    fields = Fields(mapping, place)
+    found = Freeze(
+        id=f"{read_id(fields)}.v{fields.integer('version', minimum=1)}",
+        units=fields.strings("units"),
+        reason=fields.text("reason"),
+        by=fields.text("by"),
+        at=fields.text("at"),
+        evidence=fields.raw("evidence", {}),
+    )
+    for unit in found.units:
+        split_reference(unit)
+    fields.finish()
+    return found
 
 
 # --- documents -------------------------------------------------------------

@@ -12,22 +12,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assess.errors import AssessError, InvalidContent, PublishRefused
+from assess.errors import InvalidContent, PublishRefused
 from assess.irt.models import ItemParameters, ParameterSet
+from assess.irt.scoring import Prior
 from assess.items import DecisionRule, Form, PriorSpec, split_reference
 from assess.items.reading import Fields
-from assess.publishing.banks import ItemBank, StoredCut, release_document
-from assess.publishing.files import LOCK_NAME, add_to_lock, write_yaml
+from assess.publishing.banks import ItemBank, StoredCut
+from assess.publishing.publication import (
+    Planned,
+    Publication,
+    cut_documents,
+    form_documents,
+    parameter_document,
+)
 from assess.scale import Scale
-from assess.session.release import Release, read_cut
-from assess.simulation import form_accuracy
+from assess.session.release import read_cut
 from assess.standard_setting import cut_from_ratings
 from assess.standards import frameworks
 
@@ -37,29 +42,30 @@ if TYPE_CHECKING:
 _DIGITS = 6
 
 
-@dataclass(frozen=True)
-class Publication:
-    """What was written, and what was left out and why."""
-
-    parameter_set: ParameterSet
-    cuts: tuple[StoredCut, ...]
-    forms: tuple[Form, ...]
-    files: tuple[str, ...]
-    set_aside: Mapping[str, str] = field(default_factory=dict)
-    effects: Mapping[str, str] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        forms = ", ".join(form.reference for form in self.forms)
-        return f"<Publication {self.parameter_set.id} on {self.parameter_set.scale.id}: {forms}>"
-
-
 def current_scale(bank: ItemBank) -> Scale | None:
     """The scale that a calibration founded; None while all parameters are judged."""
     scales = [found.scale for found in bank.parameter_sets.values() if found.status == "calibrated"]
     return scales[-1] if scales else None
 
 
-def publish_calibration(
+def newest_parameters(bank: ItemBank) -> ParameterSet:
+    """The parameter set published last on the scale of the course.
+
+    Raises
+    ------
+    PublishRefused
+        All parameters are judged, so that there is no scale.
+    """
+    scale = current_scale(bank)
+    if scale is None:
+        raise PublishRefused(
+            f"{bank.course} has no calibrated parameters yet; the first calibration founds its scale"
+        )
+    present = [found for found in bank.parameter_sets.values() if found.scale.id == scale.id]
+    return max(present, key=lambda found: str(found.provenance.get("published_at", "")))
+
+
+def plan_calibration(
     bank: ItemBank,
     calibration: Calibration,
     *,
@@ -69,8 +75,8 @@ def publish_calibration(
     by: str,
     now: datetime,
     scale_id: str = "",
-) -> Publication:
-    """Write parameter set, cuts and forms that rest on a calibration.
+) -> Planned:
+    """Put together parameter set, cuts and forms that rest on a calibration; nothing is written.
 
     Parameters
     ----------
@@ -93,13 +99,15 @@ def publish_calibration(
     ------
     PublishRefused
         Not converged, parameters that the data do not hold, an unaligned or
-        unknown item, another scale, an id that is taken, no form that could
-        use it, or no reason.
+        unknown item, another scale, anchors that drift or were not checked, an
+        id that is taken, no form that could use it, or no reason.
     CutNotFound
         The judged ratings lead to no cut on these parameters.
     """
     _require_sound(bank, calibration, set_id, reason, by)
     scale = _scale(bank, reference_group, scale_id)
+    if scale_id:
+        _require_anchors(calibration)
     set_aside = _set_aside(bank, calibration)
     kept = [unit for unit in calibration.parameters.item_ids if unit not in set_aside]
     if not kept:
@@ -117,13 +125,21 @@ def publish_calibration(
             "correlations": _correlations(calibration, kept),
         },
     )
-    old_forms = [form for form in bank.latest_forms().values() if set(form.units) <= set(kept)]
+    frozen = bank.frozen
+    old_forms = [
+        form
+        for form in bank.latest_forms().values()
+        if set(form.units) <= set(kept) and not set(form.units) & frozen
+    ]
     cuts = {form.cut: _cut_on_scale(bank, form.cut, parameter_set) for form in old_forms}
     derived = {stored.cut.id: stored for stored in cuts.values() if stored.cut.id not in bank.cuts}
     forms = [_next_version(bank, form, parameter_set, cuts[form.cut].cut.id) for form in old_forms]
     for form in bank.latest_forms().values():
         missing = [unit for unit in form.units if unit not in kept]
-        if missing:
+        held = [unit for unit in form.units if unit in frozen]
+        if held:
+            set_aside[form.reference] = f"no new version: it offers {held[0]}, which is frozen"
+        elif missing:
             set_aside[form.reference] = f"no new version: {missing[0]} is not calibrated"
     if not forms:
         raise PublishRefused(f"no form of {bank.course} has all its units calibrated: {_first(set_aside)}")
@@ -133,19 +149,45 @@ def publish_calibration(
         cuts={**bank.cuts, **derived},
         forms={**bank.forms, **{form.reference: form for form in forms}},
     )
-    releases = [Release.from_document(release_document(extended, form.reference)) for form in forms]
-    files = _write(bank, parameter_set, [stored.document for stored in derived.values()], forms)
-    return Publication(
+    return Planned(
+        bank=bank,
+        extended=extended,
+        documents={
+            **parameter_document(bank, parameter_set),
+            **cut_documents(derived.values()),
+            **form_documents(forms),
+        },
+        forms=tuple(forms),
         parameter_set=parameter_set,
         cuts=tuple(derived.values()),
-        forms=tuple(forms),
-        files=files,
         set_aside=set_aside,
-        effects={
-            release.form.reference: form_accuracy(release, np.random.default_rng(1), n=2_000).rule.summary()
-            for release in releases
-        },
+        population=Prior((calibration.population.mean - mean) / sd, calibration.population.sd / sd),
+        written_by="assess publish",
     )
+
+
+def publish_calibration(
+    bank: ItemBank,
+    calibration: Calibration,
+    *,
+    set_id: str,
+    reference_group: str,
+    reason: str,
+    by: str,
+    now: datetime,
+    scale_id: str = "",
+) -> Publication:
+    """Plan a publication and write it; the arguments are those of `plan_calibration`."""
+    return plan_calibration(
+        bank,
+        calibration,
+        set_id=set_id,
+        reference_group=reference_group,
+        reason=reason,
+        by=by,
+        now=now,
+        scale_id=scale_id,
+    ).write()
 
 
 def standardised(parameters: ItemParameters, mean: float, sd: float) -> ItemParameters:
@@ -241,6 +283,18 @@ def _scale(bank: ItemBank, reference_group: str, scale_id: str) -> Scale:
             "calibrate again with the published parameters as anchors"
         )
     return present
+
+
+def _require_anchors(calibration: Calibration) -> None:
+    """The scale is held by anchors, so they must have been looked at, and enough of them must stand."""
+    drift = calibration.provenance.get("drift")
+    if not drift:
+        raise PublishRefused(
+            "the calibration does not say whether its anchors drifted; calibrate again with "
+            "`assess calibrate --anchors`, which checks them"
+        )
+    if drift.get("refusal"):
+        raise PublishRefused(f"the scale is not held: {drift['refusal']}")
 
 
 def _set_aside(bank: ItemBank, calibration: Calibration) -> dict[str, str]:
@@ -397,35 +451,3 @@ def _next_version(bank: ItemBank, form: Form, parameter_set: ParameterSet, cut: 
         rule=DecisionRule(p_pass=form.rule.p_pass, p_fail=form.rule.p_fail) if judged else form.rule,
         prior=form.prior if same_scale else PriorSpec(),
     )
-
-
-def _write(
-    bank: ItemBank, parameter_set: ParameterSet, cuts: Sequence[Mapping[str, Any]], forms: Sequence[Form]
-) -> tuple[str, ...]:
-    """Write all files or none, and seal them."""
-    set_id, version = split_reference(parameter_set.id)
-    scale = parameter_set.scale
-    planned: dict[str, Mapping[str, Any]] = {
-        f"parameters/{parameter_set.id}.yaml": {
-            "id": set_id,
-            "version": version,
-            "course": bank.course,
-            "status": parameter_set.status,
-            "scale": {name: getattr(scale, name) for name in scale.__slots__},
-            "provenance": dict(parameter_set.provenance),
-            "items": parameter_set.parameters.to_records(),
-        }
-    }
-    planned |= {f"cuts/{document['id']}.v{document['version']}.yaml": document for document in cuts}
-    planned |= {f"forms/{form.reference}.yaml": form.to_mapping() for form in forms}
-    written: list[Path] = []
-    try:
-        for name, mapping in planned.items():
-            write_yaml(bank.folder / name, mapping, comment="Written by `assess publish`.")
-            written.append(bank.folder / name)
-        add_to_lock(bank.folder, planned, f"{bank.programme}/{bank.course}/{LOCK_NAME}")
-    except (AssessError, OSError) as fault:
-        for path in written:
-            path.unlink()
-        raise PublishRefused(f"nothing was published: {fault}") from fault
-    return tuple(planned)

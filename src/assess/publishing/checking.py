@@ -94,6 +94,7 @@ def check(folder: str | Path) -> list[Finding]:
             bank, found = _check_bank(bank_folder, programme)
             findings += found
             items += [] if bank is None else newest(bank)
+            findings += [] if bank is None else _check_placement(bank, programme)
     findings += [
         Finding(
             "warning", one.reference, f"shares {share:.0%} of its runs of five words with {other.reference}"
@@ -169,6 +170,25 @@ def _check_content(bank: ItemBank, place: str, *, readable: bool) -> Iterator[Fi
             yield Finding("error", file, str(fault))
             continue
         yield from _check_languages(form, bank, file)
+
+
+def _check_placement(bank: ItemBank, programme: Programme) -> Iterator[Finding]:
+    """The part of a course in the placement is a form of its bank that decides by the placement rule."""
+    place = f"{programme.id}/programme.yaml: placement"
+    parts = () if programme.placement is None else programme.placement.parts
+    named = {part.form for part in parts if part.course == bank.course}
+    for form_id in named:
+        form = bank.latest_forms().get(form_id)
+        if form is None:
+            yield Finding("error", place, f"{form_id} is not a form of the bank of {bank.course}")
+        elif not form.placement:
+            yield Finding(
+                "error", place, f"{form_id} decides by {form.rule.kind}; a part says rule: placement"
+            )
+    for form in bank.latest_forms().values():
+        if form.placement and form.id not in named:
+            file = f"{programme.id}/{bank.course}/forms/{form.reference}.yaml"
+            yield Finding("warning", file, "is a part of a placement in which the programme does not name it")
 
 
 def _check_item(item: Item, bank: ItemBank, place: str) -> Iterator[Finding]:

@@ -52,6 +52,11 @@ class ResponseFile:
     allow_wide: bool = False
     chunk_persons: int = 100_000
 
+    @property
+    def names(self) -> list[str]:
+        """The names in its head."""
+        return _header(self.path)
+
     def read(self) -> ResponseMatrix:
         """The whole file as one matrix."""
         matrix = self._matrix(next(_tables(self.path, None)), self.known)
@@ -273,6 +278,52 @@ def read_responses(
         format=format,
         allow_wide=allow_wide,
     ).read()
+
+
+def read_options(path: str | Path, key: Mapping[str, str], *, person: str = "") -> pd.DataFrame:
+    r"""The chosen options of the items of a key, as text: what distractors are studied in.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "test.csv")
+    ...     _ = path.write_text("person,i1,sex\np1,a,f\np2,b,m\n")
+    ...     read_options(path, {"i1": "a"})["i1"].tolist()
+    ['a', 'b']
+    """
+    file = open_responses(path, items=list(key), person=person)
+    table = next(_tables(file.path, None))
+    name = file._person_column(table)
+    missing = [item for item in key if item not in table.columns]
+    if missing:
+        raise InvalidResponses(f"{file.path.name}: no column is called {missing[0]!r}, which the key names")
+    index = table[name].to_numpy() if name else np.arange(1, len(table) + 1)
+    return table[list(key)].set_axis(index, axis=0)
+
+
+def read_column(path: str | Path, column: str) -> list[str]:
+    r"""One column of a wide file as text, in the order of its rows: groups to compare, for example.
+
+    Raises
+    ------
+    InvalidResponses
+        There is no such column.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "test.csv")
+    ...     _ = path.write_text("person,sex,i1\np1,f,1\np2,m,0\n")
+    ...     read_column(path, "sex")
+    ['f', 'm']
+    """
+    file = Path(path)
+    names = _header(file)
+    if column not in names:
+        raise InvalidResponses(f"{file.name}: no column is called {column!r}; columns are {_some(names)}")
+    return [str(value) for value in next(_tables(file, None))[column].tolist()]
 
 
 def read_key(path: str | Path) -> dict[str, str]:

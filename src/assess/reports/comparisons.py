@@ -1,7 +1,8 @@
-"""Figures that hold items against an expectation: their fit, two groups, two calibrations."""
+"""Figures that hold items against an expectation: their fit, two groups, two calibrations, many checks."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,18 @@ import pandas as pd
 
 from assess.errors import InvalidRequest
 from assess.irt.linking import AnchorDrift
-from assess.reports.looks import SMALL, Theme, blank_figure, dress, families, head, theme_called, write
+from assess.reports.looks import (
+    MARKERS,
+    SMALL,
+    Theme,
+    blank_figure,
+    dress,
+    families,
+    head,
+    spread,
+    theme_called,
+    write,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -235,6 +247,78 @@ def anchor_plot(drift: AnchorDrift, *, theme: str = "print") -> Figure:
         "Anchors then and now",
         f"{len(gone)} of {len(frame)} drift; band: ±{band:g}; {drift.link.method}",
     )
+    return figure
+
+
+def drift_over_time_data(checks: Mapping[str, AnchorDrift]) -> pd.DataFrame:
+    """Change of every anchor in a row of checks.
+
+    Parameters
+    ----------
+    checks : mapping
+        When -> `irt.operational_drift` or `irt.anchor_drift`, in the order of time.
+
+    Returns
+    -------
+    DataFrame
+        Columns check, item, d, z, drifts; one row per check and anchor.
+
+    Raises
+    ------
+    InvalidRequest
+        Without a check.
+    """
+    if not checks:
+        raise InvalidRequest("no check was given; give one at least", path="checks")
+    return pd.concat(
+        [
+            found.table.rename_axis("item").reset_index()[["item", "d", "z", "drifts"]].assign(check=when)
+            for when, found in checks.items()
+        ],
+        ignore_index=True,
+    )[["check", "item", "d", "z", "drifts"]]
+
+
+def drift_over_time(checks: Mapping[str, AnchorDrift], *, theme: str = "print") -> Figure:
+    """Draw how far anchors have moved from where they were published, check by check.
+
+    Parameters
+    ----------
+    checks : mapping
+        As in `drift_over_time_data`.
+    theme : str
+    """
+    look = theme_called(theme)
+    frame = drift_over_time_data(checks)
+    figure = blank_figure(6.4, 4.4, look)
+    axes = figure.subplots()
+    dress(axes, look, xlabel="Check", ylabel="Change of difficulty (θ), above 0: harder", grid="y")
+    place = {when: x for x, when in enumerate(checks)}
+    band = next(iter(checks.values())).rules.difference
+    axes.axhspan(-band, band, color=look.series[0], alpha=0.09, linewidth=0.0)
+    alarmed = list(dict.fromkeys(frame.loc[frame["drifts"], "item"]))
+    for item, own in frame.groupby("item", sort=False):
+        if item not in alarmed:
+            axes.plot(own["check"].map(place), own["d"], ".-", color=look.quiet, linewidth=0.9, alpha=0.7)
+    ends: list[float] = []
+    for number, item in enumerate(alarmed):
+        own = frame[frame["item"] == item]
+        hue, x = look.series[1 + number % (len(look.series) - 1)], own["check"].map(place)
+        axes.plot(x, own["d"], color=hue, linewidth=1.8)
+        gone = own["drifts"]
+        axes.plot(
+            x[gone], own.loc[gone, "d"], MARKERS[number % len(MARKERS)], color=hue,
+            markeredgecolor=look.background, markersize=8, linestyle="none",
+        )  # fmt: skip
+        ends.append(float(own["d"].iloc[-1]))
+    low, high = float(min(frame["d"].min(), -band)) - 0.15, float(max(frame["d"].max(), band)) + 0.15
+    last = len(place) - 1
+    for item, y in zip(alarmed, spread(ends, 0.06 * (high - low), low, high), strict=True):
+        write(axes, look, str(item), last, y, offset=(9, 0), ha="left", va="center")
+    axes.set_xticks(list(place.values()), list(place))
+    axes.set(ylim=(low, high), xlim=(-0.25, last + (0.8 if alarmed else 0.25)))
+    n = frame["item"].nunique()
+    head(axes, look, "Drift over time", f"{len(alarmed)} of {n} anchors alarm (marked); band: ±{band:g}")
     return figure
 
 

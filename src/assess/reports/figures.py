@@ -26,6 +26,8 @@ from assess.reports.comparisons import (
     anchor_plot_data,
     dif_plot,
     dif_plot_data,
+    drift_over_time,
+    drift_over_time_data,
     fit_plot,
     fit_plot_data,
 )
@@ -65,6 +67,8 @@ __all__ = [
     "dif_plot_data",
     "distractor_curves",
     "distractor_curves_data",
+    "drift_over_time",
+    "drift_over_time_data",
     "fit_plot",
     "fit_plot_data",
     "information_curve",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 
 from assess import __version__
 from assess.errors import (
@@ -19,7 +20,7 @@ from assess.errors import (
     SessionVoid,
 )
 from assess.irt.scoring import Prior
-from assess.items import RawAnswer
+from assess.items import Item, RawAnswer
 from assess.session.release import Release, count_items
 from assess.session.selection import coming, kept_closed
 from assess.session.state import Ending, Offer, Response, SessionState, StartRecord, answer_digest, chance
@@ -58,6 +59,7 @@ def start(
     with_pilot: bool = True,
     accommodation: Accommodation = NO_ACCOMMODATION,
     choosing: Prior | None = None,
+    placement: str = "",
 ) -> StartRecord:
     """Write the start record of a session: everything by chance or by policy, settled before the first offer.
 
@@ -76,6 +78,8 @@ def start(
         chosen or scored.
     choosing : Prior, optional
         What earlier courses say about the learner: units are chosen by it, nothing is scored by it.
+    placement : str
+        The placement of which the session is a part; it has the try number 0 then.
 
     Raises
     ------
@@ -103,7 +107,7 @@ def start(
         prior_mean=release.prior.mean,
         prior_sd=release.prior.sd,
         engine=__version__,
-        try_number=try_number,
+        try_number=0 if placement else try_number,
         time_limit_seconds=None if limit is None else 60 * limit,
         excluded=tuple(sorted(excluded)) if form.kind == "adaptive" else (),
         pilot=_place_pilot(release, seed) if with_pilot and not accommodation.no_pilot else (),
@@ -112,22 +116,62 @@ def start(
         closed=kept_closed(release, seed, excluded),
         choosing=None if choosing is None else (choosing.mean, choosing.sd),
         evidence=form.kind == "adaptive",
+        placement=placement,
     )
 
 
 def _place_pilot(release: Release, seed: str) -> tuple[tuple[int, str], ...]:
-    """Positions and items of the unscored slots, never among the last three of the shortest session."""
+    """Positions and items of the unscored slots, by the seed alone and never by theta.
+
+    Every position that is drawn leaves three scored items or more behind it.
+    """
     form = release.form
     if form.pilot_slots == 0:
         return ()
-    by_chance = sorted(release.pilot, key=lambda item: chance(seed, "pilot", item.reference))
-    chosen = [item.reference for item in by_chance[: form.pilot_slots]]
-    shortest = form.adaptive.min_units if form.adaptive else sum(len(unit.items) for unit in release.units)
-    last = shortest + len(chosen) - _PILOT_FREE_TAIL
-    positions = sorted(range(1, max(last, 0) + 1), key=lambda p: chance(seed, "pilot position", p))[
-        : len(chosen)
+    chosen = _by_strata(release.pilot, seed)[: form.pilot_slots]
+    if form.kind == "fixed":
+        gaps = _gaps(release)
+        drawn = sorted(gaps, key=lambda g: chance(seed, "pilot position", g))[: len(chosen)]
+        positions = [gap + before + 1 for before, gap in enumerate(sorted(drawn))]
+    else:
+        # A case set may delay a pilot item, and then as many units fewer are behind it as began before it:
+        # counted in units, the shortest session leaves three of them all the same.
+        assert form.adaptive is not None
+        last = form.adaptive.min_units + len(chosen) - _PILOT_FREE_TAIL
+        drawn = sorted(range(1, max(last, 0) + 1), key=lambda p: chance(seed, "pilot position", p))
+        positions = sorted(drawn[: len(chosen)])
+    return tuple(zip(positions, chosen, strict=False))
+
+
+def _by_strata(pilot: Sequence[Item], seed: str) -> list[str]:
+    """Pilot items in a random order that takes each objective in turn, so that all gather responses alike."""
+    strata: dict[str, list[Item]] = {}
+    for item in pilot:
+        strata.setdefault(item.alignments[0].code, []).append(item)
+    ranked = [
+        (rank, chance(seed, "pilot stratum", code), item.reference)
+        for code, members in strata.items()
+        for rank, item in enumerate(sorted(members, key=lambda i: chance(seed, "pilot", i.reference)))
     ]
-    return tuple(zip(sorted(positions), chosen, strict=False))
+    return [reference for _, _, reference in sorted(ranked)]
+
+
+def _gaps(release: Release) -> list[int]:
+    """Scored items before each place of a fixed form where an unscored one may stand.
+
+    Not inside a case set, not where a section begins, and not among the last three.
+    """
+    starts = [0, *accumulate(len(unit.items) for unit in release.units)]
+    opening = {
+        u
+        for u, section in enumerate(release.section_of_unit)
+        if u == 0 or section != release.section_of_unit[u - 1]
+    }
+    return [
+        start
+        for u, start in enumerate(starts[:-1])
+        if u not in opening and starts[-1] - start >= _PILOT_FREE_TAIL
+    ]
 
 
 def answer(

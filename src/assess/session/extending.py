@@ -27,7 +27,7 @@ def can_be_extended(state: SessionState) -> bool:
     """
     if state.void or state.ending is None or state.ending.how != "completed":
         return False
-    tests = state.release.extended_tests
+    tests = state.release.extended_tests_at(state.start.try_number)
     if len(state.extensions) >= len(tests):
         return False
     test = tests[len(state.extensions)]
@@ -75,7 +75,7 @@ def chosen_in_extension(state: SessionState) -> Selection:
 
 def extended_test(state: SessionState) -> ExtendedTest:
     """What chooses in the extension that a session is in."""
-    return state.release.extended_tests[len(state.extensions) - 1]
+    return state.release.extended_tests_at(state.start.try_number)[len(state.extensions) - 1]
 
 
 def _left_out(state: SessionState) -> frozenset[int]:

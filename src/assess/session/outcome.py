@@ -15,7 +15,15 @@ from assess.scale import Score
 from assess.session.engine import is_complete
 from assess.session.selection import evidence
 from assess.session.state import SessionState
-from assess.standards.decisions import Decision, PointRule, RawRule, decide, decide_raw, rule_for
+from assess.standards.decisions import (
+    Decision,
+    PlacementRule,
+    PointRule,
+    RawRule,
+    decide,
+    decide_raw,
+    rule_for,
+)
 from assess.standards.records import canonical_json, decimal9, sha256
 
 SCHEMA = "assess.decision/1"
@@ -200,7 +208,9 @@ def _decide(state: SessionState, raw: int, score: Score | None, *, complete: boo
             for cut, ratings in cuts
         ]
     form, provisional = release.form, not release.calibrated
-    rule = PointRule(form.scoring) if provisional else rule_for(form.rule, scoring=form.scoring)
+    rule = rule_for(form.rule_at(state.start.try_number), scoring=form.scoring)
+    if provisional and not isinstance(rule, PlacementRule):
+        rule = PointRule(form.scoring)
     assert not isinstance(rule, RawRule)
     return [
         decide(score, cut, rule=rule, complete=complete, parameters_provisional=provisional)
@@ -344,6 +354,7 @@ def _head(state: SessionState, decided_at: datetime, engine: str | None) -> dict
         "ended_by": state.ending.how,
         "decided_at": decided_at.isoformat(),
         "practice": release.practice,
+        **({"placement": start.placement} if start.placement else {}),
     }
 
 

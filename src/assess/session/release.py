@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assess.errors import ActivationRefused, InvalidContent
@@ -143,10 +143,33 @@ class Release:
 
     @lazy
     def adaptive_test(self) -> AdaptiveTest:
-        """The selection kernel of an adaptive form, built once."""
+        """The selection kernel of an adaptive form at the first try, built once."""
         from assess.session.selection import adaptive_test
 
-        return adaptive_test(self)
+        return adaptive_test(self, self.form.rule)
+
+    def adaptive_test_at(self, try_number: int) -> AdaptiveTest:
+        """The kernel of one try: where a later try asks for more, it also goes on until it is that sure."""
+        rule = self.form.rule_at(try_number)
+        if rule == self.form.rule:
+            return self.adaptive_test
+        if rule.p_pass not in self._later_tests:
+            from assess.session.selection import adaptive_test
+
+            self._later_tests[rule.p_pass] = adaptive_test(self, rule)
+        return self._later_tests[rule.p_pass]
+
+    @lazy
+    def _later_tests(self) -> dict[float, AdaptiveTest]:
+        return {}
+
+    def extended_tests_at(self, try_number: int) -> tuple[ExtendedTest, ...]:
+        """What chooses in the extensions of one try; a later one may have to be surer."""
+        rule = self.form.rule_at(try_number)
+        if rule == self.form.rule:
+            return self.extended_tests
+        bounds = (rule.p_pass, rule.p_fail)
+        return tuple(replace(test, certainty=bounds) for test in self.extended_tests)
 
     @lazy
     def extended_tests(self) -> tuple[ExtendedTest, ...]:

@@ -45,6 +45,11 @@ def require_rescorable(delivered: Release, onto: Release) -> None:
             f"{onto.form.reference} is {onto.form.kind} and {delivered.form.reference} "
             f"{delivered.form.kind}; they do not count the same items"
         )
+    if delivered.form.placement != onto.form.placement:
+        raise RescoreRefused(
+            f"one of {delivered.form.reference} and {onto.form.reference} is a part of a placement, which "
+            "decides by another rule"
+        )
     offered = {item.id for unit in delivered.units for item in unit.items}
     strange = [item.id for unit in onto.units for item in unit.items if item.id not in offered]
     if strange and onto.form.kind == "fixed":

@@ -12,7 +12,7 @@ import numpy as np
 from assess.errors import ActivationRefused
 from assess.irt.adaptive import AdaptiveTest, Constraint, Selection, StopRule
 from assess.irt.scoring import Prior
-from assess.items import AdaptiveRules, Item, SequentialRule
+from assess.items import AdaptiveRules, DecisionRule, Item, SequentialRule
 from assess.session.extending import chosen_in_extension, extended_test
 from assess.session.release import Release, count_items
 from assess.session.state import SessionState, chance
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from assess.irt.stopping import Sequential
 
 
-def adaptive_test(release: Release) -> AdaptiveTest:
-    """The kernel of an adaptive form.
+def adaptive_test(release: Release, decision: DecisionRule) -> AdaptiveTest:
+    """The kernel of an adaptive form, for the rule by which a try is decided.
 
     Examples
     --------
     >>> from tests import synthetic
-    >>> adaptive_test(synthetic.release(kind="adaptive", n_items=12)).stop.max_units
+    >>> release = synthetic.release(kind="adaptive", n_items=12)
+    >>> adaptive_test(release, release.form.rule).stop.max_units
     8
     """
     rules = _rules(release)
-    decision = release.form.rule
     certainty = (decision.p_pass, decision.p_fail) if rules.certainty else None
     parameters, prior, cut = release.parameters, release.prior, release.cut.theta
     constraints, enemies = _constraints(release), _enemies(release)
@@ -198,7 +198,8 @@ def chosen(state: SessionState) -> Selection:
     """The next unit of an adaptive session, or why it ends, from its records alone."""
     if state.extensions:
         return chosen_in_extension(state)
-    test, start = state.release.adaptive_test, state.start
+    start = state.start
+    test = state.release.adaptive_test_at(start.try_number)
     done = state.unit_categories()
     excluded, closed = _rows(state, start.excluded), _rows(state, start.closed)
     u = chance(start.seed, "select", len(done))
@@ -219,7 +220,8 @@ def coming(state: SessionState) -> int | None:
         return chosen(state).unit
     done = state.unit_categories()
     u = chance(start.seed, "select", len(done))
-    return state.release.adaptive_test.choose(done, u=u, excluded=_rows(state, start.excluded))
+    test = state.release.adaptive_test_at(start.try_number)
+    return test.choose(done, u=u, excluded=_rows(state, start.excluded))
 
 
 def _rows(state: SessionState, references: tuple[str, ...]) -> list[int]:

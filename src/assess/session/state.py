@@ -50,6 +50,10 @@ class StartRecord:
         The form's allowance on the server's clock; later grants are events.
     accommodation : Accommodation
         What the learner was given before; it scales every allowance when it is read.
+    try_number : int
+        From 1; 0 for a part of a placement, which uses no try.
+    placement : str
+        The placement of which the session is a part; empty for all others.
     closed : tuple of str
         Units that exposure control keeps from this session.
     choosing : (mean, sd) or None
@@ -76,17 +80,20 @@ class StartRecord:
     closed: tuple[str, ...] = ()
     choosing: tuple[float, float] | None = None
     evidence: bool = False
+    placement: str = ""
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for storage; what says nothing is left out, as before it could be said."""
         out = {name: getattr(self, name) for name in self.__slots__}
-        del out["accommodation"], out["closed"], out["choosing"], out["evidence"]
+        del out["accommodation"], out["closed"], out["choosing"], out["evidence"], out["placement"]
         if self.closed:
             out["closed"] = list(self.closed)
         if self.choosing is not None:
             out["choosing"] = list(self.choosing)
         if self.evidence:
             out["evidence"] = True
+        if self.placement:
+            out["placement"] = self.placement
         if self.accommodation != NO_ACCOMMODATION:
             out["accommodation"] = self.accommodation.to_mapping()
         out["started_at"] = self.started_at.isoformat()
@@ -108,7 +115,7 @@ class StartRecord:
             prior_mean=fields.number("prior_mean"),
             prior_sd=fields.number("prior_sd"),
             engine=fields.text("engine"),
-            try_number=fields.integer("try_number", minimum=1),
+            try_number=fields.integer("try_number", minimum=0),
             time_limit_seconds=fields.integer("time_limit_seconds", None),
             excluded=fields.strings("excluded", ()),
             pilot=tuple((int(position), str(reference)) for position, reference in fields.raw("pilot", ())),
@@ -117,6 +124,7 @@ class StartRecord:
             closed=fields.strings("closed", ()),
             choosing=_read_pair(fields.raw("choosing", None)),
             evidence=fields.flag("evidence", False),
+            placement=fields.text("placement", ""),
         )
         fields.finish()
         return record

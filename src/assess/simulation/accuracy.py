@@ -1,9 +1,9 @@
-r"""How often a form and a badge rule decide rightly, in a stated population.
+r"""How often a form decides rightly, in a stated population.
 
 A learner's own probability says how sure one decision is. What a badge system
 must know besides is how often the whole procedure errs: the form with the rule
-in force, its retakes, and the badge rule over several courses. Here learners
-of known ability go through the production rule.
+in force, and its retakes. Here learners of known ability go through the
+production rule; `badges` puts several courses together.
 
 What is unknown beyond measurement enters by draws: item parameters around
 their estimates, the cut around its own. With W the share of wrong decisions
@@ -20,8 +20,6 @@ are not those of the draw.
 
 References
 ----------
-Douglas & Mislevy (2010), *Journal of Educational and Behavioral Statistics* 35, 280-306,
-doi:10.3102/1076998609346969 (decisions by several tests).
 Wainer, Wang, Skorupski & Bradlow (2005), *Journal of Educational Measurement* 42, 271-281,
 doi:10.1111/j.1745-3984.2005.00014.x (posterior probability as a pass rule).
 """
@@ -30,21 +28,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from assess.errors import InvalidParameters, NotFound
+from assess.errors import InvalidParameters
 from assess.irt.decision_accuracy import RuleAccuracy, accuracy_of_outcomes
 from assess.irt.parameters import ItemParameters
 from assess.irt.scoring import Prior
 from assess.irt.uncertainty import draw_parameters
 from assess.session import Release
-from assess.simulation.form_runs import NOT_PASSED, PASSED, UNDETERMINED, run_form
-from assess.standards.eligibility import BadgeRules, evaluate
-from assess.standards.grammar import Pass, predicates
+from assess.simulation.form_runs import NOT_PASSED, PASSED, run_form
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,10 +94,10 @@ class FormAccuracy:
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data, six digits: what an activation keeps and a status answer shows."""
-        shares = {name: _plain(value) for name, value in self.rule.shares.items()}
+        shares = {name: plain(value) for name, value in self.rule.shares.items()}
         return shares | {
-            "wrong": {name: _plain(value) for name, value in self.wrong.items()},
-            "mean_se_b": _plain(self.mean_se_b),
+            "wrong": {name: plain(value) for name, value in self.wrong.items()},
+            "mean_se_b": plain(self.mean_se_b),
             "population": {"mean": self.population.mean, "sd": self.population.sd},
             "n_simulees": self.rule.n_simulees,
             "basis": self.basis,
@@ -117,7 +113,14 @@ class FormAccuracy:
         return pd.DataFrame([row], index=pd.Index([self.form], name="form"))
 
 
-def _plain(value: float) -> float | None:
+def plain(value: float) -> float | None:
+    """Six digits for what is kept; None for what is not known.
+
+    Examples
+    --------
+    >>> plain(1 / 3), plain(math.nan)
+    (0.333333, None)
+    """
     return round(float(value), 6) if math.isfinite(value) else None
 
 
@@ -218,7 +221,8 @@ def accuracy_after_tries(
     """Accuracy of what stands after 1, 2, ..., k tries, where everybody tries again until passed.
 
     The worst case for false passes: nobody gives up, and nobody learns between
-    two tries. Items are not exhausted.
+    two tries. Items are not exhausted. Where the policy asks more of later
+    tries (`RetakePolicy.p_pass_by_try`), so does the simulation.
 
     Parameters
     ----------
@@ -245,150 +249,45 @@ def accuracy_after_tries(
     out = []
     for number in range(1, k + 1):
         again = np.flatnonzero(standing != PASSED)
-        standing[again] = run_form(release, theta[again], rng).outcomes
+        standing[again] = decide(release, theta[again], release.parameters, rng, try_number=number)
         method = "first try" if number == 1 else f"after up to {number} tries"
         out.append(accuracy_of_outcomes(theta, standing, release.cut.theta, method=method))
     return tuple(out)
 
 
-@dataclass(frozen=True, eq=False)
-class BadgeAccuracy:
-    """What a whole badge rule does, by the correlation of the abilities it rests on.
-
-    Attributes
-    ----------
-    badge : str
-    tries : int
-    by_correlation : mapping
-        Correlation between the courses' abilities -> accuracy of the badge:
-        "passed" is eligible, and who truly masters what the rule asks is
-        "at or above".
-    """
-
-    badge: str
-    tries: int
-    by_correlation: Mapping[float, RuleAccuracy] = field(repr=False)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per correlation."""
-        import pandas as pd
-
-        rows = [accuracy.shares for accuracy in self.by_correlation.values()]
-        return pd.DataFrame(rows, index=pd.Index(list(self.by_correlation), name="correlation"))
-
-
-def badge_accuracy(
-    rules: BadgeRules,
-    badge: str,
-    releases: Mapping[str, Release],
+def decide(
+    release: Release,
+    theta: ArrayLike,
+    answering: ItemParameters,
     rng: np.random.Generator,
     *,
-    correlations: Sequence[float] = (0.5, 0.7, 0.9),
-    tries: int = 1,
-    n: int = 10_000,
-) -> BadgeAccuracy:
-    """Accuracy of a badge rule over courses whose abilities go together.
-
-    Abilities are normal with equal correlations, each N(0, 1) on its course's
-    scale. Every learner takes every course, up to `tries` times until passed;
-    the production evaluator then says who is eligible, and says it again with
-    true mastery in place of the decisions.
-
-    Parameters
-    ----------
-    rules : BadgeRules
-    badge : str
-        A badge whose rule asks for courses alone.
-    releases : mapping
-        Course id -> the release of its form, for every course that the rule names.
-    correlations : sequence of float in [0, 1)
-        Between any two courses; several show what depends on it.
-    tries : int
-        In each course.
-    n : int
-        Simulated learners.
-
-    Raises
-    ------
-    NotFound
-        No such badge.
-    InvalidParameters
-        The rule asks for something else than courses, a course has no release, or a correlation is no such.
-
-    Examples
-    --------
-    >>> from assess.standards.eligibility import load_rules
-    >>> rules = load_rules({"badges": {"B": {"rule": {"pass": {"course": "c1"}}}}})
-    >>> badge_accuracy(rules, "B", {}, np.random.default_rng(1))
-    Traceback (most recent call last):
-        ...
-    assess.errors.InvalidParameters: badge B asks for course c1; give the release of its form
-    """
-    if badge not in rules.badges:
-        raise NotFound("badge", badge)
-    courses = _courses(rules, badge)
-    for course in courses:
-        if course not in releases:
-            raise InvalidParameters(f"badge {badge} asks for course {course}; give the release of its form")
-    bad = [r for r in correlations if not 0.0 <= r < 1.0]
-    if bad or not correlations:
-        raise InvalidParameters(f"correlations {list(correlations)}: each is at least 0 and below 1")
-    verdicts: dict[tuple[int, ...], int] = {}
-
-    def standing(outcomes: NDArray[np.int8]) -> NDArray[np.int8]:
-        for pattern in np.unique(outcomes, axis=0):
-            key = tuple(pattern.tolist())
-            if key not in verdicts:
-                verdicts[key] = _eligible(rules, badge, dict(zip(courses, key, strict=True)))
-        return np.array([verdicts[tuple(row)] for row in outcomes.tolist()], dtype=np.int8)
-
-    found = {}
-    for r in correlations:
-        common = rng.standard_normal((n, 1))
-        theta = math.sqrt(r) * common + math.sqrt(1.0 - r) * rng.standard_normal((n, len(courses)))
-        truth, decided = np.empty(theta.shape, dtype=np.int8), np.empty(theta.shape, dtype=np.int8)
-        for k, course in enumerate(courses):
-            release = releases[course]
-            truth[:, k] = np.where(theta[:, k] >= release.cut.theta, PASSED, NOT_PASSED)
-            decided[:, k] = NOT_PASSED
-            for _ in range(tries):
-                again = np.flatnonzero(decided[:, k] != PASSED)
-                decided[again, k] = run_form(release, theta[again, k], rng).outcomes
-        found[r] = accuracy_of_outcomes(standing(truth), standing(decided), 1.0, method=f"badge {badge}")
-    return BadgeAccuracy(badge, tries, found)
-
-
-# --- inside -------------------------------------------------------------------
-
-
-def decide(
-    release: Release, theta: ArrayLike, answering: ItemParameters, rng: np.random.Generator
+    try_number: int = 1,
 ) -> NDArray[np.int8]:
-    """One administration of every learner, decided as production decides.
+    """One administration of every learner, decided as production decides: 1 passed, -1 not, 0 neither.
 
     Parameters
     ----------
     theta : array (N,)
         True abilities.
     answering : ItemParameters
-        What the answers are drawn from; decisions use the release's own.
-
-    Returns
-    -------
-    array (N,)
-        1 passed, -1 not passed, 0 undetermined.
+        By which they answer; the release scores by its own.
+    try_number : int
+        Which try, where the retake policy asks more of later ones.
 
     Examples
     --------
-    >>> decide(release, [-3.0, 3.0], release.parameters, np.random.default_rng(1)).shape
-    (2,)
+    >>> decide(release, [-9.0, 9.0], release.parameters, np.random.default_rng(1)).tolist()
+    [-1, 1]
     """
-    return run_form(release, theta, rng, answering=answering).outcomes
+    return run_form(release, theta, rng, answering=answering, try_number=try_number).outcomes
+
+
+# --- inside -------------------------------------------------------------------
 
 
 def _twice(release: Release, theta: FloatArray, answering: ItemParameters, seed: int) -> NDArray[np.int8]:
     rng = np.random.default_rng(seed)
-    return np.stack([run_form(release, theta, rng, answering=answering).outcomes for _ in range(2)], axis=1)
+    return np.stack([decide(release, theta, answering, rng) for _ in range(2)], axis=1)
 
 
 def _errors(release: Release) -> tuple[Mapping[str, Mapping[str, float]], Mapping[str, Sequence[float]]]:
@@ -403,23 +302,3 @@ def _mean_se_b(errors: Mapping[str, Mapping[str, float]]) -> float:
 
 def _wrong(rule: RuleAccuracy) -> float:
     return rule.false_pass + rule.false_fail
-
-
-def _courses(rules: BadgeRules, badge: str) -> list[str]:
-    asked = [predicate for _, predicate in predicates(rules.badges[badge].rule)]
-    other = next((predicate for predicate in asked if not isinstance(predicate, Pass)), None)
-    if other is not None:
-        raise InvalidParameters(
-            f"badge {badge} asks for {next(iter(other.declared))}, which no simulation of courses answers"
-        )
-    return list(dict.fromkeys(predicate.course for predicate in asked if isinstance(predicate, Pass)))
-
-
-def _eligible(rules: BadgeRules, badge: str, outcomes: Mapping[str, int]) -> int:
-    words = {PASSED: "pass", NOT_PASSED: "fail", UNDETERMINED: "undetermined"}
-    facts = [
-        {"t": "decision", "at": "2001-01-01", "course": course, "outcome": words[outcome]}
-        for course, outcome in outcomes.items()
-    ]
-    status = evaluate(rules, facts, badge=badge, subject="simulated", as_of="2001-01-02").status
-    return {"eligible": PASSED, "undetermined": UNDETERMINED}.get(status, NOT_PASSED)

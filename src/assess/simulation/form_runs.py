@@ -13,6 +13,7 @@ from assess.irt.parameters import FloatArray, IntArray, ItemParameters
 from assess.irt.scoring import score
 from assess.irt.simulate import simulate
 from assess.irt.traces import simulate_adaptive
+from assess.items import DecisionRule
 from assess.session import Release
 
 PASSED, UNDETERMINED, NOT_PASSED = 1, 0, -1
@@ -67,6 +68,7 @@ def run_form(
     rng: np.random.Generator,
     *,
     answering: ItemParameters | None = None,
+    try_number: int = 1,
 ) -> FormRun:
     """Give a form to learners with known thetas, with all extensions that it allows.
 
@@ -81,6 +83,8 @@ def run_form(
     rng : numpy.random.Generator
     answering : ItemParameters, optional
         By which they answer, if not by the parameters of the release.
+    try_number : int
+        Which try, where the retake policy asks more of later ones.
 
     Examples
     --------
@@ -90,15 +94,16 @@ def run_form(
     """
     persons = np.atleast_1d(np.asarray(theta, dtype=float))
     answers = release.parameters if answering is None else answering
+    rule = release.form.rule_at(try_number)
     if release.form.kind == "adaptive":
-        return _adaptive(release, persons, answers, rng)
+        return _adaptive(release, persons, answers, rng, try_number)
     categories = simulate(answers, persons, rng) if len(persons) else np.empty((0, len(answers)), np.int8)
     n, j = categories.shape
     nothing = np.full(n, np.nan)
     return FormRun(
         units=np.tile(np.arange(j), (n, 1)),
         categories=categories.astype(np.int8),
-        outcomes=_decided(release, categories),
+        outcomes=_decided(release, categories, rule),
         theta=nothing,
         se=nothing,
         reasons=("form",) * n,
@@ -130,14 +135,19 @@ def with_estimates(release: Release, run: FormRun) -> FormRun:
 
 
 def _adaptive(
-    release: Release, persons: FloatArray, answers: ItemParameters, rng: np.random.Generator
+    release: Release,
+    persons: FloatArray,
+    answers: ItemParameters,
+    rng: np.random.Generator,
+    try_number: int,
 ) -> FormRun:
-    run = simulate_adaptive(release.adaptive_test, persons, rng, answering=answers)
+    rule = release.form.rule_at(try_number)
+    run = simulate_adaptive(release.adaptive_test_at(try_number), persons, rng, answering=answers)
     theta, se, above = run.theta.copy(), run.se.copy(), run.p_above.copy()
     units, categories = run.units, run.categories
     extensions = np.zeros(len(persons), dtype=np.int64)
-    for number, extended in enumerate(release.extended_tests, start=1):
-        outcomes = _by_posterior(release, theta, above)
+    for number, extended in enumerate(release.extended_tests_at(try_number), start=1):
+        outcomes = _by_posterior(release, theta, above, rule)
         rows = np.flatnonzero((outcomes == UNDETERMINED) & (extensions == number - 1))
         more, given, final = extended.simulate(
             units[rows], categories[rows], persons[rows], rng, answering=answers
@@ -153,7 +163,7 @@ def _adaptive(
         theta[rows], se[rows], above[rows] = final
         extensions[rows] = number
     return FormRun(
-        units, categories, _by_posterior(release, theta, above), theta, se, run.reasons, extensions
+        units, categories, _by_posterior(release, theta, above, rule), theta, se, run.reasons, extensions
     )
 
 
@@ -161,25 +171,28 @@ def _method(release: Release) -> Literal["EAP", "WL"]:
     return "WL" if release.form.scoring == "WL" else "EAP"
 
 
-def _by_posterior(release: Release, theta: FloatArray, above: FloatArray) -> NDArray[np.int8]:
-    rule = release.form.rule
+def _by_posterior(
+    release: Release, theta: FloatArray, above: FloatArray, rule: DecisionRule
+) -> NDArray[np.int8]:
     # Judged parameters have no probability that could be defended; the point estimate decides.
     if rule.kind == "point" or not release.calibrated:
         return _by_point(theta, release.cut.theta)
     # Nine digits, as `decide` compares them.
     rounded = np.round(above, 9)
-    return np.asarray((rounded >= rule.p_pass).astype(np.int8) - (rounded <= rule.p_fail))
+    passed = (rounded >= rule.p_pass).astype(np.int8)
+    # A placement passes or leaves open; it fails nobody.
+    return passed if rule.kind == "placement" else np.asarray(passed - (rounded <= rule.p_fail))
 
 
 def _by_point(theta: FloatArray, cut: float) -> NDArray[np.int8]:
     return np.where(np.round(theta, 9) >= round(cut, 9), PASSED, NOT_PASSED).astype(np.int8)
 
 
-def _decided(release: Release, categories: NDArray[np.int8]) -> NDArray[np.int8]:
+def _decided(release: Release, categories: NDArray[np.int8], rule: DecisionRule) -> NDArray[np.int8]:
     """Outcomes of a fixed form, every unit answered."""
     if not len(categories):
         return np.empty(0, dtype=np.int8)
-    rule, parameters = release.form.rule, release.parameters
+    parameters = release.parameters
     if rule.kind == "raw":
         passed = categories.sum(axis=1) >= release.raw_cut
         return np.where(passed, PASSED, NOT_PASSED).astype(np.int8)

@@ -105,7 +105,35 @@ class RawRule:
         return ()
 
 
-Rule = ProbabilityRule | PointRule | RawRule
+@dataclass(frozen=True, slots=True)
+class PlacementRule:
+    """Pass when it is nearly certain that the learner is at or above the cut; else decide nothing.
+
+    A placement has no fails: who does not get a course granted takes it like
+    everybody else, and judged parameters grant nothing.
+
+    Examples
+    --------
+    >>> PlacementRule().terms
+    (('p_pass', '0.95'),)
+    """
+
+    p_pass: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.p_pass < 1.0:
+            raise InvalidContent(f"placement rule: p_pass {self.p_pass} must be above 0.5 and below 1")
+
+    @property
+    def id(self) -> str:
+        return "placement/1"
+
+    @property
+    def terms(self) -> tuple[tuple[str, str], ...]:
+        return (("p_pass", decimal9(self.p_pass)),)
+
+
+Rule = ProbabilityRule | PointRule | RawRule | PlacementRule
 
 
 def rule_for(stated: DecisionRule, *, scoring: str = "WL") -> Rule:
@@ -137,8 +165,12 @@ def rule_for(stated: DecisionRule, *, scoring: str = "WL") -> Rule:
             return PointRule(scoring)
         case "raw":
             return RawRule()
+        case "placement":
+            return PlacementRule(stated.p_pass)
         case kind:
-            raise InvalidContent(f"decision rule: kind {kind!r} is not one of probability, point, raw")
+            raise InvalidContent(
+                f"decision rule: kind {kind!r} is not one of probability, point, raw, placement"
+            )
 
 
 # --- one session -----------------------------------------------------------
@@ -229,7 +261,7 @@ def decide(
     score: Score,
     cut: CutScore,
     *,
-    rule: ProbabilityRule | PointRule | None = None,
+    rule: ProbabilityRule | PointRule | PlacementRule | None = None,
     complete: bool = True,
     parameters_provisional: bool = False,
 ) -> Decision:
@@ -242,14 +274,14 @@ def decide(
         probability is a normal approximation, and the decision says so.
     cut : CutScore
         On the same scale.
-    rule : ProbabilityRule or PointRule, optional
+    rule : ProbabilityRule, PointRule or PlacementRule, optional
         `ProbabilityRule()` unless given.
     complete : bool
         False when the session ended before its minimum; the decision is then
         `incomplete` whatever the score. So is a score without responses.
     parameters_provisional : bool
         The item parameters are judged: the decision is provisional and has no
-        probability, so only a point rule can be used.
+        probability, so only a point rule can be used, or a placement rule, which then grants nothing.
 
     Raises
     ------
@@ -291,7 +323,7 @@ def decide(
         raise InvalidParameters(
             f"{rule.id} decides on {rule.method}, the score is {score.method}; score it by {rule.method}"
         )
-    if parameters_provisional and not isinstance(rule, PointRule):
+    if parameters_provisional and not isinstance(rule, PointRule | PlacementRule):
         raise InvalidParameters(
             "judged parameters give no probability; use PointRule (practice) or decide_raw"
         )
@@ -310,6 +342,9 @@ def decide(
         status = "incomplete"
     elif isinstance(rule, PointRule):
         status = "passed" if theta >= cut_theta else "not_passed"
+    elif isinstance(rule, PlacementRule):
+        granted = probability is not None and probability >= rounded9(rule.p_pass)
+        status = "passed" if granted else "undetermined"
     else:
         assert probability is not None
         if probability >= rounded9(rule.p_pass):

@@ -127,7 +127,7 @@ _ADDRESS = re.compile(
 _FILE_KEYS = (
     "schema", "id", "version", "title", "description", "notes", "source", "licence", "languages",
     "frameworks", "policies", "on_loss", "time_zone", "accept_provisional",
-    "courses", "external_badges", "parents", "badges", "claim_url",
+    "courses", "external_badges", "parents", "badges", "claim_url", "placement",
 )  # fmt: skip
 _BADGE_KEYS = (
     "id", "version", "title", "description", "subject", "rule", "starts_on", "retired_on", "valid_until",

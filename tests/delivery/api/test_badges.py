@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests import synthetic
 from tests.delivery.world import World, refused
 
 
@@ -76,3 +77,24 @@ def test_the_feed_is_numbered_without_a_gap_and_snapshots_the_resource(world: Wo
     refused(world.call("GET", "/v1/changes?after=-1"), 400, "invalid_cursor")
     refused(world.call("GET", "/v1/changes?limit=5000"), 422, "field_invalid")
     refused(world.call("GET", "/v1/changes", key=world.key("attest")), 403, "scope_missing")
+
+
+def test_a_badge_over_calibrated_courses_says_how_often_its_rule_errs(world: World) -> None:
+    assert world.call("GET", "/v1/badges/ONE").json()["accuracy"] is None, "judged parameters claim nothing"
+    document = synthetic.document(calibrated=True, form={"id": "x-fixed", "version": 2})
+    world.activate(document)
+    found = world.call("GET", "/v1/badges/ONE").json()["accuracy"]
+    assert [row["correlation"] for row in found["by_correlation"]] == [0.5, 0.7, 0.9]
+    for row in found["by_correlation"]:
+        assert sum(row[part] for part in ("accuracy", "false_pass", "false_fail", "undetermined")) == (
+            pytest.approx(1.0, abs=1e-5)
+        )
+    assert "one try in each course" in found["basis"]
+    # The same forms keep their study; another form is another study; what rests on other things has none.
+    world.activate(document)
+    assert world.call("GET", "/v1/badges/ONE").json()["accuracy"] == found
+    newer = {"id": "x-fixed", "version": 3}
+    world.activate(synthetic.document(calibrated=True, n_items=10, form=newer))
+    assert world.call("GET", "/v1/badges/ONE").json()["accuracy"] != found
+    for badge in ("BOTH", "SEEN"):
+        assert world.call("GET", f"/v1/badges/{badge}").json()["accuracy"] is None

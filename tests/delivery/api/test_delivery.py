@@ -537,3 +537,43 @@ def test_ten_begins_at_once_open_one_session(both_worlds: World) -> None:
     records = world.ask(reading.learner_records, "default", "lrn_1")
     assert records is not None
     assert len(records.sessions) == 1
+
+
+def test_a_retake_by_course_takes_the_form_whose_items_were_not_met(world: World, learner: str) -> None:
+    """The default form, then the other one of the same kind, then the default again."""
+    other = synthetic.document(n_items=24, form={"id": "x-other"})
+    kept = other["form"]["units"][12:]
+    other["form"] |= {"units": kept}
+    other["items"] = {name: item for name, item in other["items"].items() if name in kept}
+    world.activate(other)
+    forms = []
+    for days in (1, 14, 14):
+        begun = world.call("POST", "/v1/sessions", {"learner": learner, "course": "twt-3"}).json()
+        forms.append(begun["form"])
+        again = world.call("POST", "/v1/sessions", {"learner": learner, "course": "twt-3"}).json()
+        assert again["session"] == begun["session"], "the open session is gone on with"
+        current = begun["current"]
+        while current is not None:
+            current = world.respond(begun["session"], current, "a").json()["current"]
+        world.call("POST", f"/v1/sessions/{begun['session']}/submit")
+        world.clock.advance(days=days)
+    assert forms == ["x-fixed.v1", "x-other.v1", "x-fixed.v1"]
+
+
+def test_a_policy_that_asks_more_of_later_tries_is_said_before_and_kept_after(
+    world: World, learner: str
+) -> None:
+    rising = {"retake": {"p_pass_by_try": [0.75, 0.8], "first_wait_hours": 0}}
+    world.activate(synthetic.document(calibrated=True, form={"id": "x-fixed", "version": 2, **rising}))
+    status = f"/v1/learners/{learner}/courses/twt-3/status"
+    asked = []
+    for _ in range(2):
+        found = world.call("GET", status).json()["next"]
+        asked.append((found["next_try"], found["p_pass"]))
+        world.clock.advance(hours=1)
+        world.sit(answer="a")
+    assert asked == [(1, 0.75), (2, 0.8)]
+    decision = world.call("GET", status).json()["decision"]
+    record = world.call("GET", decision["url"]).json()["record"]
+    assert (decision["try"], record["try"]) == (2, 2)
+    assert record["decision"]["terms"]["p_pass"] == "0.8"

@@ -106,3 +106,24 @@ def test_no_placeholder_is_left_in_any_language(form: str, code: str) -> None:
         start_page.consent_words(words),
     ]
     assert all(sentence and "%(" not in sentence for sentence in sentences)
+
+
+RISING = {"p_pass_by_try": [0.75, 0.8, 0.9]}
+
+
+def test_a_later_try_that_asks_more_says_so_before_it_begins() -> None:
+    found = release("c-2-fixed", retake=RISING)
+    first, second = (" ".join(start_page.pass_rule(found, EN, number)) for number in (1, 2))
+    assert "at least 75% probable" in first
+    assert "try number" not in first
+    assert "at least 80% probable" in second
+    assert "This is your try number 2. It asks for more than the first, which asked for 75%." in second
+    assert "try by try: 75%, 80%, 90%." in " ".join(start_page.retake_rule(found, EN))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_policy_that_rises_has_words_in_every_language(code: str) -> None:
+    found, words = release("c-2-fixed", retake=RISING), language(code)
+    said = [*start_page.pass_rule(found, words, 3), *start_page.retake_rule(found, words)]
+    assert all("%(" not in sentence for sentence in said)
+    assert len(set(said)) == len(said)

@@ -14,6 +14,7 @@ from assess.delivery.replay import replay_all
 from assess.delivery.service import activations, rescoring
 from assess.delivery.store import reading, reading_rescores
 from assess.errors import StorageUnavailable
+from assess.responses import OMITTED
 from tests import synthetic
 from tests.delivery.conftest import open_world
 from tests.delivery.world import Clock, World, refused
@@ -439,3 +440,32 @@ async def _work(services: Any) -> None:
     from assess.delivery.jobs import worker
 
     await worker(services).work()
+
+
+def test_a_calibration_after_a_corrected_key_reads_the_regraded_categories(
+    world: World, cohort: dict[str, str]
+) -> None:
+    """What was answered stays; what it earned is what the new key says, and missing stays missing."""
+    with assess.connect(world.services.settings) as database:
+        before = database.matrix("twt-3")
+    carried_out(world, world.activate(corrected()))
+    with assess.connect(world.services.settings) as database:
+        after = database.matrix("twt-3")
+    assert list(before.person_ids) == list(after.person_ids)
+    assert [item for item in after.item_ids if item not in before.item_ids] == ["x-001.v2"]
+    assert [item for item in before.item_ids if item not in after.item_ids] == ["x-001.v1"]
+    column = dict(
+        zip(
+            after.person_ids,
+            after.categories[:, list(after.item_ids).index("x-001.v2")].tolist(),
+            strict=True,
+        )
+    )
+    assert column == {
+        "lrn_all": 0, "lrn_none": 0, "lrn_loses": 0, "lrn_gains": 1, "lrn_blank": OMITTED,
+        "lrn_quits": 0, "lrn_also_loses": 0,
+    }  # fmt: skip
+    same = [item for item in before.item_ids if item in after.item_ids]
+    places = ([list(matrix.item_ids).index(item) for item in same] for matrix in (before, after))
+    old, new = (matrix.categories[:, place] for matrix, place in zip((before, after), places, strict=True))
+    assert (old == new).all(), "what the correction does not touch is read as it was"

@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, json_router, read, reply, services
-from assess.delivery.service import releasing, rescoring
+from assess.delivery.service import releasing, rescoring, what_if
 from assess.errors import InvalidContent, InvalidParameters, InvalidRequest, RescoreRefused, ScaleMismatch
 
 router = json_router()
@@ -42,6 +42,19 @@ async def post_rescore(request: Request, scope: Who) -> Response:
         approved_by=body.approved_by,
     )
     return reply(await rescoring.report(services(request), scope, begun.id), 202)
+
+
+@router.post("/v1/what-if", **documents(schemas.WhatIf, body=schemas.AskWhatIf))
+async def post_what_if(request: Request, scope: Who) -> Response:
+    """What another cut, retake policy or badge rule would change over the past; nothing is written."""
+    body = await read(request, schemas.AskWhatIf)
+    try:
+        found = await what_if.ask(
+            services(request), scope, document=body.document, retake=body.retake, programme=body.programme
+        )
+    except (InvalidContent, InvalidParameters, ScaleMismatch) as fault:
+        raise RescoreRefused(str(fault)) from fault
+    return reply(found)
 
 
 @router.post(

@@ -12,6 +12,7 @@ from assess.delivery.store import (  # noqa: F401 - they join the metadata
     tables_appeals,
     tables_badges,
     tables_people,
+    tables_placements,
     tables_rescores,
     tables_webhooks,
 )

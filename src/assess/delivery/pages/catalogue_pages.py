@@ -22,6 +22,7 @@ from assess.delivery.service import (
     cohorts,
     eligibility,
     learners,
+    placement,
     sessions,
     status,
     windows,
@@ -91,7 +92,12 @@ async def index(request: Request) -> Response:
         )
     titles = [visit.language.pick(programme.title) for programme in shelf.programmes.values()]
     title = titles[0] if len(titles) == 1 else (visit.language.code, visit.language.gettext("Courses"))
-    return visit.render("index.html", programme_title=title, courses=cards)
+    placements = [
+        (f"/placement/{programme.id}", visit.language.pick(programme.placement.title))
+        for programme in shelf.programmes.values()
+        if programme.placement is not None and placement.part_releases(shelf, programme.id)
+    ]
+    return visit.render("index.html", programme_title=title, courses=cards, placements=placements)
 
 
 def _card_facts(course: ProgrammeCourse, forms: list[Release], language: Language) -> list[str]:
@@ -126,7 +132,7 @@ async def _course_page(
         return visit.render(
             "course.html", course_title=words.pick(entry.title), open=False, faults=faults, message=message
         )
-    release = _chosen(forms, request.query_params.get("form"))
+    release = await _chosen(services, known, shelf, forms, request.query_params.get("form"))
     found = await _status(services, known, course)
     objectives = release.course.objectives
     given = NO_ACCOMMODATION
@@ -147,7 +153,7 @@ async def _course_page(
         timed=start_page.is_timed(release) and not given.untimed,
         know=start_page.good_to_know(release, words, given),
         known=known is not None,
-        decided=start_page.pass_rule(release, words),
+        decided=start_page.pass_rule(release, words, (found.next.next_try if found else None) or 1),
         retakes=start_page.retake_rule(release, words),
         seen_by=start_page.seen_by(release, words, demo=visit.demo),
         others=[(f"/courses/{course}?form={r.form.id}", _title(r, words)) for r in forms if r is not release],
@@ -167,8 +173,15 @@ def _title(release: Release, words: Language) -> str:
     return words.pick(release.form.title)[1]
 
 
-def _chosen(forms: list[Release], asked: str | None) -> Release:
-    return next((release for release in forms if release.form.id == asked), forms[0])
+async def _chosen(
+    services: Services, known: Known | None, shelf: Shelf, forms: list[Release], asked: str | None
+) -> Release:
+    """The form that was asked for, else the one for this learner, else the default of the course."""
+    named = next((release for release in forms if release.form.id == asked), None)
+    if named is not None or known is None:
+        return named or forms[0]
+    records = await learners.records(services, known.scope, known.learner)
+    return await sessions.fresh_form(services, records, shelf, forms[0].course.id)
 
 
 async def _open_session(services: Services, known: Known | None, release: Release) -> str | None:
@@ -237,9 +250,9 @@ async def begin(request: Request, course: str) -> Response:
     forms = shelf.course_forms(course)
     if not forms:
         raise NotFound("form", course)
-    release, words = _chosen(forms, request.query_params.get("form")), visit.language
+    words, known = visit.language, await known_learner(request)
+    release = await _chosen(services, known, shelf, forms, request.query_params.get("form"))
     _ = words.gettext
-    known = await known_learner(request)
     if not visit.demo and (known is None or not known.signed_in):
         raise Forbidden("learners are sent here by their organisation", code="role_not_allowed")
     if form.get("consent") != "yes" or form.get("consent_version") != release.form.consent_version:

@@ -27,7 +27,7 @@ from assess.delivery.pages.shell import SIGN_IN_COOKIE, form_text, opened_elsewh
 from assess.delivery.pages.views import ItemView, item_view
 from assess.delivery.pages.wording import notice_words
 from assess.delivery.schemas import Current, Responded, SessionView, encode
-from assess.delivery.service import breaks, extending, learners, sessions
+from assess.delivery.service import breaks, extending, learners, placement, sessions
 from assess.errors import (
     AnswerConflict,
     AnswerMalformed,
@@ -440,6 +440,10 @@ async def go_on(request: Request, session: str) -> Response:
 async def result(request: Request, session: str) -> Response:
     """What was decided, how sure that is, and what comes next."""
     entry = await open_session(request, session, signed_in=True)
+    part_of = await placement.of_session(entry.services, entry.scope, session)
+    if part_of is not None:
+        # A part has no result of its own: what it grants or advises stands with the other parts.
+        return entry.visit.onward(f"/placements/{part_of}")
     try:
         found = await sessions.result(entry.services, entry.scope, session)
     except NotFinished:

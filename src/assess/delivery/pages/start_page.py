@@ -147,9 +147,10 @@ def good_to_know(release: Release, language: Language, given: Accommodation = NO
     return found
 
 
-def pass_rule(release: Release, language: Language) -> list[str]:
-    """The rule of the decision in words."""
+def pass_rule(release: Release, language: Language, try_number: int = 1) -> list[str]:
+    """The rule of the decision in words, as it is for one try."""
     _, number, form = language.gettext, language.number, release.form
+    decision = form.rule_at(try_number)
     if release.practice:
         return [
             _(
@@ -185,10 +186,15 @@ def pass_rule(release: Release, language: Language) -> list[str]:
                 "that is not a fail."
             )
             shares = {
-                "p_pass": language.percent(form.rule.p_pass),
-                "p_fail": language.percent(form.rule.p_fail),
+                "p_pass": language.percent(decision.p_pass),
+                "p_fail": language.percent(decision.p_fail),
             }
             found.append(rule % shares)
+            if try_number > 1 and decision != form.rule:
+                more = _(
+                    "This is your try number %(n)s. It asks for more than the first, which asked for %(p)s."
+                )
+                found.append(more % {"n": number(try_number), "p": language.percent(form.rule.p_pass)})
         else:
             found.append(_("You pass when your score is at or above the standard."))
     if release.provisional:
@@ -221,6 +227,13 @@ def retake_rule(release: Release, language: Language) -> list[str]:
         policy.max_tries,
     )
     found.append(limit % {"n": number(policy.max_tries), "days": number(policy.period_days)})
+    if policy.p_pass_by_try:
+        shares = ", ".join(language.percent(p) for p in policy.p_pass_by_try)
+        more = _(
+            "Later tries ask for more, because chance helps whoever tries often. The probability that it "
+            "takes to pass, try by try: %(shares)s."
+        )
+        found.append(more % {"shares": shares})
     found.append(_("A course that you have passed need not be taken again."))
     return found
 

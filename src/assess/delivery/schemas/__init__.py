@@ -30,6 +30,7 @@ from assess.delivery.schemas.around import (
 )
 from assess.delivery.schemas.badges import (
     Award,
+    BadgeAccuracy,
     BadgeEligibility,
     BadgeInfo,
     BadgeName,
@@ -38,6 +39,7 @@ from assess.delivery.schemas.badges import (
     BadgeSubject,
     Change,
     ChangeData,
+    CorrelatedAccuracy,
     Criterion,
     Evidence,
     Missing,
@@ -59,7 +61,9 @@ from assess.delivery.schemas.management import (
     Activate,
     Activated,
     AskRescoring,
+    AskWhatIf,
     BadgeMoves,
+    CourseMoves,
     Excluded,
     FlippedSession,
     ForceState,
@@ -67,6 +71,7 @@ from assess.delivery.schemas.management import (
     ReleaseResults,
     Rescoring,
     RescoringState,
+    WhatIf,
 )
 from assess.delivery.schemas.people import (
     AssignCourse,
@@ -97,6 +102,12 @@ from assess.delivery.schemas.people import (
     RosterRow,
     UnmergeLearner,
     VoidFact,
+)
+from assess.delivery.schemas.placements import (
+    BeginPlacement,
+    PlacementPart,
+    PlacementReply,
+    PlacementStep,
 )
 from assess.delivery.schemas.problems import FieldProblem, Problem
 from assess.delivery.schemas.results import (
@@ -161,10 +172,12 @@ __all__ = [
     "Appeal",
     "AppealEntry",
     "AskRescoring",
+    "AskWhatIf",
     "AssignCourse",
     "AssignCourses",
     "AssignedCourse",
     "Award",
+    "BadgeAccuracy",
     "BadgeEligibility",
     "BadgeInfo",
     "BadgeMoves",
@@ -172,6 +185,7 @@ __all__ = [
     "BadgeProgress",
     "BadgeQuery",
     "BadgeSubject",
+    "BeginPlacement",
     "BeginSession",
     "Body",
     "Change",
@@ -182,6 +196,8 @@ __all__ = [
     "CohortLearner",
     "CohortReply",
     "Correction",
+    "CorrelatedAccuracy",
+    "CourseMoves",
     "CourseName",
     "CourseStatus",
     "Criterion",
@@ -239,6 +255,9 @@ __all__ = [
     "Page",
     "Pending",
     "PinnedRule",
+    "PlacementPart",
+    "PlacementReply",
+    "PlacementStep",
     "PositionView",
     "PostResponse",
     "Problem",
@@ -283,6 +302,7 @@ __all__ = [
     "VerifyReceipt",
     "VoidFact",
     "WebhookReply",
+    "WhatIf",
     "encode",
     "plain",
 ]

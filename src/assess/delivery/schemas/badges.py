@@ -106,6 +106,26 @@ class PinnedRule(Reply, frozen=True):
     version: str
 
 
+class CorrelatedAccuracy(Reply, frozen=True):
+    """What the badge's rule does where the abilities of its courses have this correlation."""
+
+    correlation: float
+    accuracy: float
+    false_pass: float
+    false_fail: float
+    undetermined: float
+    passed: float
+    at_or_above: float
+
+
+class BadgeAccuracy(Reply, frozen=True):
+    """How often the whole rule is right: "passed" is eligible, "at or above" truly has what it asks."""
+
+    tries: int
+    by_correlation: list[CorrelatedAccuracy]
+    basis: str
+
+
 class BadgeInfo(Reply, frozen=True):
     """`GET /v1/badges/{badge}`."""
 
@@ -124,6 +144,7 @@ class BadgeInfo(Reply, frozen=True):
     image: str | None = None
     extends: PinnedRule | None = None
     earlier_versions: list[str] = []
+    accuracy: BadgeAccuracy | None = None
 
 
 class BadgeSubject(Reply, frozen=True):

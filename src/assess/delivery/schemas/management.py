@@ -104,6 +104,40 @@ class Rescoring(Reply, frozen=True):
     kind: Literal["rescore", "release"] = "rescore"
 
 
+class AskWhatIf(Body, frozen=True):
+    """`POST /v1/what-if`: a release document, a programme document, or both.
+
+    With `retake` the past sessions are held to the retake policy of the release too.
+    """
+
+    document: dict[str, Any] | None = None
+    retake: bool = False
+    programme: dict[str, Any] | None = None
+
+
+class CourseMoves(Reply, frozen=True):
+    """Learners by the word that speaks for a course now and would then; `none` where nothing does."""
+
+    course: str
+    old: str
+    new: str
+    learners: int
+
+
+class WhatIf(Reply, frozen=True):
+    """What would change; nothing was written.
+
+    `left_out` counts sessions that the retake policy would not have let begin, `changed` names the
+    learners for whom a course or a badge would be different.
+    """
+
+    learners: int
+    left_out: int
+    courses: list[CourseMoves]
+    badges: list[BadgeMoves]
+    changed: list[str]
+
+
 class RescoringState(Reply, frozen=True):
     """An entry of `GET /v1/rescores`."""
 

@@ -42,7 +42,16 @@ from assess.errors import (
     TriesExhausted,
 )
 from assess.irt.scoring import Prior
-from assess.session import ASSURANCES, Release, SessionState, left_out, start, step, with_offer
+from assess.session import (
+    ASSURANCES,
+    Accommodation,
+    Release,
+    SessionState,
+    left_out,
+    start,
+    step,
+    with_offer,
+)
 
 
 async def begin(
@@ -124,7 +133,7 @@ async def _begin(
         token = _derived(scope, known, key)
         return _begun(services, loaded.row, loaded.state, token, int(fence or fencing.FIRST))
     records = learners.within(scope, learner, found.records)
-    form_id = _form_id(shelf, course, form)
+    form_id = await _form_id(services, records, shelf, course, form)
     open_row = next((s for s in records.sessions if s.form_id == form_id and s.state == "open"), None)
     if open_row is not None:
         loaded = await touched(services, scope, open_row.id)
@@ -135,6 +144,8 @@ async def _begin(
     if records.learner.kind == "school":
         raise InvalidRequest("a school takes no course; name one of its members", path="learner")
     release = shelf.form(form_id)
+    if release.form.placement:
+        raise FormNotActive(f"{form_id} is a part of a placement; begin the placement of its programme")
     await _require_consent(services, scope, release)
     now = services.clock()
     windows.require_open(shelf, found.assignments, release.course.id, learner, now)
@@ -142,6 +153,62 @@ async def _begin(
         services, scope, learner=learner, course=release.course.id, code=code, stated=assurance
     )
     _require_try(records, shelf, release, now, assured)
+    given = accommodations.granted(found.accommodations, now)
+    return await _start(
+        services, scope, records, release, locale=locale, assured=assured, accommodation=given, key=key
+    )
+
+
+async def begin_part(
+    services: Services,
+    scope: Scope,
+    records: LearnerRecords,
+    release: Release,
+    placement: str,
+    locale: str | None,
+    assurance: str | None,
+    *,
+    also: tuple[Stored, ...] = (),
+) -> schemas.SessionBegun:
+    """Begin a part of a placement; whether it may be taken is settled by the placement.
+
+    Parameters
+    ----------
+    also : tuple of Stored
+        Rows to be written with it: the placement, at its first part.
+    """
+    await _require_consent(services, scope, release)
+    assured = await invigilation.assurance(
+        services, scope, learner=records.learner.id, course=release.course.id, code=None, stated=assurance
+    )
+    return await _start(
+        services,
+        scope,
+        records,
+        release,
+        locale=locale,
+        assured=assured,
+        accommodation=await accommodations.in_force(services, scope.tenant, records.learner.id),
+        placement=placement,
+        also=also,
+    )
+
+
+async def _start(
+    services: Services,
+    scope: Scope,
+    records: LearnerRecords,
+    release: Release,
+    *,
+    locale: str | None,
+    assured: str,
+    accommodation: Accommodation,
+    key: Key | None = None,
+    placement: str = "",
+    also: tuple[Stored, ...] = (),
+) -> schemas.SessionBegun:
+    """Store a new session with its first offer."""
+    now, learner = services.clock(), records.learner.id
     met = await _met_before(services, records, release)
     session_id, seed = new_id("ses"), secrets.token_hex(16)
     record = start(
@@ -154,8 +221,9 @@ async def _begin(
         try_number=1 + len(standing.counting_sessions(records, release.course.id, now)),
         excluded=left_out(release, met, seed) if any(met) else (),
         assurance=assured,
-        accommodation=accommodations.granted(found.accommodations, now),
+        accommodation=accommodation,
         choosing=_choosing(records, release, now),
+        placement=placement,
     )
     state = SessionState(release, record)
     first = step(state, now)
@@ -187,7 +255,8 @@ async def _begin(
     rows: tuple[Stored, ...] = (row, offer_row(row, state.offers[-1]))
     rows += idempotency.rows(services, scope, key, session_id)
     # The learner's version keeps two starts of one course apart: each would be counted as the same try.
-    await services.store.commit(Writes(scope.tenant, (finishing.moved(records.learner),), inserts=rows))
+    moved = finishing.moved(records.learner)
+    await services.store.commit(Writes(scope.tenant, (moved,), inserts=(*also, *rows)))
     services.recent.keep(begun_with(row, state, rows))
     return _begun(services, row, state, token, fencing.FIRST)
 
@@ -220,15 +289,31 @@ async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | N
     return _begun(services, loaded.row, loaded.state, token, fence)
 
 
-def _form_id(shelf: Shelf, course: str | None, form: str | None) -> str:
+async def _form_id(
+    services: Services, records: LearnerRecords, shelf: Shelf, course: str | None, form: str | None
+) -> str:
     if form is not None:
         return shelf.form(form).form.id
     assert course is not None
     shelf.course(course)
-    forms = shelf.course_forms(course)
-    if not forms:
+    if not shelf.course_forms(course):
         raise FormNotActive(f"course {course} has no active form here")
-    return forms[0].form.id
+    return (await fresh_form(services, records, shelf, course)).form.id
+
+
+async def fresh_form(services: Services, records: LearnerRecords, shelf: Shelf, course: str) -> Release:
+    """The form for a learner who names only the course: of forms like the default, the one least met.
+
+    Who tries again takes a form without the items of the last session, as far
+    as the course has one; an adaptive form leaves them out by itself.
+    """
+    forms = shelf.course_forms(course)
+    default = forms[0]
+    if default.form.kind == "adaptive":
+        return default
+    met = await _met(services, records, course)
+    alike = [r for r in forms if r.form.kind == default.form.kind and r.practice == default.practice]
+    return min(alike, key=lambda release: sum(item in release.unit_of for item in met))
 
 
 async def _require_consent(services: Services, scope: Scope, release: Release) -> None:
@@ -284,13 +369,19 @@ def _level_left(records: LearnerRecords, release: Release, now: datetime) -> boo
 async def _met_before(services: Services, records: LearnerRecords, release: Release) -> list[list[str]]:
     """Units of the last tries of the course, the last one first; as many tries as the form looks back to."""
     rules = release.form.adaptive
-    tries = [s for s in records.sessions if s.course == release.course.id and s.state == "ended"]
     if rules is None:
         return []
+    ended = [s for s in records.sessions if s.course == release.course.id and s.state == "ended"]
+    tries = [s for s in ended if s.try_number]
     n_tries = 1 if rules.overlap is None else rules.overlap.sessions
+    # What a placement showed counts with the last try, so that it is met again last of all.
+    together = [[session] for session in reversed(tries[-n_tries:])] or [[]]
+    together[0] += [s for s in ended if not s.try_number][-1:]
     met = []
-    for earlier in reversed(tries[-n_tries:]):
-        seen = await services.store.read(reading.offered_items, records.learner.tenant, earlier.id)
+    for sessions in together:
+        seen: set[str] = set()
+        for session in sessions:
+            seen.update(await services.store.read(reading.offered_items, records.learner.tenant, session.id))
         units = {release.unit_of[item] for item in seen if item in release.unit_of}
         met.append([release.units[unit].reference for unit in sorted(units)])
     return met
@@ -308,6 +399,16 @@ def _choosing(records: LearnerRecords, release: Release, now: datetime) -> Prior
         if decided.get("theta") is not None and decided.get("scale_id") == earlier.scale:
             return Prior(earlier.intercept + earlier.slope * float(decided["theta"]), earlier.sd)
     return None
+
+
+async def _met(services: Services, records: LearnerRecords, course: str) -> set[str]:
+    """Items that a learner met in the last session of a course, and in its part of a placement."""
+    ended = [s for s in records.sessions if s.course == course and s.state == "ended"]
+    last = {(session.try_number == 0): session.id for session in ended}
+    met: set[str] = set()
+    for session in last.values():
+        met.update(await services.store.read(reading.offered_items, records.learner.tenant, session))
+    return met
 
 
 def _token(scope: Scope, session: str, key: Key | None) -> str:

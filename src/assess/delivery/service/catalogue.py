@@ -22,9 +22,11 @@ from assess.delivery import schemas
 from assess.delivery.store import Store, reading
 from assess.delivery.store.rows import Activation, StoredRelease, Tenant
 from assess.errors import InvalidRule, NotFound
+from assess.items import Placement
+from assess.items.reading import Fields
 from assess.session import Release
 from assess.standards.eligibility import BadgeRules, load_rules
-from assess.standards.grammar import judgements
+from assess.standards.grammar import Pass, judgements, predicates
 
 PROGRAMME_SCHEMA = "assess.programme/1"
 _KEPT_RELEASES = 64
@@ -76,6 +78,7 @@ class Programme:
     accept_provisional: bool
     on_loss: str
     appeal_days: int = APPEAL_DAYS
+    placement: Placement | None = None
 
     @cached_property
     def judges(self) -> Mapping[str, frozenset[str]]:
@@ -122,6 +125,9 @@ class Programme:
             accept_provisional=bool(document.get("accept_provisional", False)),
             on_loss=rules.on_loss,
             appeal_days=_appeal_days(document),
+            placement=None
+            if document.get("placement") is None
+            else Placement.from_fields(Fields(document["placement"], "programme: placement")),
         )
 
     def claim_url(self, badge: str) -> str | None:
@@ -161,6 +167,7 @@ class Shelf:
     forms: dict[str, Release]
     activations: tuple[Activation, ...] = ()
     accuracies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    badge_accuracies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def course(self, id: str) -> ProgrammeCourse:
         """A course of any programme; NotFound otherwise."""
@@ -199,6 +206,32 @@ class Shelf:
         study = self.accuracies.get(release)
         return None if study is None else msgspec.convert(study, schemas.FormAccuracy)
 
+    def badge_releases(self, badge: str) -> dict[str, Release] | None:
+        """The release taken by default in each course of a badge; None where one has no calibrated form.
+
+        None too for a badge that asks for anything besides courses.
+        """
+        asked = [p for _, p in predicates(self.programme_of_badge(badge).rules.badges[badge].rule)]
+        known = {course.id for course in self.courses()}
+        found: dict[str, Release] = {}
+        for predicate in asked:
+            if not isinstance(predicate, Pass) or predicate.course not in known:
+                return None
+            forms = self.course_forms(predicate.course)
+            if not forms or not forms[0].calibrated:
+                return None
+            found[predicate.course] = forms[0]
+        return found
+
+    def badge_accuracy(self, badge: str) -> schemas.BadgeAccuracy | None:
+        """How often a badge's rule errs; None without a study of the forms that are live."""
+        study, releases = self.badge_accuracies.get(badge), self.badge_releases(badge)
+        if study is None or releases is None:
+            return None
+        if study["releases"] != {course: release.sha256 for course, release in releases.items()}:
+            return None
+        return msgspec.convert(study, schemas.BadgeAccuracy)
+
     def course_forms(self, course: str) -> list[Release]:
         """The active releases of a course, the one taken by default first.
 
@@ -206,7 +239,9 @@ class Shelf:
         last among those that are no practice, else any.
         """
         entry = self.course(course)
-        newest_first = [r for r in reversed(self.forms.values()) if r.course.id == course]
+        newest_first = [
+            r for r in reversed(self.forms.values()) if r.course.id == course and not r.form.placement
+        ]
 
         def rank(release: Release) -> tuple[bool, bool]:
             return (release.form.id != entry.default_form, release.practice)
@@ -258,7 +293,8 @@ class Catalogue:
             else:
                 forms[activation.name] = await self.release(activation.release)
         studies = await self.store.read(reading.accuracies, tenant)
-        shelf = Shelf(row, programmes, forms, activations, studies)
+        badges = await self.store.read(reading.badge_accuracies, tenant)
+        shelf = Shelf(row, programmes, forms, activations, studies, badges)
         self._shelves[tenant] = _Known(shelf, read_at)
         return shelf
 

@@ -252,6 +252,7 @@ async def badge_info(
         image=rule.image or None,
         extends=None if rule.extends is None else schemas.PinnedRule(*rule.extends),
         earlier_versions=[version.version for version in rule.earlier],
+        accuracy=shelf.badge_accuracy(badge),
     )
 
 

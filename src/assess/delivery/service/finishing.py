@@ -68,7 +68,7 @@ def decision_row(
         provisional=decision is not None and decision.provisional,
         practice=state.release.practice,
         passed=decision is not None and decision.passed,
-        source="course_form",
+        source="placement" if state.release.form.placement else "course_form",
         record=found.record_bytes.decode(),
         record_sha256=found.record_sha256,
         report=status.report(state, found),

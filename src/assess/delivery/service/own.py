@@ -51,7 +51,12 @@ async def own(services: Services, scope: Scope, learner: str) -> Own:
     known = {course.id for course in shelf.courses()} | {
         release.course.id for release in shelf.forms.values()
     }
-    taken = [session.course for session in records.sessions if session.state != "reset"]
+    # A part of a placement is no session of a course, unless it granted the course.
+    taken = [
+        session.course
+        for session in records.sessions
+        if session.state != "reset" and (session.try_number > 0 or spoken(records, session.course, now))
+    ]
     found = []
     for course in dict.fromkeys((*by_course, *taken)):
         if course not in known:

@@ -12,7 +12,7 @@ tables, agree.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -92,7 +92,7 @@ async def foreseen(services: Services, asked: Rescore, release: Release) -> sche
     """What would come of a rescoring or a release of results that was not entered."""
     tally = Tally()
     async for learner in _learners(services, asked):
-        plan = await _plan(services, asked, release, learner)
+        plan = await planned(services, asked, release, learner)
         if plan is not None:
             tally.add(plan.rows, plan.pairs, plan.changes)
     found = await services.store.read(reading_rescores.reconciliation, asked)
@@ -287,7 +287,7 @@ async def _learners(services: Services, running: Rescore) -> AsyncIterator[str]:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """What a rescoring does with one learner's sessions."""
 
     records: LearnerRecords
@@ -296,7 +296,7 @@ class _Plan:
     changes: tuple[ChangeRow, ...]
 
 
-async def _plan(services: Services, running: Rescore, onto: Release, learner: str) -> _Plan | None:
+async def planned(services: Services, running: Rescore, onto: Release, learner: str) -> Plan | None:
     """Everything that will be written for a learner; None if others were faster and nothing is left."""
     records = await services.store.read(reading.learner_records, running.tenant, learner)
     sessions = await services.store.read(reading_rescores.sessions_to_rescore, running, learner)
@@ -304,7 +304,8 @@ async def _plan(services: Services, running: Rescore, onto: Release, learner: st
         return None
     now = services.clock()
     shelf = await services.catalogue.shelf(running.tenant)
-    rows, pairs, after = [], [], records
+    rows: list[RescoredSession] = []
+    pairs: list[tuple[DecisionRow, DecisionRow]] = []
     for session in sessions:
         found = await services.store.read(reading.session_records, running.tenant, session)
         assert found is not None
@@ -315,10 +316,18 @@ async def _plan(services: Services, running: Rescore, onto: Release, learner: st
         rows.append(row)
         if old is not None and new is not None:
             pairs.append((old, new))
-            gone = replace(old, superseded_at=now, superseded_by=new.id)
-            after = with_decision(with_decision(after, gone), new)
-    told = _told(running, records, after, shelf, now)
-    return _Plan(records, tuple(rows), tuple(pairs), told)
+    told = _told(running, records, with_outcomes(records, pairs), shelf, now)
+    return Plan(records, tuple(rows), tuple(pairs), told)
+
+
+def with_outcomes(
+    records: LearnerRecords, pairs: Iterable[tuple[DecisionRow, DecisionRow]]
+) -> LearnerRecords:
+    """The records after these outcomes superseded the old ones."""
+    for old, new in pairs:
+        gone = replace(old, superseded_at=new.decided_at, superseded_by=new.id)
+        records = with_decision(with_decision(records, gone), new)
+    return records
 
 
 def _scored(
@@ -342,7 +351,7 @@ def _scored(
 
     if session.void_at is not None:
         return row(None, "void"), None
-    if old is None or old.source != "course_form":
+    if old is None or old.source not in ("course_form", "placement"):
         decided = old is not None and old.source == "appeal"
         return row(None, "decided on an appeal" if decided else "no outcome of its own"), None
     if (old.status == PENDING) != (running.kind == "release"):
@@ -369,7 +378,7 @@ def _told(
 
 async def _carry_out(services: Services, running: Rescore, onto: Release, learner: str) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
-        plan = await _plan(services, running, onto, learner)
+        plan = await planned(services, running, onto, learner)
         if plan is None:
             return
         superseded = (

@@ -18,7 +18,7 @@ from assess.delivery.service import (
     status,
     waiting,
 )
-from assess.delivery.service.beginning import begin, take_over
+from assess.delivery.service.beginning import begin, fresh_form, take_over
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import commit_end, end, sweep, touched
@@ -363,6 +363,7 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
 __all__ = [
     "begin",
     "folded",
+    "fresh_form",
     "load",
     "look",
     "overview",

@@ -126,6 +126,8 @@ def spoken(records: LearnerRecords, course: str, at: datetime, level: str | None
     outcomes: dict[str, DecisionRow] = {}
     for row in records.decisions:
         replaced = row.superseded_at is not None and row.superseded_at <= at
+        if row.source == "placement" and row.status != "passed":
+            continue  # it advised, and decided nothing
         told = row.session in sessions and _on_level(row, level) is not None
         if told and row.decided_at <= at and not replaced:
             outcomes[row.session] = row
@@ -272,10 +274,17 @@ def next_step(
     tries = [session for session in counted if session.started_at > at - period]
     used, left = len(tries), max(policy.max_tries - len(tries), 0)
     notice = notices.of_course(records, course, at)
+    asked = policy.p_pass_at(1 + len(counted))
 
     def step(action: Any, not_before: datetime | None = None) -> schemas.NextStep:
         return schemas.NextStep(
-            action=action, not_before=not_before, tries_used=used, tries_left=left, notice=notice
+            action=action,
+            not_before=not_before,
+            tries_used=used,
+            tries_left=left,
+            notice=notice,
+            next_try=None if asked is None else 1 + len(counted),
+            p_pass=asked,
         )
 
     renewing = renewable_from is not None and at >= renewable_from
@@ -317,13 +326,14 @@ def extendable_until(records: LearnerRecords, course: str, at: datetime) -> date
 
 
 def counting_sessions(records: LearnerRecords, course: str, at: datetime) -> Sequence[Session]:
-    """Sessions that count as tries: begun by then, not void, no practice."""
+    """Sessions that count as tries: begun by then, not void, no practice, no part of a placement."""
     return [
         session
         for session in records.sessions
         if session.course == course
         and session.state != "reset"
         and not session.practice
+        and session.try_number > 0
         and session.started_at <= at
         and not _void(session, at)
     ]

@@ -217,7 +217,7 @@ def _decision(speaking: Spoken, shelf: Shelf) -> schemas.StatusDecision:
             "tested_at": speaking.session.ended_at or row.decided_at,
             "decided_at": row.decided_at,
             "valid_until": None,
-            "try": speaking.session.try_number,
+            "try": speaking.session.try_number or None,
             "form": row.form,
             "form_accuracy": shelf.form_accuracy(report.get("release", "")),
             "record_sha256": row.record_sha256,

@@ -121,6 +121,17 @@ def accuracies(connection: Connection, tenant: str) -> dict[str, Any]:
     }
 
 
+def badge_accuracies(connection: Connection, tenant: str) -> dict[str, Any]:
+    """By badge, the newest accuracy study that an activation made, with the releases that it is about."""
+    c = tables.activations.c
+    found = select(c.evidence).where(c.tenant == tenant, c.evidence.is_not(None)).order_by(c.seq)
+    known: dict[str, Any] = {}
+    for evidence in connection.execute(found).scalars():
+        if isinstance(evidence, dict):
+            known |= evidence.get("badges", {})
+    return known
+
+
 def was_activated(connection: Connection, tenant: str, release: str) -> bool:
     """Whether a tenant ever made this release live."""
     c = tables.activations.c

@@ -51,7 +51,8 @@ def _reached(rescore: Rescore) -> list[object]:
     s, d = tables.sessions.c, tables.decisions.c
     then = rescore.started_at
     waiting = exists().where(
-        d.tenant == s.tenant, d.session == s.id, d.status == "pending", d.source == "course_form",
+        d.tenant == s.tenant, d.session == s.id, d.status == "pending",
+        d.source.in_(("course_form", "placement")),
         d.decided_at <= then, or_(d.superseded_at.is_(None), d.superseded_at >= then),
     )  # fmt: skip
     held: list[object] = [waiting] if rescore.kind == "release" else []
@@ -165,3 +166,28 @@ def decision_words(connection: Connection, tenant: str, ids: Collection[str]) ->
     c = tables.decisions.c
     found = connection.execute(select(c.id, c.status).where(c.tenant == tenant, c.id.in_(list(ids))))
     return {row.id: row.status for row in found}
+
+
+def regraded(connection: Connection, tenant: str, course: str) -> dict[str, str]:
+    """By session of a course, the record of its outcome in force, where that came from a rescoring."""
+    d = tables.decisions.c
+    found = select(d.session, d.record).where(
+        d.tenant == tenant, d.course == course, d.cause == "rescore", d.superseded_at.is_(None)
+    )
+    return {row.session: row.record for row in connection.execute(found)}
+
+
+def learners_decided(
+    connection: Connection, tenant: str, *, sandbox: bool, after: str, limit: int
+) -> list[str]:
+    """Learners about whom there is a decision, in the order of their ids."""
+    d, who = tables.decisions.c, tables.learners.c
+    statement = (
+        select(d.learner)
+        .join(tables.learners, and_(who.tenant == d.tenant, who.id == d.learner))
+        .where(d.tenant == tenant, who.sandbox == sandbox, d.learner > after)
+        .distinct()
+        .order_by(d.learner)
+        .limit(limit)
+    )
+    return list(connection.scalars(statement))

@@ -10,11 +10,12 @@ doi:10.1177/0146621616677520 (critical values by bootstrap).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from assess.errors import InvalidParameters
+from assess.errors import InvalidParameters, InvalidResponses
 from assess.irt.fit.residuals import residuals, thetas
 from assess.irt.fit.sources import Fitted, fitted
 from assess.irt.parameters import FloatArray
@@ -103,14 +104,17 @@ def local_dependence_limit(
             f"n_replications = {n_replications}, level = {level}: give at least 20, and 0 < level < 1"
         )
     model = fitted(calibration, responses)
+    if len(model.items) < 2:
+        raise InvalidResponses("one item has no pairs; give at least two items")
     population, n = model.population, model.matrix.n_persons
     largest = np.empty(n_replications)
     for replication in range(n_replications):
         theta = population.drawn(n, rng)
         drawn = np.where(model.categories >= 0, simulate(model.items, theta, rng), -1)
         matrix = ResponseMatrix(drawn, None, model.items.item_ids, model.items.n_categories)
-        source = calibration if calibrate is None else calibrate(matrix)
-        q3 = _q3(fitted(source, matrix), scoring)
+        # What was drawn has the categories of the calibration already, closed up as they may be.
+        again = replace(model, categories=drawn.astype(np.int8), matrix=matrix)
+        q3 = _q3(again if calibrate is None else fitted(calibrate(matrix), matrix), scoring)
         pairs = q3[np.triu_indices(len(q3), 1)]
         largest[replication] = np.nanmax(pairs) - np.nanmean(pairs)
     return float(np.quantile(largest, level))

@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from assess.errors import InvalidParameters, InvalidResponses
 from assess.irt.fit.residuals import mean_squares, residuals, thetas
-from assess.irt.fit.sources import fitted
+from assess.irt.fit.sources import Fitted, fitted
 from assess.irt.models import category_probabilities, log_category_probabilities, log_derivatives
 from assess.irt.parameters import FloatArray, ItemParameters
 from assess.irt.quadrature import Prior, chunks
@@ -82,26 +82,9 @@ def person_fit(
         raise InvalidParameters(f"method {method!r}: person fit takes WL, ML, MAP or EAP")
     model = fitted(parameters, responses)
     at = thetas(model, method, theta)
-    known = np.isfinite(at)
-    out = np.full((2, len(at)), np.nan)
-    squares = {name: np.full(len(at), np.nan) for name in ("infit", "outfit", "z_infit", "z_outfit")}
-    rows = np.flatnonzero(known)
-    for part in chunks(len(rows)):
-        chosen = rows[part]
-        categories, place = model.categories[chosen], at[chosen]
-        out[:, chosen] = _likelihood_fit(categories, model.items, place, method, model.population)
-        for name, values in mean_squares(residuals(categories, model.items, place), axis=1).items():
-            squares[name][chosen] = values
-    return pd.DataFrame(
-        {
-            "theta": at,
-            "lz": out[0],
-            "lz_star": out[1],
-            **squares,
-            "n_items": (model.categories >= 0).sum(axis=1),
-        },
-        index=pd.Index(model.matrix.person_ids, name="person"),
-    )
+    index = pd.Index(model.matrix.person_ids, name="person")
+    counts = {"n_items": (model.categories >= 0).sum(axis=1)}
+    return pd.DataFrame({"theta": at} | person_statistics(model, at, method) | counts, index=index)
 
 
 def guttman_fit(responses: pd.DataFrame | ResponseMatrix) -> pd.DataFrame:
@@ -166,6 +149,21 @@ def guttman_fit(responses: pd.DataFrame | ResponseMatrix) -> pd.DataFrame:
 
 
 # --- inside -----------------------------------------------------------------
+
+
+def person_statistics(model: Fitted, at: FloatArray, method: Method) -> dict[str, FloatArray]:
+    """lz, lz_star, infit, outfit, z_infit and z_outfit at thetas, (N,) each."""
+    known = np.isfinite(at)
+    out = np.full((2, len(at)), np.nan)
+    squares = {name: np.full(len(at), np.nan) for name in ("infit", "outfit", "z_infit", "z_outfit")}
+    rows = np.flatnonzero(known)
+    for part in chunks(len(rows)):
+        chosen = rows[part]
+        categories, place = model.categories[chosen], at[chosen]
+        out[:, chosen] = _likelihood_fit(categories, model.items, place, method, model.population)
+        for name, values in mean_squares(residuals(categories, model.items, place), axis=1).items():
+            squares[name][chosen] = values
+    return {"lz": out[0], "lz_star": out[1], **squares}
 
 
 def _likelihood_fit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assess.irt.linking.constants import METHODS, Link, LinkErrors, Method, link
-from assess.irt.linking.drift import AnchorDrift, DriftRules, anchor_drift
+from assess.irt.linking.drift import AnchorDrift, DriftRules, anchor_drift, operational_drift
 from assess.irt.linking.equating import observed_score_equating, true_score_equating
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "anchor_drift",
     "link",
     "observed_score_equating",
+    "operational_drift",
     "true_score_equating",
 ]

@@ -12,16 +12,24 @@ Huynh & Meyer (2010), *Journal of Applied Measurement* 11, 141-153 (robust z).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from assess.errors import InvalidParameters
+from assess.irt.calibration import calibrate
+from assess.irt.calibration.options import Prior as ParameterPrior
 from assess.irt.linking.constants import Link, Method, common_anchors, link
-from assess.irt.parameters import FloatArray
+from assess.irt.models import category_probabilities, log_category_probabilities
+from assess.irt.modes import tabulated
+from assess.irt.parameters import FloatArray, ItemParameters
+from assess.irt.quadrature import chunks, default_nodes
 from assess.irt.scoring import Source, resolved
+from assess.responses import ResponseMatrix, as_matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +78,15 @@ class AnchorDrift:
     first_link : Link
         Over all anchors.
     rules : DriftRules
+    not_checked : mapping
+        Items that could not be anchors, and why.
     """
 
     table: pd.DataFrame = field(repr=False)
     link: Link
     first_link: Link = field(repr=False)
     rules: DriftRules = field(repr=False)
+    not_checked: Mapping[str, str] = field(repr=False, default_factory=dict)
 
     @property
     def removed(self) -> tuple[str, ...]:
@@ -91,9 +102,38 @@ class AnchorDrift:
                 f"{gone} of {n} anchors drift ({', '.join(self.removed)}); more than "
                 f"{100 * self.rules.most_removed:.0f} % means that the scale, not an item, has moved"
             )
+        # Where a quarter of the anchors moved, the spread that z is measured in is theirs, and none alarms.
+        away = int((self.table["d"].abs() > self.rules.difference).sum())
+        if away > self.rules.most_removed * n:
+            return (
+                f"{away} of {n} anchors are more than {self.rules.difference:g} from where they were, too "
+                "many to tell by a robust z which of them drift; the scale, not an item, has moved"
+            )
         if n - gone < self.rules.fewest_left:
             return f"{n - gone} anchors are left; at least {self.rules.fewest_left} are needed"
         return ""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data: what a calibration keeps of the check of its anchors."""
+        return {
+            "rules": {name: getattr(self.rules, name) for name in DriftRules.__slots__},
+            "slope": self.link.slope,
+            "intercept": self.link.intercept,
+            "se": [None if np.isnan(se) else float(se) for se in self.link.se],
+            "method": self.link.method,
+            "anchors": {
+                str(item): {
+                    "d": round(float(row["d"]), 6),
+                    # Where half of all anchors agree to the last digit, a z has no unit.
+                    "z": round(float(np.clip(row["z"], -999.0, 999.0)), 6),
+                    "drifts": bool(row["drifts"]),
+                }
+                for item, row in self.table.iterrows()
+            },
+            "removed": list(self.removed),
+            "not_checked": dict(self.not_checked),
+            "refusal": self.refusal,
+        }
 
     def __repr__(self) -> str:
         word = "publishing is blocked" if self.refusal else "link stands"
@@ -174,6 +214,164 @@ def anchor_drift(
         index=pd.Index(chosen, name="item"),
     )
     return AnchorDrift(table, current, first, rules)
+
+
+def operational_drift(
+    responses: pd.DataFrame | ResponseMatrix,
+    published: Source,
+    method: Method = "Stocking-Lord",
+    *,
+    rules: DriftRules | None = None,
+    fewest_responses: int = 200,
+    priors: Mapping[str, ParameterPrior] | None = None,
+) -> AnchorDrift:
+    r"""Compare every item with its published parameters on new responses.
+
+    The difference d of an item is the shift of its steps that makes the
+    responses most likely, all other anchors and its own slope being held at
+    their published values and the population being estimated,
+
+    .. math:: d_j = \arg\max_d \sum_i \log \int \phi(\theta)\, P_{j x_{ij}}(\theta - d)
+                    \prod_{l \ne j} P_{l x_{il}}(\theta)\, d\theta .
+
+    A free slope would add its error to the difficulty and cost most of the
+    power (a difference of 0.5 at 500 responses would be found two times in
+    three). Routing by earlier answers does no harm: what it leaves out is
+    missing at random given what is there. What drifts is set free, and the
+    others are looked at again. The link comes from a free calibration, over
+    the anchors that are left.
+
+    Parameters
+    ----------
+    responses : DataFrame (persons x items) or ResponseMatrix
+        Items without published parameters are left aside.
+    published : ItemParameters, ParameterSet or calibration
+    method, rules
+        As in `anchor_drift`.
+    fewest_responses : int
+        An item with fewer is no anchor: its difference would be its error.
+    priors : mapping, optional
+        As in `calibrate`; 3PL items need one on c.
+
+    Raises
+    ------
+    InvalidParameters
+        No item of the responses can be an anchor.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The free calibration did not converge; the link says so.
+
+    Examples
+    --------
+    >>> from assess.irt import ItemParameters, simulate
+    >>> names, b = [f"i{j}" for j in range(12)], np.linspace(-1.5, 1.5, 12)
+    >>> published = ItemParameters(names, "2PL", np.full(12, 1.2), b[:, None])
+    >>> today = ItemParameters(names, "2PL", np.full(12, 1.2), (b - 0.9 * (np.arange(12) == 4))[:, None])
+    >>> rng = np.random.default_rng(1)
+    >>> data = pd.DataFrame(simulate(today, rng.standard_normal(1500), rng), columns=names)
+    >>> operational_drift(data, published).removed
+    ('i4',)
+    """
+    known, _ = resolved(published, None)
+    matrix = as_matrix(responses)
+    not_checked: dict[str, str] = {}
+    constant = {*matrix.constant_items(), *matrix.empty_items()}
+    kept = []
+    for j, item in enumerate(matrix.item_ids):
+        n = int((matrix.categories[:, j] >= 0).sum())
+        if item not in known.position:
+            not_checked[item] = "has no published parameters"
+        elif n < fewest_responses or item in constant:
+            not_checked[item] = f"has {n} responses" + (", all alike" if item in constant and n else "")
+        elif known.models[known.position[item]] == "NRM":
+            not_checked[item] = "is NRM, which has no difficulty"
+        elif int(matrix.categories[:, j].max()) + 1 != int(known.n_categories[known.position[item]]):
+            not_checked[item] = "has a category that nobody used"
+        else:
+            kept.append(item)
+    if not kept:
+        why = "; ".join(f"{item} {reason}" for item, reason in list(not_checked.items())[:3])
+        raise InvalidParameters(f"no item can be an anchor: {why}")
+    part, rules = matrix.take_items(kept), rules or DriftRules()
+    chosen = known.take(kept)
+    models = dict(zip(kept, chosen.models, strict=True))
+    free = calibrate(part, models, priors=priors)
+    first = current = link(free, published, method, anchors=kept)
+    left = np.ones(len(kept), dtype=bool)
+    codes = part.recode()
+    while True:
+        held = [item for item, stays in zip(kept, left, strict=True) if stays]
+        anchored = calibrate(part, models, anchors=chosen.take(held), priors=priors)
+        d = _shifts(codes, anchored, chosen)
+        z = robust_z(d, left)
+        drifts = left & (np.abs(z) > rules.z) & (np.abs(d) > rules.difference)
+        if not drifts.any() or drifts.sum() >= left.sum():
+            break
+        left &= ~drifts
+        remaining = [item for item, stays in zip(kept, left, strict=True) if stays]
+        current = link(free, published, method, anchors=remaining)
+    b = np.nanmean(chosen.steps, axis=1)
+    table = pd.DataFrame(
+        {"b_new": b + d, "b_onto": b, "d": d, "z": z, "drifts": ~left}, index=pd.Index(kept, name="item")
+    )
+    return AnchorDrift(table, current, first, rules, not_checked)
+
+
+def _shifts(codes: NDArray[np.int8], anchored: Source, published: ItemParameters) -> FloatArray:
+    """How far each item's location is from the published one, all else held where it is, (J,).
+
+    The marginal likelihood is maximised over one shift at a time. It takes every response into account,
+    so that items which were chosen by earlier answers do no harm.
+    """
+    items, population = resolved(anchored, None)
+    items = items.take(published.item_ids)
+    nodes = default_nodes(items, population)
+    table = log_category_probabilities(items, nodes)
+    weights = np.empty((len(codes), len(nodes)))
+    for rows in chunks(len(codes)):
+        log_weights = tabulated(codes[rows], table) + population.log_density(nodes)
+        own = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
+        weights[rows] = own / own.sum(axis=1, keepdims=True)
+    found = np.empty(len(items))
+    for j, item in enumerate(published.item_ids):
+        at, own_items = published.take([item]), items.take([item])
+        given = [np.flatnonzero(codes[:, j] == k) for k in range(int(at.n_categories[0]))]
+        # Without the item's own contribution, so that a shift can put another one in its place.
+        rest = [
+            weights[rows] / np.maximum(p, 1e-300)
+            for rows, p in zip(given, category_probabilities(own_items, nodes)[:, 0].T, strict=True)
+        ]
+
+        def log_likelihood(shift: float, at: ItemParameters = at, rest: list[FloatArray] = rest) -> float:
+            moved = _with_steps(at, at.steps + shift)
+            chance = category_probabilities(moved, nodes)[:, 0].T
+            return sum(
+                float(np.log(part @ p).sum()) for part, p in zip(rest, chance, strict=True) if len(part)
+            )
+
+        found[j] = _maximum(log_likelihood)
+    return found
+
+
+def _with_steps(items: ItemParameters, steps: FloatArray) -> ItemParameters:
+    """The same items at other steps."""
+    return ItemParameters(items.item_ids, items.models, items.slopes, steps, items.lower, items.upper)
+
+
+def _maximum(function: Callable[[float], float], width: float = 0.05) -> float:
+    """Where a smooth function of one number is highest, by Newton steps of at most one half."""
+    at = 0.0
+    for _ in range(30):
+        low, middle, high = function(at - width), function(at), function(at + width)
+        bend = (low - 2.0 * middle + high) / width**2
+        slope = (high - low) / (2.0 * width)
+        step = float(np.clip(-slope / bend if bend < 0.0 else np.sign(slope) * 0.5, -0.5, 0.5))
+        at += step
+        if abs(step) < 1e-5 or abs(at) > 10.0:
+            break
+    return at
 
 
 def robust_z(differences: FloatArray, reference: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> FloatArray:
