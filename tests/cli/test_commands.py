@@ -26,6 +26,8 @@ def test_help_names_every_command(assess):
         "roster",
         "activate",
         "simulate",
+        "design",
+        "assemble",
         "calibrate",
         "publish",
         "replay",

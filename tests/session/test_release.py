@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from assess.errors import ActivationRefused, AssessError, InvalidContent, ScaleMismatch
-from assess.session import Release
+from assess.items import Requirement
+from assess.session import Release, count_items
 from tests import synthetic
 
 
@@ -153,3 +154,19 @@ def test_an_item_that_needs_a_rater_is_refused_as_operational() -> None:
     document["items"]["x-001.v1"] = text
     with pytest.raises(ActivationRefused, match="needs a rater"):
         Release.from_document(document)
+
+
+def test_a_session_counts_what_a_code_holds_as_the_blueprint_does() -> None:
+    release = synthetic.release()
+    items = list(release.items.values())
+    whole = Requirement("aspect", 1, framework="unesco-ict-cft", version="2", code="TL.3")
+    parts = [
+        Requirement(code, 1, framework="unesco-ict-cft", version="2", code=code) for code in synthetic.CODES
+    ]
+    assert count_items(items, whole) == sum(count_items(items, part) for part in parts) == len(items)
+
+
+def test_an_adaptive_form_may_ask_for_an_aspect_as_a_whole() -> None:
+    wanted = {"label": "aspect", "minimum": 5, "framework": "unesco-ict-cft", "version": "2", "code": "TL.3"}
+    release = synthetic.release(kind="adaptive", form={"blueprint": [wanted]})
+    assert release.adaptive_test.constraints[0].coefficients.tolist() == [1.0] * 12

@@ -10,9 +10,11 @@ from assess.cli import (
     accuracy,
     analysing,
     appeals,
+    assembling,
     badges,
     banks,
     demo,
+    designing,
     drifting,
     erasing,
     measuring,
@@ -25,6 +27,7 @@ from assess.cli import (
     sitting,
     standard,
     trying,
+    watching,
     webhooks,
     what_if,
 )
@@ -47,6 +50,9 @@ app.add_typer(badges.app, name="badge")
 app.command()(badges.usage)
 app.command()(running.activate)
 app.command()(simulating.simulate)
+app.command()(designing.design)
+app.command()(watching.exposure)
+app.command()(assembling.assemble)
 app.command()(accuracy.accuracy)
 app.command()(analysing.analyse)
 app.command()(measuring.calibrate)

@@ -228,6 +228,9 @@ def activate(
     reason: Annotated[str, typer.Option(help="Why it goes live; stored with it.")],
     by: By = "",
     approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
+    exception: Annotated[
+        str, typer.Option(help="Why a form goes live that misses its target; another person approves.")
+    ] = "",
     banks: Banks = DEFAULT_BANKS,
     server: Server = "",
     key: Key = "",
@@ -246,7 +249,12 @@ def activate(
                 Settings.from_environment(),
                 by or account(),
                 lambda services, who: activations.activate(
-                    services, who, document=document, reason=reason, approved_by=approved_by or None
+                    services,
+                    who,
+                    document=document,
+                    reason=reason,
+                    approved_by=approved_by or None,
+                    exception=exception or None,
                 ),
             )
         except StoreLocked:
@@ -261,7 +269,12 @@ def activate(
             return
     if not key:
         raise CommandError("add --key, an API key with the scope manage of that server")
-    body = {"document": document, "reason": reason, "approved_by": approved_by or None}
+    body = {
+        "document": document,
+        "reason": reason,
+        "approved_by": approved_by or None,
+        "exception": exception or None,
+    }
     reply = call(server, key, "POST", "/v1/activations", body)
     _say_live(reply["name"], reply["release"], reply["sequence"])
 

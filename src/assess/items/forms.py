@@ -12,6 +12,7 @@ from typing import Any
 
 from assess.items.adaptive_rules import AdaptiveRules, read_adaptive_rules
 from assess.items.content import read_id, split_reference
+from assess.items.policies import AccuracyTarget, ExtensionPolicy, read_extension, read_target
 from assess.items.reading import Fields
 
 _WAITING_CAP_SECONDS = 30
@@ -121,6 +122,10 @@ class Form:
         Cuts of other levels of the course; each gets a decision of its own beside that of `cut`.
     waiting_cap_seconds : int
         At most so much of the time that a learner waited for the server is given back per item.
+    target : AccuracyTarget or None
+        What its accuracy must reach before it goes live.
+    extension : ExtensionPolicy or None
+        How an undetermined session of an adaptive form may go on.
     release : str
         "immediate": a session is decided when it ends. "after_standard": its result is held until the
         results of the form are released, by the cut that a panel has adopted by then.
@@ -153,6 +158,8 @@ class Form:
     sections: tuple[Section, ...] = ()
     item_time_limit_seconds: int | None = None
     waiting_cap_seconds: int = _WAITING_CAP_SECONDS
+    target: AccuracyTarget | None = None
+    extension: ExtensionPolicy | None = None
     further_cuts: tuple[str, ...] = ()
     release: str = "immediate"
 
@@ -209,6 +216,8 @@ class Form:
             sections=tuple(_read_section(below) for below in fields.each("sections", ())),
             item_time_limit_seconds=fields.integer("item_time_limit_seconds", None, minimum=5),
             waiting_cap_seconds=fields.integer("waiting_cap_seconds", _WAITING_CAP_SECONDS, minimum=0),
+            target=read_target(fields),
+            extension=read_extension(fields),
             further_cuts=fields.strings("further_cuts", ()),
             release=fields.choice("release", ("immediate", "after_standard"), "immediate"),
         )
@@ -232,6 +241,14 @@ class Form:
         if self.kind == "adaptive" and self.review == "allowed":
             raise fields.fault(
                 "review", "an adaptive form never allows review: going back would undo its routing"
+            )
+        if self.extension is not None and self.kind != "adaptive":
+            raise fields.fault(
+                "extension", "a fixed form has no items left to go on with; only an adaptive form is extended"
+            )
+        if self.extension is not None and self.rule.kind != "probability":
+            raise fields.fault(
+                "extension", "only the rule {kind: probability} leaves a session undetermined to go on with"
             )
         if self.pilot_slots > len(self.pilot):
             raise fields.fault("pilot_slots", f"{self.pilot_slots} slots for {len(self.pilot)} pilot items")
@@ -339,6 +356,10 @@ class Form:
         out["item_time_limit_seconds"] = self.item_time_limit_seconds
         if self.waiting_cap_seconds != _WAITING_CAP_SECONDS:
             out["waiting_cap_seconds"] = self.waiting_cap_seconds
+        if self.target is not None:
+            out["target"] = self.target.to_mapping()
+        if self.extension is not None:
+            out["extension"] = self.extension.to_mapping()
         if self.further_cuts:
             out["further_cuts"] = list(self.further_cuts)
         if self.release != "immediate":

@@ -15,6 +15,7 @@ from assess.session.engine import (
     with_offer,
     with_response,
 )
+from assess.session.extending import can_be_extended, with_extension
 from assess.session.outcome import (
     AWAITING_STANDARD,
     PENDING,
@@ -45,6 +46,7 @@ from assess.session.timing import (
     Break,
     Clock,
     Closing,
+    Extension,
     SectionEnd,
     TimeGrant,
 )
@@ -62,6 +64,7 @@ __all__ = [
     "Closing",
     "Course",
     "Ending",
+    "Extension",
     "Held",
     "Objective",
     "Offer",
@@ -77,6 +80,7 @@ __all__ = [
     "Unit",
     "answer",
     "answer_digest",
+    "can_be_extended",
     "chance",
     "count_items",
     "fold",
@@ -97,6 +101,7 @@ __all__ = [
     "with_break_ended",
     "with_closing",
     "with_ending",
+    "with_extension",
     "with_grant",
     "with_offer",
     "with_response",

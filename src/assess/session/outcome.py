@@ -176,6 +176,11 @@ def outcome(
     record = _record(state, categories, raw, decision, objectives, decided_at, engine)
     if levels:
         record["levels"] = [level.record() for level in levels]
+    if state.extensions:
+        record["extensions"] = [
+            {"number": e.number, "at": e.at.isoformat(), "after_position": e.after_position}
+            for e in state.extensions
+        ]
     # A rescoring settles `complete` beforehand and brings the evidence of the form that was delivered.
     if state.start.evidence and complete is None:
         record["evidence"] = evidence(state)

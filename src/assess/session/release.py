@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assess.errors import ActivationRefused, InvalidContent
 from assess.irt.adaptive import AdaptiveTest
 from assess.irt.models import ItemParameters, ParameterSet
 from assess.irt.scoring import Prior
-from assess.items import Alignment, CaseSet, Form, Item, Requirement, needs_rater
+from assess.items import CaseSet, Form, Item, Requirement, needs_rater
 from assess.items.reading import Fields
 from assess.scale import CutScore, Scale, require_same_scale
 from assess.session.lazily import lazy
+from assess.standards.blueprint import counts
 from assess.standards.records import canonical_json, sha256
 
 if TYPE_CHECKING:
     from assess.irt.composition import Composition
+    from assess.irt.extension import ExtendedTest
 
 SCHEMA = "assess.release/1"
 
@@ -160,6 +162,29 @@ class Release:
     @lazy
     def _later_tests(self) -> dict[float, AdaptiveTest]:
         return {}
+
+    def extended_tests_at(self, try_number: int) -> tuple[ExtendedTest, ...]:
+        """What chooses in the extensions of one try; a later one may have to be surer."""
+        rule = self.form.rule_at(try_number)
+        if rule == self.form.rule:
+            return self.extended_tests
+        bounds = (rule.p_pass, rule.p_fail)
+        return tuple(replace(test, certainty=bounds) for test in self.extended_tests)
+
+    @lazy
+    def extended_tests(self) -> tuple[ExtendedTest, ...]:
+        """What chooses in the first extension, the second, ...; empty where the form has none."""
+        from assess.irt.extension import ExtendedTest, ExtensionRule
+
+        policy, rule = self.form.extension, self.form.rule
+        if policy is None:
+            return ()
+        extension = ExtensionRule(policy.min_units, policy.max_units, policy.most)
+        bounds = (rule.p_pass, rule.p_fail)
+        return tuple(
+            ExtendedTest(self.adaptive_test, extension, bounds, number)
+            for number in range(1, policy.most + 1)
+        )
 
     @lazy
     def composition(self) -> Composition:
@@ -316,7 +341,7 @@ class Release:
 
 
 def count_items(items: Iterable[Item], requirement: Requirement) -> int:
-    """How many items meet a requirement, by primary alignment, process or interaction.
+    """How many items count for a requirement, as `standards.blueprint` counts them.
 
     Examples
     --------
@@ -324,12 +349,7 @@ def count_items(items: Iterable[Item], requirement: Requirement) -> int:
     >>> count_items(release.items.values(), Requirement("applied", 3, process="apply"))
     12
     """
-    if requirement.code:
-        wanted = Alignment(requirement.framework, requirement.version, requirement.code, primary=True)
-        return sum(wanted in item.alignments for item in items)
-    if requirement.process:
-        return sum(item.process == requirement.process for item in items)
-    return sum(item.interaction_type == requirement.interaction for item in items)
+    return sum(counts(requirement, item) for item in items)
 
 
 def read_cut(fields: Fields) -> tuple[CutScore, dict[str, float]]:

@@ -13,6 +13,7 @@ from assess.errors import ActivationRefused
 from assess.irt.adaptive import AdaptiveTest, Constraint, Selection, StopRule
 from assess.irt.scoring import Prior
 from assess.items import AdaptiveRules, DecisionRule, Item, SequentialRule
+from assess.session.extending import chosen_in_extension, extended_test
 from assess.session.release import Release, count_items
 from assess.session.state import SessionState, chance
 
@@ -195,6 +196,8 @@ def left_out(release: Release, earlier: Sequence[Collection[str]], seed: str) ->
 
 def chosen(state: SessionState) -> Selection:
     """The next unit of an adaptive session, or why it ends, from its records alone."""
+    if state.extensions:
+        return chosen_in_extension(state)
     start = state.start
     test = state.release.adaptive_test_at(start.try_number)
     done = state.unit_categories()
@@ -213,7 +216,7 @@ def chosen(state: SessionState) -> Selection:
 def coming(state: SessionState) -> int | None:
     """The unit of `chosen` alone, by the short way where there is one; None at the end."""
     start = state.start
-    if start.closed or start.choosing is not None:
+    if start.closed or start.choosing is not None or state.extensions:
         return chosen(state).unit
     done = state.unit_categories()
     u = chance(start.seed, "select", len(done))
@@ -235,14 +238,17 @@ def evidence(state: SessionState) -> dict[str, Any]:
     done = [release.units[unit] for unit, _ in state.unit_categories()]
     items = [item for unit in done for item in unit.items]
     rows = []
-    for requirement in release.form.blueprint:
-        found = count_items(items, requirement)
-        over = requirement.maximum is not None and found > requirement.maximum
+    for k, requirement in enumerate(release.form.blueprint):
+        found, maximum = count_items(items, requirement), requirement.maximum
+        if maximum is not None and state.extensions:
+            # It grows in proportion to the longer test.
+            maximum = int(extended_test(state).test.constraints[k].maximum)
+        over = maximum is not None and found > maximum
         rows.append(
             {
                 "label": requirement.label,
                 "minimum": requirement.minimum,
-                "maximum": requirement.maximum,
+                "maximum": maximum,
                 "found": found,
                 "met": found >= requirement.minimum and not over,
             }

@@ -27,6 +27,7 @@ from assess.session.timing import (
     Clock,
     ClockName,
     Closing,
+    Extension,
     SectionEnd,
     TimeGrant,
 )
@@ -222,6 +223,7 @@ class SessionState:
     breaks: tuple[Break, ...] = ()
     section_ends: tuple[SectionEnd, ...] = ()
     accommodated: tuple[Accommodation, ...] = ()
+    extensions: tuple[Extension, ...] = ()
 
     @lazy
     def latest(self) -> Mapping[int, Response]:
@@ -298,8 +300,16 @@ class SessionState:
     @lazy
     def session_clock(self) -> Clock | None:
         """The clock of the whole session; None without a limit."""
+        if self.extensions:
+            extension = self.extensions[-1]
+            return self._clock("session", extension.seconds, extension.at, self._since(extension))
         limit = self.start.time_limit_seconds
         return self._clock("session", limit, self.start.started_at, _any_position)
+
+    @staticmethod
+    def _since(extension: Extension) -> Callable[[int | None], bool]:
+        """What the clock of an extension is given: what happened at one of its positions."""
+        return lambda position: position is not None and position > extension.after_position
 
     def section_of(self, position: int) -> int | None:
         """Index of the section in which a position was offered; a pilot item stands in the one around it."""
@@ -362,7 +372,11 @@ class SessionState:
         """
         form, grace = self.release.form, timedelta(seconds=self.release.form.late_grace_seconds)
         window = timedelta(seconds=self.accommodation.scaled(3600 * form.window_hours))
-        closing = [self.start.started_at + window + self._added(_any_position)]
+        begun = self.start.started_at
+        given: Callable[[int | None], bool] = _any_position
+        if self.extensions:
+            begun, given = self.extensions[-1].at, self._since(self.extensions[-1])
+        closing = [begun + window + self._added(given)]
         if self.deadline is not None:
             closing.append(self.deadline + grace)
         if form.sections and self.section == len(form.sections) - 1:
@@ -420,11 +434,14 @@ class SessionState:
         """The item offered at a position."""
         return self.release.items[self.offers[position - 1].item]
 
-    def unit_categories(self) -> list[tuple[int, int]]:
-        """Complete units with their category, in the order of completion; a blank scores 0."""
+    def unit_categories(self, until: int | None = None) -> list[tuple[int, int]]:
+        """Complete units with their category, in the order of completion; a blank scores 0.
+
+        With `until`, those that the positions up to it completed.
+        """
         by_unit: dict[int, dict[str, int]] = {}
         complete: list[tuple[int, int]] = []
-        for offer in self.offers:
+        for offer in self.offers[:until]:
             response = self.latest.get(offer.position)
             unit = self.release.unit_of.get(offer.item)
             if unit is None or response is None:
@@ -453,6 +470,7 @@ def fold(
     breaks: Iterable[Break] = (),
     section_ends: Iterable[SectionEnd] = (),
     accommodated: Iterable[Accommodation] = (),
+    extensions: Iterable[Extension] = (),
 ) -> SessionState:
     """Put a session together from its stored records, refusing records that do not fit.
 
@@ -497,4 +515,5 @@ def fold(
         tuple(breaks),
         tuple(section_ends),
         tuple(accommodated),
+        tuple(extensions),
     )

@@ -199,6 +199,28 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """The recorded fact that an undetermined session goes on, after this position, with a clock of its own.
+
+    `seconds` is the allowance from `at` on, before any accommodation; None without a limit.
+    """
+
+    number: int
+    at: datetime
+    after_position: int
+    seconds: int | None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data for storage, beside the time of the event."""
+        return {"number": self.number, "after_position": self.after_position, "seconds": self.seconds}
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], at: datetime) -> Extension:
+        """Read what `to_mapping` wrote; how the session had ended stands beside it."""
+        return cls(int(mapping["number"]), at, int(mapping["after_position"]), mapping["seconds"])
+
+
+@dataclass(frozen=True, slots=True)
 class SectionEnd:
     """The recorded fact that a section's time was over while this position was on the page."""
 

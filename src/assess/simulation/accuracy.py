@@ -35,19 +35,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from assess.errors import InvalidParameters
-from assess.irt.decision_accuracy import RuleAccuracy, accuracy_of_outcomes, rule_outcomes
+from assess.irt.decision_accuracy import RuleAccuracy, accuracy_of_outcomes
 from assess.irt.parameters import ItemParameters
-from assess.irt.scoring import Prior, score
-from assess.irt.simulate import simulate
-from assess.irt.traces import simulate_adaptive
+from assess.irt.scoring import Prior
 from assess.irt.uncertainty import draw_parameters
 from assess.session import Release
+from assess.simulation.form_runs import NOT_PASSED, PASSED, run_form
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FloatArray = NDArray[np.float64]
-_PASSED, _UNDETERMINED, _NOT_PASSED = 1, 0, -1
 # Below this mean standard error of b a draw of the items moves nothing that people see.
 UNCERTAIN_B = 0.2
 _N_DRAWS = 20
@@ -247,10 +245,10 @@ def accuracy_after_tries(
         raise InvalidParameters(f"tries is {k}; at least one")
     people = Prior(0.0, 1.0) if population is None else population
     theta = rng.normal(people.mean, people.sd, n)
-    standing = np.full(n, _NOT_PASSED, dtype=np.int8)
+    standing = np.full(n, NOT_PASSED, dtype=np.int8)
     out = []
     for number in range(1, k + 1):
-        again = np.flatnonzero(standing != _PASSED)
+        again = np.flatnonzero(standing != PASSED)
         standing[again] = decide(release, theta[again], release.parameters, rng, try_number=number)
         method = "first try" if number == 1 else f"after up to {number} tries"
         out.append(accuracy_of_outcomes(theta, standing, release.cut.theta, method=method))
@@ -281,36 +279,7 @@ def decide(
     >>> decide(release, [-9.0, 9.0], release.parameters, np.random.default_rng(1)).tolist()
     [-1, 1]
     """
-    persons = np.asarray(theta, dtype=float)
-    if not len(persons):
-        return np.empty(0, dtype=np.int8)
-    form, rule, parameters, cut = (
-        release.form,
-        release.form.rule_at(try_number),
-        release.parameters,
-        release.cut.theta,
-    )
-    if form.kind == "adaptive":
-        run = simulate_adaptive(release.adaptive_test_at(try_number), persons, rng, answering=answering)
-        if rule.kind == "point":
-            return np.where(np.round(run.theta, 9) >= round(cut, 9), _PASSED, _NOT_PASSED).astype(np.int8)
-        above = np.round(run.p_above, 9)
-        passed = (above >= rule.p_pass).astype(np.int8)
-        return passed if rule.kind == "placement" else passed - (above <= rule.p_fail).astype(np.int8)
-    categories = simulate(answering, persons, rng)
-    if rule.kind == "raw":
-        return np.where(categories.sum(axis=1) >= release.raw_cut, _PASSED, _NOT_PASSED).astype(np.int8)
-    if rule.kind == "probability":
-        return rule_outcomes(
-            categories, parameters, cut, prior=release.prior, p_pass=rule.p_pass, p_fail=rule.p_fail
-        )
-    import pandas as pd
-
-    # A frame of simulated learners may well have more items than persons.
-    frame = pd.DataFrame(categories, columns=list(parameters.item_ids))
-    scored = score(frame, parameters, method="WL" if form.scoring == "WL" else "EAP", prior=release.prior)
-    estimate = np.round(scored["theta"].to_numpy(dtype=np.float64), 9)
-    return np.where(estimate >= round(cut, 9), _PASSED, _NOT_PASSED).astype(np.int8)
+    return run_form(release, theta, rng, answering=answering, try_number=try_number).outcomes
 
 
 # --- inside -------------------------------------------------------------------

@@ -108,23 +108,39 @@ class Blueprint:
                     raise InvalidContent(f"{parts} ask for {least} items, {whole} holds {ceiling} at most")
 
     def matches(self, requirement: Requirement, item: AlignedItem) -> bool:
-        """Whether an item counts for a requirement.
+        """Whether an item counts for a requirement; see `counts`."""
+        return counts(requirement, item)
 
-        Raises
-        ------
-        InvalidContent
-            The item's alignment does not exist.
-        """
-        if requirement.process:
-            return item.process == requirement.process
-        if requirement.interaction:
-            return item.interaction_type == requirement.interaction
-        for alignment in item.alignments:
-            if alignment.primary and _same_framework(alignment, requirement):
-                competency = resolve(alignment)
-                if requirement.code in (competency.level, *_codes_upwards(alignment)):
-                    return True
-        return False
+
+def counts(requirement: Requirement, item: AlignedItem) -> bool:
+    """Whether an item counts for a requirement: the one meaning, from the check of a bank to a session.
+
+    Raises
+    ------
+    InvalidContent
+        The item's alignment does not exist.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> item = SimpleNamespace(
+    ...     id="i1", process="apply", interaction_type="single_choice",
+    ...     alignments=(Alignment("unesco-ict-cft", "2", "TL.3.a", primary=True),))
+    >>> [counts(Requirement(code, 1, None, "unesco-ict-cft", "2", code), item) for code in ("TL.3", "TL.4")]
+    [True, False]
+    """
+    if requirement.process:
+        return item.process == requirement.process
+    if requirement.interaction:
+        return item.interaction_type == requirement.interaction
+    for alignment in item.alignments:
+        if alignment.primary and _same_framework(alignment, requirement):
+            if requirement.code == alignment.code:
+                return True
+            competency = resolve(alignment)
+            if requirement.code in (competency.level, *_codes_upwards(alignment)):
+                return True
+    return False
 
 
 def _same_framework(one: Alignment | Requirement, other: Alignment | Requirement) -> bool:

@@ -9,7 +9,7 @@ from fastapi import Path, Request, Response
 from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, idempotency_key, json_router, read, reply, services
 from assess.delivery.clock import arrived
-from assess.delivery.service import breaks, receipts, sessions
+from assess.delivery.service import breaks, extending, receipts, sessions
 
 router = json_router()
 
@@ -74,6 +74,19 @@ async def post_response(request: Request, scope: Who, session: str) -> Response:
 async def submit_session(request: Request, scope: Who, session: str) -> Response:
     """Hand in; a second time changes nothing."""
     return reply(await sessions.submit(services(request), scope, session))
+
+
+@router.post(
+    "/v1/sessions/{session}/extend",
+    **documents(schemas.SessionView, body=schemas.ExtendSession, also=(409,)),
+)
+async def extend_session(request: Request, scope: Who, session: str) -> Response:
+    """Go on where it was too close to say, with a few more items; a second time changes nothing."""
+    body = await read(request, schemas.ExtendSession)
+    found = await extending.extend(
+        services(request), scope, session, code=body.code, assurance=body.assurance
+    )
+    return reply(found)
 
 
 @router.post("/v1/sessions/{session}/break", **documents(schemas.SessionView, also=(409,)))

@@ -36,6 +36,7 @@ async def post_activation(request: Request, scope: Who) -> Response:
                 document=body.document,
                 reason=body.reason,
                 approved_by=body.approved_by,
+                exception=body.exception,
             )
         except (InvalidContent, InvalidParameters, ScaleMismatch) as fault:
             # Of a stored release these would be our own fault; this document was sent.
@@ -43,7 +44,12 @@ async def post_activation(request: Request, scope: Who) -> Response:
     else:
         assert body.release is not None
         activated = await activations.activate_stored(
-            services(request), scope, release=body.release, reason=body.reason, approved_by=body.approved_by
+            services(request),
+            scope,
+            release=body.release,
+            reason=body.reason,
+            approved_by=body.approved_by,
+            exception=body.exception,
         )
     return reply(activated, 201)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from markupsafe import Markup
@@ -12,7 +13,15 @@ from assess.delivery.pages.figure import standing_figure
 from assess.delivery.pages.language import Language
 from assess.delivery.pages.start_page import points_needed
 from assess.delivery.pages.views import option_view
-from assess.delivery.pages.wording import Next, Reported, Told, score_words, standing, tell
+from assess.delivery.pages.wording import (
+    Next,
+    Reported,
+    Told,
+    minutes_in_words,
+    score_words,
+    standing,
+    tell,
+)
 from assess.delivery.schemas import ObjectiveResult, Rationale, Result, ResultScore, SessionView
 from assess.session import PENDING, Release
 
@@ -53,6 +62,7 @@ def render_result(
         ],
         looking_back=[looked_back(found, language) for found in result.rationales or ()],
         actions=_actions(told, view, language),
+        extension=_extension(result, release, entry, view),
         corrected=_corrected(result, entry, view, language),
         reference=decision.id,
         may_appeal=decision.status != PENDING and not decision.practice,
@@ -62,6 +72,31 @@ def render_result(
         else "",
         finished_words=_finished(view, entry),
     )
+
+
+def _extension(result: Result, release: Release, entry: Pass, view: SessionView) -> dict[str, object] | None:
+    """How this session can go on, in words; None where it cannot."""
+    step, policy, rules = result.next, release.form.extension, release.form.adaptive
+    if step.action != "extend" or step.session != view.session or step.until is None:
+        return None
+    if policy is None or rules is None:
+        return None
+    language = entry.visit.language
+    _ = language.gettext
+    numbers = {"least": language.number(policy.min_units), "most": language.number(policy.max_units)}
+    sentences = [_("There are %(least)s to %(most)s more items. Going on costs no try.") % numbers]
+    minutes = release.form.time_limit_minutes
+    if minutes is not None:
+        allowed = math.ceil(minutes * policy.max_units / rules.max_units)
+        time = {"time": minutes_in_words(allowed, language)}
+        sentences.append(_("You have %(time)s for them, from when you go on.") % time)
+    when = language.moment(step.until, entry.zone(view.course))
+    sentences.append(_("You can go on until %(when)s.") % {"when": when})
+    return {
+        "action": f"/s/{view.session}/extend",
+        "sentences": sentences,
+        "supervised": view.assurance != "unsupervised",
+    }
 
 
 def _reported(found: ResultScore, release: Release) -> Reported:

@@ -27,7 +27,7 @@ from assess.delivery.pages.shell import SIGN_IN_COOKIE, form_text, opened_elsewh
 from assess.delivery.pages.views import ItemView, item_view
 from assess.delivery.pages.wording import notice_words
 from assess.delivery.schemas import Current, Responded, SessionView, encode
-from assess.delivery.service import breaks, learners, placement, sessions
+from assess.delivery.service import breaks, extending, learners, placement, sessions
 from assess.errors import (
     AnswerConflict,
     AnswerMalformed,
@@ -423,6 +423,17 @@ async def hand_in(request: Request, session: str) -> Response:
     fence = whole(form_text(form, "fence")) or None
     await sessions.submit(entry.services, entry.scope, session, fence=fence)
     return entry.visit.redirect(f"/s/{session}/result")
+
+
+@router.post("/s/{session}/extend")
+async def go_on(request: Request, session: str) -> Response:
+    """Go on where it was too close to say; a second time changes nothing."""
+    entry = await open_session(request, session)
+    form = await read_form(request)
+    entry.visit.check(form)
+    code = form_text(form, "code").strip() or None
+    await extending.extend(entry.services, entry.scope, session, code=code)
+    return entry.visit.redirect(f"/s/{session}")
 
 
 @router.get("/s/{session}/result")

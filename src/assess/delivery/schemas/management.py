@@ -9,12 +9,17 @@ from assess.delivery.schemas.base import Body, Reply
 
 
 class Activate(Body, frozen=True):
-    """`POST /v1/activations`: a stored release by its hash, or a document to be stored first."""
+    """`POST /v1/activations`: a stored release by its hash, or a document to be stored first.
+
+    `exception` says why a form goes live that does not meet its stated target; `approved_by` must then name
+    another person.
+    """
 
     release: str | None = None
     document: dict[str, Any] | None = None
     approved_by: str | None = None
     reason: str = ""
+    exception: str | None = None
 
 
 class Activated(Reply, frozen=True):

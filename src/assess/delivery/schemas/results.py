@@ -21,10 +21,11 @@ class PositionView(Reply, frozen=True):
 
 
 class NextStep(Reply, frozen=True, omit_defaults=True):
-    """What the learner can do next about a course; `notice` is there after an incident that changed it.
+    """What the learner can do next about a course.
 
-    `next_try` and `p_pass`, the number of the next try and the probability that
-    it asks, are there where the retake policy asks more of later tries.
+    `notice` is there after an incident that changed it; `until` and `session` where a session can go on
+    (`extend`): by when, and which; `next_try` and `p_pass`, the number of the next try and the probability
+    that it asks, where the retake policy asks more of later tries.
     """
 
     action: Literal["none", "start", "resume", "extend", "retake", "wait", "contact"]
@@ -32,6 +33,8 @@ class NextStep(Reply, frozen=True, omit_defaults=True):
     tries_used: int
     tries_left: int | None
     notice: Notice | None = None
+    until: datetime | None = None
+    session: str | None = None
     next_try: int | None = None
     p_pass: float | None = None
 

@@ -23,6 +23,13 @@ class BeginSession(Body, frozen=True):
     assurance: Literal["unsupervised", "supervised", "proctored"] | None = None
 
 
+class ExtendSession(Body, frozen=True):
+    """`POST /v1/sessions/{id}/extend`: supervision as at the begin, where the session began under any."""
+
+    code: str | None = None
+    assurance: Literal["unsupervised", "supervised", "proctored"] | None = None
+
+
 class PostResponse(Body, frozen=True):
     """`POST /v1/sessions/{id}/responses`; `answer` null leaves the item blank.
 

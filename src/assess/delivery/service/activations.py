@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from assess.delivery import schemas
-from assess.delivery.service import reassessing
+from assess.delivery.service import launching, reassessing
 from assess.delivery.service.catalogue import PROGRAMME_SCHEMA, Programme, Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import Activation, Job, StoredRelease, Tenant, Update
 from assess.errors import Forbidden, InvalidContent, InvalidRequest, NotFound, StaleSession
 from assess.session import Release, require_feasible
-from assess.simulation import badge_accuracy, form_accuracy
+from assess.simulation import badge_accuracy
 from assess.standards.records import canonical_json, sha256
 
 # A share has a standard error of at most 0.7 in a hundred; six courses at three correlations take seconds.
@@ -34,6 +34,7 @@ async def activate(
     reason: str,
     approved_by: str | None = None,
     evidence: Mapping[str, Any] | None = None,
+    exception: str | None = None,
 ) -> schemas.Activated:
     """Store a release or programme document and make it live.
 
@@ -45,7 +46,10 @@ async def activate(
         Another person, where the tenant demands two.
     evidence : mapping, optional
         What speaks for it. A form that rests on calibrated parameters gets its
-        `accuracy` added: how often its rule errs, by simulation; so do the `badges` that rest on it.
+        `accuracy` added: how often its rule errs, by simulation, and so do the `badges` that rest on it;
+        one that states a target its whole `design`, and whether the target is met.
+    exception : str, optional
+        Why a form goes live that does not meet its target; another person must approve.
 
     Raises
     ------
@@ -67,11 +71,17 @@ async def activate(
         said = f"{type(fault).__name__}: {fault}"
         raise InvalidContent(f"something is missing or of another kind ({said})", place="document") from fault
     stored = StoredRelease(digest, kind, name, text.decode(), services.clock())
-    return await _activate(services, scope, stored, reason, approved_by, evidence)
+    return await _activate(services, scope, stored, reason, approved_by, evidence, exception)
 
 
 async def activate_stored(
-    services: Services, scope: Scope, *, release: str, reason: str, approved_by: str | None = None
+    services: Services,
+    scope: Scope,
+    *,
+    release: str,
+    reason: str,
+    approved_by: str | None = None,
+    exception: str | None = None,
 ) -> schemas.Activated:
     """`POST /v1/activations`: make a release live again that the tenant had before.
 
@@ -83,7 +93,7 @@ async def activate_stored(
     stored = await services.store.read(reading.release, release) if known else None
     if stored is None:
         raise NotFound("form", release)
-    return await _activate(services, scope, stored, reason, approved_by, None)
+    return await _activate(services, scope, stored, reason, approved_by, None, exception)
 
 
 async def _activate(
@@ -93,6 +103,7 @@ async def _activate(
     reason: str,
     approved_by: str | None,
     evidence: Mapping[str, Any] | None,
+    exception: str | None,
 ) -> schemas.Activated:
     tenant = await services.store.read(reading.tenant, scope.tenant)
     if tenant is None:
@@ -116,7 +127,14 @@ async def _activate(
         by=scope.actor,
         approved_by=approved_by,
         reason=reason,
-        evidence=await _with_studies(services, scope, stored, evidence),
+        evidence=await _with_badges(
+            services,
+            scope,
+            stored,
+            await launching.evidence_for(
+                services, scope, stored, evidence, exception=exception, approved_by=approved_by
+            ),
+        ),
         at=now,
     )
     jobs: tuple[Job, ...] = ()
@@ -146,10 +164,10 @@ def require_second_person(tenant: Tenant, scope: Scope, approved_by: str | None,
         raise Forbidden(f"{what}: another person than {scope.actor} must approve it", code="role_not_allowed")
 
 
-async def _with_studies(
+async def _with_badges(
     services: Services, scope: Scope, stored: StoredRelease, evidence: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
-    """The evidence, with the accuracy of a calibrated form and of the badges that rest on it.
+    """The evidence, with the accuracy of the badges that rest on the form or programme.
 
     The same releases get the same studies again.
     """
@@ -162,12 +180,6 @@ async def _with_studies(
         release = await asyncio.to_thread(Release.from_document, json.loads(stored.document), stored.sha256)
         others = {name: other for name, other in shelf.forms.items() if name != stored.name}
         shelf = replace(shelf, forms={**others, stored.name: release})
-        known = (await services.store.read(reading.accuracies, scope.tenant)).get(stored.sha256)
-        if "accuracy" not in given and known is None and release.calibrated:
-            rng = np.random.default_rng(int(stored.sha256, 16))
-            known = (await asyncio.to_thread(form_accuracy, release, rng)).to_mapping()
-        if "accuracy" not in given and known is not None:
-            given["accuracy"] = known
     studies = {} if "badges" in given else await asyncio.to_thread(_badge_studies, shelf)
     if studies:
         given["badges"] = studies

@@ -77,8 +77,14 @@ def decision_row(
         chain_sha256="",
         decided_at=now,
         supersedes=None if earlier is None else earlier.id,
-        reason=None if earlier is None else "the session was opened again after an incident",
+        reason=None if earlier is None else _why_again(state),
     )
+
+
+def _why_again(state: SessionState) -> str:
+    if state.extensions:
+        return "the session went on where it had been too close to say"
+    return "the session was opened again after an incident"
 
 
 def ended(session: Session, state: SessionState) -> Session:

@@ -19,6 +19,7 @@ from assess.session import (
     Accommodation,
     Break,
     Ending,
+    Extension,
     Offer,
     Release,
     Response,
@@ -156,6 +157,7 @@ def folded(records: SessionRecords, release: Release) -> SessionState:
         accommodated=[
             Accommodation.from_mapping(e.data["given"]) for e in records.events if e.type == "accommodated"
         ],
+        extensions=[Extension.from_mapping(e.data, e.at) for e in records.events if e.type == "extended"],
     )  # fmt: skip
 
 
@@ -172,10 +174,11 @@ def _breaks(events: tuple[SessionEvent, ...]) -> list[Break]:
 def as_decided(records: SessionRecords, decided_at: datetime) -> SessionRecords:
     """The records on which a decision of that time rests.
 
-    A session that was opened again goes on under the same id: its earlier
+    A session that was opened again or extended goes on under the same id: its earlier
     decision stays, superseded, and rests on what there was before.
     """
-    reopened = next((e for e in records.events if e.type == "reopened" and e.at > decided_at), None)
+    again = ("reopened", "extended")
+    reopened = next((e for e in records.events if e.type in again and e.at > decided_at), None)
     if reopened is None:
         return records
     ended_at = datetime.fromisoformat(reopened.data["ended_at"])

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, ClassVar
 
+import msgspec
+
 from assess.delivery import schemas
 from assess.delivery.service import notices
 from assess.delivery.store.reading import LearnerRecords
@@ -292,6 +294,11 @@ def next_step(
         return step("resume")
     if not counted:
         return step("start")
+    until = extendable_until(records, course, at)
+    if until is not None:
+        # It costs no try, so that it is there where none is left.
+        assert speaking is not None
+        return msgspec.structs.replace(step("extend"), until=until, session=speaking.session.id)
     if speaking is not None and speaking.word == PENDING:
         return step("wait")
     if left == 0:
@@ -302,6 +309,20 @@ def next_step(
     if at < not_before:
         return step("wait", not_before)
     return step("retake")
+
+
+def extendable_until(records: LearnerRecords, course: str, at: datetime) -> datetime | None:
+    """By when the newest session of a course may go on; None where it may not (any more)."""
+    counted, speaking = counting_sessions(records, course, at), spoken(records, course, at)
+    if speaking is None or speaking.word != "undetermined" or not counted:
+        return None
+    if speaking.session.id != max(counted, key=lambda session: session.started_at).id:
+        return None
+    stated = speaking.decision.report.get("extension")
+    if stated is None or not _ended(speaking.session, at):
+        return None
+    until = datetime.fromisoformat(stated["until"])
+    return until if at <= until else None
 
 
 def counting_sessions(records: LearnerRecords, course: str, at: datetime) -> Sequence[Session]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import msgspec
@@ -25,7 +25,15 @@ from assess.delivery.service.standing import (
 )
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import DecisionRow, Fact
-from assess.session import AWAITING_STANDARD, PENDING, Held, Outcome, Release, SessionState
+from assess.session import (
+    AWAITING_STANDARD,
+    PENDING,
+    Held,
+    Outcome,
+    Release,
+    SessionState,
+    can_be_extended,
+)
 from assess.standards.eligibility import Course
 from assess.standards.facts import instant, period_end
 
@@ -267,6 +275,18 @@ def _told(fact: Fact, name: str) -> str | None:
     return str(fact.data[name]) if fact.data.get(name) is not None else None
 
 
+def _extension(state: SessionState, found: Outcome) -> dict[str, Any]:
+    """By when an undetermined session may go on by the form that was delivered; empty where it may not."""
+    policy = state.release.form.extension
+    delivered = state.start.release == state.release.sha256 and "delivered" not in found.record
+    if policy is None or found.decision.status != "undetermined" or not delivered:
+        return {}
+    if not can_be_extended(state):
+        return {}
+    until = datetime.fromisoformat(found.record["decided_at"]) + timedelta(days=policy.within_days)
+    return {"extension": {"until": until.isoformat()}}
+
+
 def report(state: SessionState, found: Outcome | Held) -> dict[str, Any]:
     """What a status answer shows beside the record; stored with the decision."""
     release = state.release
@@ -282,22 +302,26 @@ def report(state: SessionState, found: Outcome | Held) -> dict[str, Any]:
     if isinstance(found, Held):
         return about | _UNTOLD
     decision, score = found.decision, found.reported
-    return about | {
-        "score": {
-            "value": score.value,
-            "se": score.se,
-            "interval_90": [score.low, score.high],
-            "min": score.minimum,
-            "max": score.maximum,
-            "scale": score.scale,
-        },
-        "cut": {"value": score.cut, "version": decision.cut_id, "status": release.cut.status},
-        "p_at_or_above_cut": decision.p_at_or_above_cut,
-        "probability_basis": decision.probability_basis,
-        "rule": decision.rule,
-        "objectives": [{"code": o.code, "right": o.right, "seen": o.seen} for o in found.objectives],
-        **({"levels": _level_reports(state, found)} if found.levels else {}),
-    }
+    return (
+        about
+        | _extension(state, found)
+        | {
+            "score": {
+                "value": score.value,
+                "se": score.se,
+                "interval_90": [score.low, score.high],
+                "min": score.minimum,
+                "max": score.maximum,
+                "scale": score.scale,
+            },
+            "cut": {"value": score.cut, "version": decision.cut_id, "status": release.cut.status},
+            "p_at_or_above_cut": decision.p_at_or_above_cut,
+            "probability_basis": decision.probability_basis,
+            "rule": decision.rule,
+            "objectives": [{"code": o.code, "right": o.right, "seen": o.seen} for o in found.objectives],
+            **({"levels": _level_reports(state, found)} if found.levels else {}),
+        }
+    )
 
 
 def _level_reports(state: SessionState, found: Outcome) -> list[dict[str, Any]]:

@@ -1,0 +1,125 @@
+"""Other designs of a form, to see what each of its rules is worth: shorter, longer, stricter, extended."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from assess.errors import AssessError
+from assess.session import Release
+
+_STRICT = {"kind": "probability", "p_pass": 0.9, "p_fail": 0.1}
+
+
+def alternative(release: Release, **changes: object) -> Release:
+    """The release of a form in which some fields are others.
+
+    Parameters
+    ----------
+    changes : object
+        Fields of the form; a mapping changes what it names, None takes the field out.
+
+    Raises
+    ------
+    InvalidContent, ActivationRefused
+        There is no such form, or it could not go live.
+
+    Examples
+    --------
+    >>> alternative(release, time_limit_minutes=10).form.time_limit_minutes
+    10
+    """
+    document: dict[str, Any] = copy.deepcopy(dict(release.document))
+    form = document["form"]
+    for name, value in changes.items():
+        if value is None:
+            form.pop(name, None)
+        elif isinstance(value, Mapping) and isinstance(form.get(name), dict):
+            form[name] = {k: v for k, v in (form[name] | dict(value)).items() if v is not None}
+        else:
+            form[name] = copy.deepcopy(value)
+    return Release.from_document(document)
+
+
+def usual_alternatives(release: Release) -> tuple[dict[str, Release], dict[str, str]]:
+    """Designs that are worth a look beside a form, by what they change, and why others cannot be.
+
+    Returns
+    -------
+    designs : dict of str to Release
+    refused : dict of str to str
+        Designs that could not go live, with the reason.
+
+    Examples
+    --------
+    >>> designs, refused = usual_alternatives(release)
+    >>> list(designs)
+    ['the same items, adaptive, half as long']
+    """
+    wanted = _of_adaptive(release) if release.form.kind == "adaptive" else _of_fixed(release)
+    designs, refused = {}, {}
+    for name, changes in wanted.items():
+        try:
+            designs[name] = alternative(release, **changes)
+        except AssessError as fault:
+            refused[name] = str(fault)
+    return designs, refused
+
+
+def _of_adaptive(release: Release) -> dict[str, dict[str, object]]:
+    form = release.form
+    rules = form.adaptive
+    assert rules is not None
+    shorter, longer = math.ceil(0.75 * rules.max_units), math.floor(1.5 * rules.max_units)
+    wanted: dict[str, dict[str, object]] = {
+        f"at most {shorter} units": {"adaptive": {"max_units": shorter}},
+        f"at most {longer} units": {"adaptive": {"max_units": longer}},
+        f"always {rules.max_units} units": {
+            "adaptive": {"min_units": rules.max_units, "certainty": False, "se": None}
+        },
+        "bounds of 0.9 and 0.1": {"rule": _STRICT},
+    }
+    if form.extension is None:
+        wanted["extended where undetermined"] = {"extension": {"min_units": 6, "max_units": 10, "most": 2}}
+    else:
+        wanted["never extended"] = {"extension": None}
+    return wanted
+
+
+def _of_fixed(release: Release) -> dict[str, dict[str, object]]:
+    form = release.form
+    half = math.ceil(len(form.units) / 2)
+    half_blueprint = [
+        {
+            name: value
+            for name, value in (
+                ("label", r.label),
+                ("minimum", r.minimum // 2),
+                ("maximum", None if r.maximum is None else math.ceil(r.maximum / 2)),
+                ("framework", r.framework),
+                ("version", r.version),
+                ("code", r.code),
+                ("process", r.process),
+                ("interaction", r.interaction),
+            )
+            if value not in ("", None)
+        }
+        for r in form.blueprint
+    ]
+    wanted: dict[str, dict[str, object]] = {}
+    if form.rule.kind == "probability":
+        wanted["bounds of 0.9 and 0.1"] = {"rule": _STRICT}
+        wanted["point rule"] = {"rule": {"kind": "point"}}
+    wanted["the same items, adaptive, half as long"] = {
+        "kind": "adaptive",
+        "adaptive": {"min_units": math.ceil(half / 2), "max_units": half, "randomesque": 1},
+        "rule": {"kind": "probability"},
+        "scoring": "EAP",
+        "review": "none",
+        "sections": None,
+        "blueprint": half_blueprint,
+        "pilot_slots": 0,
+    }
+    return wanted

@@ -1,0 +1,33 @@
+"""`assess design` prints the curve of errors, writes its page, and refuses in a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+SMALL = ("--learners", 40, "--at", 4)
+
+
+def test_a_form_is_studied_and_reported(assess, banks, tmp_path):
+    done = assess("design", "toy-adaptive", *SMALL, "--group", "lower=-0.5,1", "--out", tmp_path / "d")
+    assert done.code == 0, done.err
+    assert "toy-adaptive.v1 by theta" in done.out
+    assert "truncated" in done.out
+    assert "other designs" in done.out
+    assert "the judged parameters are taken as true" in done.out
+    assert (tmp_path / "d" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nothing",), "is neither a form nor a programme"),
+        (("toy-adaptive", "--group", "lower"), "say its name, mean and SD"),
+        (("toy-adaptive", "--population", "0"), "is no population"),
+        (("toy-adaptive", "--population", "0,0"), "the SD must be positive"),
+        (("toy-adaptive", "--learners", 1), "two learners or more"),
+    ],
+)
+def test_what_cannot_be_studied_is_said(assess, banks, arguments, said):
+    done = assess("design", *arguments)
+    assert done.code == 2
+    assert said in done.err

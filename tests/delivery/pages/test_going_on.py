@@ -1,0 +1,84 @@
+"""The result page of an undetermined session says how to go on, and a form without a script does it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assess.delivery.service import activations
+from tests import synthetic
+from tests.delivery.conftest import open_world
+from tests.delivery.pages.test_sitting import csrf, opened, post
+from tests.delivery.world import Clock, World, programme
+from tests.delivery.world import settings as world_settings
+
+FORM = {
+    "adaptive": {"min_units": 5, "max_units": 6, "randomesque": 1},
+    "extension": {"min_units": 6, "max_units": 8},
+    "time_limit_minutes": 30,
+}
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[World]:
+    for world in open_world(world_settings(tmp_path), Clock()):
+        world.run(activations.set_tenant, world.admin, demo=True)
+        made = programme()
+        world.activate(synthetic.document(kind="adaptive", calibrated=True, n_items=30, form=FORM))
+        made["courses"]["twt-3"]["default_form"] = "x-adaptive"
+        world.activate(made)
+        yield world
+
+
+def _undetermined(world: World) -> str:
+    world.learner(key="test")
+    begun = world.begin(key="test", form="x-adaptive")
+    session, current, n = begun["session"], begun["current"], 0
+    world.client.get(f"/s/{session}?token={begun['token']}")
+    while current is not None:
+        current = world.respond(session, current, "ba"[n % 2], key="test").json()["current"]
+        n += 1
+    world.clock.advance(minutes=1)
+    return str(session)
+
+
+def test_the_page_says_how_many_items_how_long_and_until_when(demo: World) -> None:
+    session = _undetermined(demo)
+    page = demo.client.get(f"/s/{session}/result")
+    assert "Too close to say; this is not a fail" in page.text
+    assert "There are 6 to 8 more items. Going on costs no try." in page.text
+    assert "You have 40 minutes for them, from when you go on." in page.text
+    assert "You can go on until 29 November 2026, 12:00 UTC." in page.text
+    assert "Invigilator" not in page.text
+    french = demo.client.get(f"/s/{session}/result?lang=fr").text
+    assert "Continuer avec d’autres items" in french
+    assert "Il reste de 6 à 8 items." in french
+
+
+def test_a_form_goes_on_and_twice_is_once(demo: World) -> None:
+    session = _undetermined(demo)
+    page = demo.client.get(f"/s/{session}/result")
+    after = post(demo, f"/s/{session}/extend", page)
+    assert after.status_code == 200
+    assert re.search(r"Item 7\b", after.text)
+    again = post(demo, f"/s/{session}/extend", page)
+    assert re.search(r"Item 7\b", again.text)
+    # The result is not there while the session goes on.
+    assert "Too close to say" not in demo.client.get(f"/s/{session}/result").text
+
+
+def test_a_form_from_elsewhere_opens_nothing(demo: World) -> None:
+    session = _undetermined(demo)
+    refused = demo.client.post(f"/s/{session}/extend", data={"csrf": "made up"})
+    assert refused.status_code == 403
+    assert "Too close to say" in demo.client.get(f"/s/{session}/result").text
+
+
+def test_where_nothing_was_open_there_is_no_button(demo: World) -> None:
+    session, page = opened(demo)
+    assert csrf(page)
+    demo.call("POST", f"/v1/sessions/{session}/submit", key="test")
+    assert "/extend" not in demo.client.get(f"/s/{session}/result").text

@@ -1,0 +1,65 @@
+"""Exposure is counted over delivered sessions, and the alarm is raised where chance does not explain it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from scipy.stats import binomtest
+
+import assess
+from assess.delivery.watching import Watched, watch
+from assess.errors import InvalidRequest, NotFound
+from tests import synthetic
+from tests.delivery.world import World
+
+FORM = {"adaptive": {"min_units": 5, "max_units": 5, "randomesque": 1}}
+
+
+def _watched(world: World, target: float | None = None) -> Watched:
+    with assess.connect(world.services.settings) as database:
+        return watch(database, "x-adaptive", since=world.clock() - timedelta(days=1), target=target)
+
+
+@pytest.fixture
+def sat(world: World) -> World:
+    """Twelve sessions; the first unit is the same for all, as nothing is drawn."""
+    world.activate(synthetic.document(kind="adaptive", calibrated=True, n_items=15, form=FORM))
+    for n in range(12):
+        world.learner(f"lrn_{n}")
+        world.sit(f"lrn_{n}", "ba"[n % 2], form="x-adaptive")
+    return world
+
+
+def test_every_session_is_counted_once_for_each_unit_it_met(sat: World) -> None:
+    found = _watched(sat, target=0.9)
+    assert found.n_sessions == 12
+    assert found.units["met"].sum() == 12 * 5
+    assert found.units["share"].iloc[0] == 1.0
+    assert found.units["share"].is_monotonic_decreasing
+
+
+def test_the_alarm_is_raised_where_even_the_lower_bound_is_above(sat: World) -> None:
+    assert _watched(sat, target=0.3).alarms
+    assert _watched(sat, target=0.9).alarms == []
+    found = _watched(sat, target=0.5).units
+    for met, low in found[["met", "low"]].itertuples(index=False):
+        level = 1.0 - 2.0 * 0.025 / 15
+        exact = binomtest(int(met), 12).proportion_ci(level, method="wilson").low
+        assert low == pytest.approx(exact, abs=1e-9)
+
+
+def test_void_and_open_sessions_are_not_counted(sat: World) -> None:
+    sat.learner("lrn_open")
+    sat.begin("lrn_open", form="x-adaptive")
+    assert _watched(sat, target=0.5).n_sessions == 12
+
+
+def test_what_cannot_be_watched_is_said(sat: World) -> None:
+    with pytest.raises(InvalidRequest, match="states no target of exposure"):
+        _watched(sat)
+    with pytest.raises(InvalidRequest, match="no share"):
+        _watched(sat, target=1.5)
+    sat.clock.advance(days=30)
+    with pytest.raises(NotFound):
+        _watched(sat, target=0.5)
