@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, inspect, text
 
-NEWEST = "0009_placement"
+NEWEST = "0012_placement"
 
 
 def bring_up(connection: Connection) -> None:

@@ -1,6 +1,6 @@
 """Placements
 
-Revision: 0009_placement, after 0011_eligibility
+Revision: 0012_placement, after 0011_eligibility
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from alembic import op
 
 from assess.delivery.store import columns
 
-revision = "0009_placement"
+revision = "0012_placement"
 down_revision = "0011_eligibility"
 branch_labels = None
 depends_on = None
