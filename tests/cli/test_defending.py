@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from assess.cli.running import with_services
 from assess.delivery.schemas import FileAppeal
 from assess.delivery.service import Scope, Services, appealing, problem_notes
 from assess.delivery.settings import Settings
+from tests import synthetic
+from tests.delivery.conftest import open_world
+from tests.delivery.service.test_rescoring import sit
+from tests.delivery.world import Clock, World, settings
 
 
 def _form(banks: Path, version: int, **changes: Any) -> None:
@@ -152,3 +157,54 @@ def test_a_learner_is_erased_after_a_dry_run(assess, appealed):
     assert "The page was white." not in assess("appeal", "notes", "--sandbox").out
     done = assess("erase", "nobody", "--reason", "asked", "--sandbox")
     assert (done.code, "no learner 'nobody'" in done.err) == (2, True)
+
+
+def test_through_a_server_the_same_commands_do_the_same(assess, tmp_path, monkeypatch):
+    """A held cohort is released by the server's own worker; a packet comes as the bytes of a file."""
+    import httpx
+
+    adopted = {"status": "adopted", "panel": "x-panel.v1"}
+    for world in open_world(settings(tmp_path), Clock()):
+        sit(world, "lrn_1", "b" * 12)
+        decision = world.call("GET", "/v1/learners/lrn_1/courses/twt-3/status").json()["decision"]["id"]
+        held = {"version": 2, "release": "after_standard"}
+        world.activate(synthetic.document(with_case_set=True, form=held))
+        sit(world, "lrn_2", "b" * 12)
+        world.activate(synthetic.document(with_case_set=True, form={"version": 3}, cut=adopted))
+        doubt = {"decision": decision, "reason": "Item 3."}
+        appeal = world.call("POST", "/v1/learners/lrn_1/appeals", doubt).json()["id"]
+        monkeypatch.setattr(httpx, "request", _server_of(world))
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        monkeypatch.setenv("ASSESS_SERVER", "http://server")
+        monkeypatch.setenv("ASSESS_API_KEY", world.keys["live"])
+        said = assess("release", "x-fixed", "--dry-run")
+        assert "1 sessions would be reached: 1 decided" in said.out, said.err
+        done = assess("release", "x-fixed", "--reason", "the standard was set")
+        assert "1 sessions were reached: 1 decided, 0 excluded, 0 left over" in done.out, done.err
+        target = tmp_path / "packet.zip"
+        assert assess("appeal", "packet", appeal, "--out", target).code == 0
+        assert f"{appeal} holds" in assess("appeal", "check", target).out
+        assert appeal in assess("appeal", "list").out
+        assert assess("appeal", "notes").code == 0
+        done = assess("erase", "lrn_2", "--reason", "asked")
+        assert "lrn_2 erased at" in done.out, done.err
+        done = assess("appeal", "show", "apl_nothing")
+        assert (done.code, "appeal_unknown" in done.err) == (2, True)
+
+
+def _server_of(world: World) -> Callable[..., Any]:
+    """What a request to http://server answers; its worker works whenever somebody asks how far it is."""
+
+    def request(method: str, url: str, *, json: Any, headers: Any, timeout: Any) -> Any:
+        path = url.removeprefix("http://server")
+        if path.startswith("/v1/rescores/"):
+            world.run(_work)
+        return world.client.request(method, path, json=json, headers=headers)
+
+    return request
+
+
+async def _work(services: Services) -> None:
+    from assess.delivery.jobs import worker
+
+    await worker(services).work()

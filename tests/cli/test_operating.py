@@ -78,7 +78,7 @@ def test_the_doctor_says_what_is_live_and_what_is_wrong(assess, banks):
 
 def test_work_is_done_once_or_until_a_signal(assess, banks, tmp_path):
     done = assess("work", "--once")
-    assert (done.code, done.out.strip()) == (0, "1 done")
+    assert (done.code, done.out.strip()) == (0, "2 done")
     command = [sys.executable, "-m", "assess.cli", "work"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

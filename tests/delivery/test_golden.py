@@ -11,26 +11,30 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assess.delivery.app import PROBLEMS
-from assess.delivery.service import problem_notes
+from assess.delivery.service import claims, learners, problem_notes
 from tests import synthetic
 from tests.delivery.conftest import open_world
-from tests.delivery.world import Clock, World, settings
+from tests.delivery.world import Clock, World, programme, settings
 
 GOLDEN = Path(__file__).parent / "golden"
 WRITE = os.environ.get("ASSESS_WRITE_GOLDEN") == "1"
 
 _RANDOM = (
-    (re.compile(r"\b(ses|dec|key|sk|req|fct|mrg|inc|inv|rel|apl|ers)_[a-z2-7]{20}"), r"\1_…"),
+    (re.compile(r"\b(ses|dec|key|sk|req|fct|mrg|inc|inv|rel|apl|ers|whk|msg|clm|crd)_[a-z2-7]{20}"), r"\1_…"),
     (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}\b"), "code…"),
     (re.compile(r"\blrt_[a-z2-7]{40}"), "lrt_…"),
+    (re.compile(r"sha256\$[0-9a-f]{64}"), "sha256$…"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "sha256…"),
     (re.compile(r'"code": "[A-Z2-9]{5}-[A-Z2-9]{5}"'), '"code": "…"'),
+    (re.compile(r'"whsec_[\w+/=]+"'), '"whsec_…"'),
+    (re.compile(r"\beyJ[\w.-]+"), "jws…"),
     (re.compile(r'"signature": "[\w-]{86}"'), '"signature": "…"'),
 )
 
@@ -89,6 +93,11 @@ _INCIDENT = {
     "by": 0, "approved_by": 0, "created_at": 0, "done_at": 0, "dry_run": 0,
     "sessions": [{"session": 0, "learner": 0, "course": 0, "state": 0, "seconds": 0, "why": 0}],
 }  # fmt: skip
+_ELIGIBILITY_MET = {**_ELIGIBILITY, "missing": 0}
+_WEBHOOK = {
+    "id": 0, "url": 0, "description": 0, "types": 0, "payload": 0, "sandbox": 0, "by": 0, "created_at": 0,
+    "disabled_at": 0, "disabled_why": 0, "old_secret_until": 0, "secret": 0,
+}  # fmt: skip
 _OWN_APPEAL = {
     "id": 0, "kind": 0, "about": 0, "course": 0, "state": 0, "filed_at": 0, "due_at": 0, "closed_at": 0,
     "answer": 0,
@@ -127,7 +136,7 @@ CONTRACT: dict[str, Any] = {
     "status-external": dict.fromkeys(_STATUS, 0),
     "status-pending": {**_STATUS, "pending": {"reason": 0, "since": 0}},
     "eligibility-not-eligible": _ELIGIBILITY,
-    "eligibility-eligible": {**_ELIGIBILITY, "missing": 0},
+    "eligibility-eligible": _ELIGIBILITY_MET,
     "learner-badges": {"items": [dict.fromkeys(_ELIGIBILITY, 0)], "next": 0},
     "badge": {"alignments": 0, "criterion": 0, "sentence": 0, "rule_version": 0},
     "badge-subjects": {"items": 0, "next": 0},
@@ -168,6 +177,23 @@ CONTRACT: dict[str, Any] = {
     "status-merged": dict.fromkeys(_STATUS, 0),
     "changes-merged": {"items": [_CHANGE], "next": 0},
     "unmerged": _MERGE,
+    "webhook-made": _WEBHOOK,
+    "webhooks": {"items": [_WEBHOOK], "next": 0},
+    "webhook-deliveries": {
+        "items": [{
+            "id": 0, "sequence": 0, "type": 0, "subject": 0, "state": 0, "attempts": 0, "next_at": 0,
+            "delivered_at": 0, "status": 0, "error": 0,
+        }],
+        "next": 0,
+    },
+    "webhook-replayed": {"replayed": 0},
+    "claim-redeemed": {
+        "claim": 0, "learner": 0, "badge": 0, "redeemed_at": 0, "eligibility": _ELIGIBILITY_MET,
+    },
+    "credential": {
+        "id": 0, "learner": 0, "badge": 0, "sandbox": 0, "issued_at": 0, "valid_until": 0, "credential": 0,
+        "status_list": 0, "assertion": {"recipient": 0, "badge": 0, "verification": 0},
+    },
     # Added since: results that are held, appeals, erasure.
     "status-held": {**_STATUS, "decision": {"score": 0}, "pending": {"reason": 0, "sentence": 0}},
     "result-held": {"decision": {"status": 0}, "score": 0, "pending": {"reason": 0, "since": 0}},
@@ -189,20 +215,21 @@ CODES: dict[int, set[str]] = {
     404: {
         "learner_unknown", "course_unknown", "badge_unknown", "form_unknown", "session_unknown",
         "decision_unknown", "webhook_unknown", "cohort_unknown", "rescore_unknown", "appeal_unknown",
-        "not_finished",
+        "not_finished", "credential_unknown", "status_list_unknown",
     },
     409: {
         "idempotency_conflict", "answer_conflict", "position_conflict", "stale_session", "session_finished",
         "session_void", "retake_too_early", "tries_exhausted", "form_not_active", "fact_id_conflict",
         "window_closed", "break_refused", "rescore_refused", "appeal_refused",
+        "not_eligible", "claim_used",
     },
-    410: {"learner_erased", "session_expired", "cursor_expired"},
+    410: {"learner_erased", "session_expired", "cursor_expired", "claim_expired"},
     412: {"precondition_failed"},
     413: {"body_too_large"},
     415: {"media_type_unsupported"},
     422: {
         "field_invalid", "field_unknown", "item_not_offered", "answer_malformed", "time_in_future",
-        "date_invalid", "rule_invalid", "rule_cycle", "url_refused",
+        "date_invalid", "rule_invalid", "rule_cycle", "url_refused", "claim_invalid",
     },
     429: {"rate_limited"},
     500: {"internal_error"},
@@ -305,6 +332,7 @@ def scenario(world: World) -> dict[str, Any]:
     people(world, take)
     sitting(world, take)
     defending(world, take)
+    platform(world, take)
     return bodies
 
 
@@ -358,6 +386,25 @@ def sitting(world: World, take: Any) -> None:
     take("incidents", "GET", "/v1/incidents")
     window = {"course": "twt-3", "from": "2026-11-22T12:00:00Z", "to": "2026-11-22T18:00:00Z"}
     take("invigilator-code", "POST", "/v1/invigilator-codes", window)
+
+
+def platform(world: World, take: Any) -> None:
+    """What a badge platform is told, and what a learner takes to one."""
+    made = take("webhook-made", "POST", "/v1/webhooks", {"url": "https://93.184.215.14/hook"})
+    take("webhooks", "GET", "/v1/webhooks")
+    fact = {"source": "us", "t": "attended", "subject": "lrn_4", "at": "2026-11-01", "event": "e1"}
+    world.call("POST", "/v1/facts", {"id": "a1", **fact})
+    take("webhook-deliveries", "GET", f"/v1/webhooks/{made['id']}/deliveries")
+    take("webhook-replayed", "POST", f"/v1/webhooks/{made['id']}/replay?after=0")
+    world.activate(programme(claim_url="https://badges.example/claim"))
+    own = learners.own_scope("default", "lrn_4", sandbox=False)
+    assert world.client.portal is not None
+    begun = world.client.portal.call(lambda: claims.begin(world.services, own, badge="SEEN"))
+    token = begun.address.partition("token=")[2]
+    take("claim-redeemed", "POST", "/v1/claims/redeem", {"token": token})
+    named = replace(world.services.settings, public_url="https://assess.example")
+    world.app.state.services = replace(world.services, settings=named)
+    take("credential", "GET", "/v1/learners/lrn_4/badges/SEEN/credential")
 
 
 def defending(world: World, take: Any) -> None:

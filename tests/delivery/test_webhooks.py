@@ -6,10 +6,13 @@ import asyncio
 import json
 import logging
 import shutil
+import ssl
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +20,11 @@ from typing import Any, TypeVar
 
 import httpx2
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -26,7 +34,7 @@ from assess.delivery.sender import LEASE, SCHEDULE, Sender, wait_after
 from assess.delivery.service import Services, keys, open_services, webhooks
 from assess.delivery.settings import Settings, utc_now
 from assess.delivery.store import Writes, reading, reading_webhooks
-from assess.delivery.store.rows import Outgoing
+from assess.delivery.store.rows import Outgoing, Update
 from assess.delivery.store.rows_webhooks import Webhook
 from assess.errors import StaleSession
 from tests.delivery.receiving import Receiver
@@ -91,6 +99,21 @@ def entries(services: Services, id: str = "whk_a") -> list[Outgoing]:
 
 
 # --- what is sent -----------------------------------------------------------------
+
+
+def test_what_waits_behind_another_or_for_nobody_is_not_late(services: Services, clock: Clock) -> None:
+    """Else a receiver that is down would look like a server that does not work."""
+    write(services, learner("p"), webhook("https://a.example/"))
+    changes(services, *"pp")
+    key = {"tenant": "default", "webhook": "whk_a", "sequence": 1}
+    later = clock.now + timedelta(hours=2)
+    update = Update(Outgoing, key, {"run_at": later}, {"attempts": 0})
+    run(services.store.commit(Writes("default", (update,))))
+    backlog = run(services.store.read(reading.backlog, Outgoing))
+    assert (backlog.n_waiting, backlog.oldest) == (2, later)
+    gone = Update(Webhook, {"tenant": "default", "id": "whk_a"}, {"disabled_at": clock.now})
+    run(services.store.commit(Writes("default", (gone,))))
+    assert run(services.store.read(reading.backlog, Outgoing)).oldest is None
 
 
 @needs_shared
@@ -165,6 +188,83 @@ def test_a_change_and_its_entry_in_the_outbox_are_one_commit(services: Services)
     with pytest.raises(StaleSession):
         write(services, learner(), changes=(change(at=NOON),))
     assert entries(services) == []
+
+
+# --- over https ---------------------------------------------------------------------
+
+
+def certificate(folder: Path, name: str) -> ssl.SSLContext:
+    """A server's context with a certificate for a name that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = utc_now()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "server.pem").write_bytes(made.public_bytes(Encoding.PEM) + secret)
+    (folder / "trusted.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
+
+
+@pytest.mark.parametrize("named", ["receiver.example", "other.example"])
+def test_over_https_the_certificate_must_be_the_names_and_the_connection_goes_to_the_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    hosts: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            hosts.append(self.headers["host"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = certificate(tmp_path, named).wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    poster = Poster(HOME)
+    poster._trust = ssl.create_default_context(cafile=str(tmp_path / "trusted.pem"))
+    url = f"https://receiver.example:{server.server_port}/hook?x=1"
+
+    async def send_it() -> Any:
+        loop = asyncio.get_running_loop()
+        asked: list[str] = []
+
+        async def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+            asked.append(host)
+            return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        answer = await poster.post(url, Message("msg_1", b"{}"), [SECRET], utc_now())
+        # Asked for once: a second answer could lead elsewhere.
+        assert asked == ["receiver.example"]
+        return answer
+
+    try:
+        answer = run(send_it())
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    if named == "receiver.example":
+        assert (answer.status, hosts) == (200, [f"receiver.example:{server.server_port}"])
+    else:
+        assert (answer.accepted, answer.error, hosts) == (False, "ConnectError", [])
 
 
 # --- receivers that do not take it ---------------------------------------------------

@@ -129,7 +129,7 @@ def try_webhook(
 
     found = through(
         server, key, by, "POST", f"/v1/webhooks/{quote(webhook, safe='')}/test", None,
-        lambda services, who: webhooks.test(services, who, webhook), sandbox=sandbox,
+        lambda services, who: webhooks.try_out(services, who, webhook), sandbox=sandbox,
     )  # fmt: skip
     out.print("taken" if found["delivered"] else f"not taken: {found['error']}", markup=False)
     if not found["delivered"]:

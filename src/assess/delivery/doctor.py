@@ -183,12 +183,16 @@ def _chains(database: Database) -> Finding:
 
 
 def _work(database: Database, now: datetime) -> Iterator[Finding]:
+    repairs = {
+        "jobs": "mend the cause; they stay in the table jobs",
+        "outbox": "assess webhook deliveries shows them; mend the cause, then assess webhook replay",
+    }
     for name, row in (("jobs", Job), ("outbox", Outgoing)):
         backlog = database.read(reading.backlog, row)
         late = jobs.overdue(backlog, now)
         if backlog.n_dead:
             said = f"{backlog.n_dead} given up, the last because of {backlog.last_error}"
-            yield Finding(name, "warning", said, f"mend the cause; they stay in the table {name}")
+            yield Finding(name, "warning", said, repairs[name])
         elif late > _LATE:
             said = f"{backlog.n_waiting} wait, the oldest for {late.total_seconds() / 60:,.0f} minutes"
             yield Finding(name, "warning", said, "start the server, or assess work beside it")

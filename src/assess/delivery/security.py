@@ -70,6 +70,11 @@ def new_sign_in_token() -> str:
     return SIGN_IN_PREFIX + _base32(secrets.token_bytes(25))
 
 
+def new_share_token() -> str:
+    """The token of a link under which a learner shows badges."""
+    return _base32(secrets.token_bytes(25))
+
+
 def derived_token(token_key: bytes, *parts: str) -> str:
     """A learner token that the same request gives again.
 

@@ -42,8 +42,8 @@ def wait_after(attempts: int, entry: str) -> timedelta | None:
 
     Examples
     --------
-    >>> [wait_after(n, "msg") // timedelta(minutes=1) for n in (2, 3)], wait_after(10, "msg")
-    ([5, 30], None)
+    >>> wait_after(2, "msg") // timedelta(minutes=1), wait_after(10, "msg")
+    (5, None)
     """
     if attempts >= len(SCHEDULE):
         return None

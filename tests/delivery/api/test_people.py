@@ -169,7 +169,11 @@ def test_a_provisional_decision_is_pending_where_the_programme_does_not_accept_i
     world.sit(answer="b")
     body = status(world)
     assert (body["state"], body["passed"]) == ("pending", None)
-    assert body["pending"] == {"reason": "awaiting_calibration", "since": "2026-11-22T12:00:00Z"}
+    assert body["pending"] == {
+        "reason": "awaiting_calibration",
+        "since": "2026-11-22T12:00:00Z",
+        "sentence": "The result waits until enough answers were gathered to measure by.",
+    }
     assert body["decision"]["status"] == "passed"
     assert badge(world, "ONE")["status"] == "undetermined"
 

@@ -50,7 +50,7 @@ def entered(world: World, code: str) -> str:
     return str(world.client.get("/me").text)
 
 
-def post(world: World, page: str, address: str, **fields: str) -> Any:
+def post(world: World, page: str, address: str, **fields: Any) -> Any:
     return world.client.post(address, data={"csrf": form_token(page), **fields}, follow_redirects=False)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import assess
+from assess.delivery import packets
 from assess.delivery.replay import replay_all
 from assess.delivery.service import activations, problem_notes
 from assess.delivery.store import reading
@@ -343,7 +346,7 @@ def test_a_badge_is_turned_on_by_another_decision(world: World, failed: str) -> 
 # --- erasure ---------------------------------------------------------------------------
 
 
-def test_an_erasure_takes_the_words_and_leaves_the_chain(world: World, failed: str) -> None:
+def test_an_erasure_takes_the_words_and_leaves_the_chain(world: World, failed: str, tmp_path: Path) -> None:
     appeal = filed(world, session=failed)
     look(world, appeal)
     decide(world, appeal)
@@ -359,6 +362,11 @@ def test_an_erasure_takes_the_words_and_leaves_the_chain(world: World, failed: s
     with assess.connect(world.services.settings) as database:
         replayed = replay_all(database, verify_chain=True)
     assert (replayed.n_erased, replayed.differences) == (2, ())
+    path = tmp_path / "packet.zip"
+    path.write_bytes(world.call("GET", f"/v1/appeals/{appeal}/packet").content)
+    assert packets.check(path).faults == ()
+    with zipfile.ZipFile(path) as archive:
+        assert all(WORDS.encode() not in archive.read(name) for name in archive.namelist())
 
 
 # --- notes -----------------------------------------------------------------------------

@@ -110,6 +110,16 @@ def test_nobody_tries_again_before_the_last_try_is_told(world: World, held: dict
     assert "still to come" in refused(answer, 409, "retake_too_early")["detail"]
 
 
+def test_the_page_of_an_earlier_result_does_not_invite_to_a_try_that_is_refused(world: World) -> None:
+    earlier = sit(world, "lrn_1", "a" * 12)
+    world.activate(holding())
+    world.clock.advance(days=2)
+    sit(world, "lrn_1", "b" * 12)
+    page = world.client.get(f"/s/{earlier}?token={TOKENS[earlier]}").text
+    assert "Your last result is not settled yet." in page
+    assert "again now" not in page
+
+
 def test_a_rescoring_leaves_held_results_alone(world: World, held: dict[str, str]) -> None:
     release = world.activate(spoken_for())
     answer = world.call("POST", "/v1/rescores", {"onto": release, "dry_run": True}).json()

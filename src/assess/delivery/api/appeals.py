@@ -71,11 +71,11 @@ async def post_decision(request: Request, scope: Who, appeal: str) -> Response:
     return reply(await appealing.decide(services(request), scope, appeal, body))
 
 
-@router.get(
-    "/v1/appeals/{appeal}/packet",
-    responses={200: {"description": "as asked", "content": {"application/zip": {}}}},
-    response_class=Response,
-)
+_PACKET = documents(schemas.Appeal, also=(409,))
+_PACKET["responses"][200] = {"description": "as asked", "content": {"application/zip": {}}}
+
+
+@router.get("/v1/appeals/{appeal}/packet", **_PACKET)
 async def get_packet(request: Request, scope: Who, appeal: str) -> Response:
     """All that the decision rests on, as one file that can be checked without this server."""
     data = await packets.build(services(request), scope, appeal)

@@ -41,11 +41,10 @@ async def patch_webhook(request: Request, scope: Who, webhook: str) -> Response:
     return reply(await webhooks.change(services(request), scope, webhook, asked))
 
 
-@router.delete("/v1/webhooks/{webhook}", status_code=204, response_class=Response)
+@router.delete("/v1/webhooks/{webhook}", **documents(schemas.WebhookReply))
 async def delete_webhook(request: Request, scope: Who, webhook: str) -> Response:
     """Tell it nothing more, and drop what waited."""
-    await webhooks.delete(services(request), scope, webhook)
-    return Response(status_code=204)
+    return reply(await webhooks.delete(services(request), scope, webhook))
 
 
 @router.post("/v1/webhooks/{webhook}/rotate", **documents(schemas.WebhookReply))
@@ -57,7 +56,7 @@ async def post_rotate(request: Request, scope: Who, webhook: str) -> Response:
 @router.post("/v1/webhooks/{webhook}/test", **documents(schemas.Tested))
 async def post_test(request: Request, scope: Who, webhook: str) -> Response:
     """Send an `endpoint.test` and say what the receiver answered."""
-    return reply(await webhooks.test(services(request), scope, webhook))
+    return reply(await webhooks.try_out(services(request), scope, webhook))
 
 
 @router.get("/v1/webhooks/{webhook}/deliveries", **documents(schemas.Page[schemas.Delivery]))

@@ -13,6 +13,7 @@ from assess.delivery.pages import (
     own_pages,
     practice_pages,
     session_pages,
+    share_pages,
     standards_page,
     waiting_page,
 )
@@ -27,6 +28,7 @@ for part in (
     own_pages,
     practice_pages,
     session_pages,
+    share_pages,
     help_pages,
     standards_page,
     waiting_page,

@@ -158,6 +158,8 @@ def _next_steps(status: str, after: Next, language: Language, zone: tzinfo) -> t
             _("You can answer more items. They are added to the ones you answered, and then we decide.")
         )
     elif after.action in ("retake", "start", "wait", "resume"):
+        if after.action == "wait" and after.not_before is None:
+            return (_("Your last result is not settled yet."),)
         if after.not_before is not None:
             when = {"when": language.moment(after.not_before, zone)}
             steps.append(_("You can take the course assessment again from %(when)s.") % when)

@@ -23,16 +23,17 @@ from assess.delivery.service.loading import again
 from assess.delivery.service.standing import Moment
 from assess.delivery.store import Writes, reading_badges
 from assess.delivery.store.reading import LearnerRecords
+from assess.delivery.store.reading_badges import Standing
 from assess.delivery.store.rows_badges import Credential
-from assess.errors import InvalidRequest, NotEligible, NotFound
+from assess.errors import InvalidRequest, LearnerErased, NotEligible, NotFound
 from assess.exchange import open_badges
 from assess.standards import frameworks
 from assess.standards.records import canonical_json, sha256
 
 LIST_LASTS = timedelta(days=1)
 _PURPOSES = {"suspend": "suspension", "withdraw": "revocation", "keep": "revocation"}
-# What takes a credential back. A badge that is kept on loss stays; one that ran out says so itself.
-_LOST = {"suspension": ("not_eligible", "undetermined"), "revocation": ("not_eligible",)}
+# What is not settled suspends too; a badge that ran out says so itself.
+_SUSPENDED = ("not_eligible", "undetermined")
 
 
 async def credential(services: Services, scope: Scope, *, learner: str, badge: str) -> schemas.OpenBadge:
@@ -60,7 +61,11 @@ async def _credential(services: Services, scope: Scope, learner: str, badge: str
     body = badge_at(records, shelf, badge, Moment.at(services.clock()))
     if body.status != "eligible":
         raise NotEligible(f"badge {badge}: {body.status}; {body.sentence}")
+    purpose = _PURPOSES[programme.on_loss]
+    losses = [c.sequence for c in records.changes if c.badge == badge and c.current == "not_eligible"]
     ground = {
+        # What was revoked is not given out again.
+        "after": max(losses, default=0) if purpose == "revocation" else 0,
         "issuer": base,
         "rule_version": body.badge.rule_version,
         "valid_until": body.valid_until,
@@ -73,7 +78,6 @@ async def _credential(services: Services, scope: Scope, learner: str, badge: str
     if known is not None:
         return _reply(services, known)
     number = await services.store.read(reading_badges.count_credentials, scope.tenant)
-    purpose = _PURPOSES[programme.on_loss]
     # Half of a list at most is given out, so that a free place is found by lot.
     which, place = number // (open_badges.PLACES // 2), secrets.randbelow(open_badges.PLACES)
     made = new_id("crd")
@@ -98,6 +102,7 @@ async def _credential(services: Services, scope: Scope, learner: str, badge: str
         place=place,
         token=services.statements.jws(open_badges.registered_claims(document), kind="JWT"),
         issued_at=now,
+        sequence=body.sequence,
         sandbox=records.learner.sandbox,
     )
     await services.store.commit(Writes(scope.tenant, inserts=(row,)))
@@ -113,8 +118,8 @@ async def status_list(services: Services, *, purpose: str, which: int) -> str:
         No credential was given out in it.
     """
     base, tenant, now = _base(services), services.settings.tenant, services.clock()
-    found = await services.store.read(reading_badges.standing_in, tenant, which)
-    if purpose not in _LOST or not found:
+    found = await services.store.read(reading_badges.standing, tenant, which=which)
+    if purpose not in _PURPOSES.values() or not found:
         raise NotFound("status_list", f"{purpose}/{which}")
     kept = await _kept(services)
     shelf = await services.catalogue.shelf(tenant)
@@ -122,7 +127,7 @@ async def status_list(services: Services, *, purpose: str, which: int) -> str:
         url=_list_url(base, purpose, which),
         issuer=open_badges.Issuer(base, shelf.tenant.title),
         purpose=purpose,
-        places=[row.place for row, status in found if row.purpose == purpose and _lost(row, status, kept)],
+        places=[one.place for one in found if one.purpose == purpose and _lost(one, kept)],
         now=now,
         valid_until=now + LIST_LASTS,
     )
@@ -136,18 +141,25 @@ async def _kept(services: Services) -> frozenset[str]:
     return frozenset(badge for programme in keeping for badge in programme.rules.badges)
 
 
-def _lost(row: Credential, status: str | None, kept: frozenset[str]) -> bool:
-    """Whether a credential was taken back; `status` is None where nothing was ever told, or "erased"."""
-    if status == "erased":
+def _lost(found: Standing, kept: frozenset[str]) -> bool:
+    """Whether a credential was taken back."""
+    if found.status == "erased":
         return True
-    return row.badge not in kept and status in _LOST[row.purpose]
+    if found.badge in kept:
+        return False
+    # A revocation is for good, whatever is met again later; a suspension is lifted.
+    return found.was_lost if found.purpose == "revocation" else found.status in _SUSPENDED
 
 
 async def token(services: Services, id: str) -> str:
     """`GET /v1/open-badges/credentials/{credential}`: the credential at its own address."""
-    row = await services.store.read(reading_badges.credential, services.settings.tenant, id)
+    tenant = services.settings.tenant
+    row = await services.store.read(reading_badges.credential, tenant, id)
     if row is None:
         raise NotFound("credential", id)
+    (found,) = await services.store.read(reading_badges.standing, tenant, id=id)
+    if found.status == "erased":
+        raise LearnerErased("the learner was erased")
     return row.token
 
 
@@ -160,9 +172,8 @@ async def assertion(services: Services, id: str) -> tuple[dict[str, Any], bool]:
     row = await services.store.read(reading_badges.credential, tenant, id)
     if row is None:
         raise NotFound("credential", id)
-    found = await services.store.read(reading_badges.standing_in, tenant, row.list)
-    status = next(status for other, status in found if other.id == id)
-    if _lost(row, status, await _kept(services)):
+    (found,) = await services.store.read(reading_badges.standing, tenant, id=id)
+    if _lost(found, await _kept(services)):
         return {
             "@context": open_badges.OPEN_BADGES_2,
             "id": _assertion_url(services, id),

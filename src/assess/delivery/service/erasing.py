@@ -33,6 +33,7 @@ from assess.delivery.store.rows import (
     Update,
 )
 from assess.delivery.store.rows_appeals import Appeal, AppealEntry, Erasure
+from assess.delivery.store.rows_badges import Credential
 from assess.delivery.store.rows_people import Merge
 from assess.errors import InvalidRequest, NotFound
 
@@ -79,9 +80,8 @@ async def _erase(
     if found is None or any(learner.sandbox != scope.sandbox for learner in found.learners):
         raise NotFound("learner", id)
     ids = [learner.id for learner in found.learners]
-    if all(learner.erased_at is not None for learner in found.learners):
-        known = await services.store.read(reading_erasure.erasure, scope.tenant, ids)
-        assert known is not None
+    known = await services.store.read(reading_erasure.erasure, scope.tenant, ids)
+    if known is not None and all(learner.erased_at is not None for learner in found.learners):
         return _reply(known, ids, dry_run=False)
     tenant = (await services.catalogue.shelf(scope.tenant)).tenant
     now = services.clock()
@@ -134,7 +134,7 @@ async def _updates(services: Services, found: Traces, now: datetime) -> AsyncIte
             "revision": response.revision,
         }
         yield Update(ResponseRow, key, values)
-    for update in _words(found):
+    for update in (*_words(found), *_badges(found)):
         yield update
 
 
@@ -162,6 +162,12 @@ def _words(found: Traces) -> Iterator[Update]:
         yield Update(DecisionRow, {"tenant": decision.tenant, "id": decision.id}, {"reason": GONE})
 
 
+def _badges(found: Traces) -> Iterator[Update]:
+    """Credentials lose what they say; the row stays, for its bit takes back the copies that others have."""
+    for one in found.credentials:
+        yield Update(Credential, {"tenant": one.tenant, "id": one.id}, {"token": GONE})
+
+
 async def _in_words(services: Services, found: Traces, response: ResponseRow) -> bool:
     """Whether an answer is text that somebody wrote, and not a choice among what was offered."""
     if response.answer is None:
@@ -180,6 +186,7 @@ async def _counted(services: Services, found: Traces) -> dict[str, int]:
     counts["answers in words"] = sum([await _in_words(services, found, r) for r in found.responses])
     counts["notes"] = sum(event.type == REPORTED for event in found.events)
     counts["appeals"] = len(found.appeals)
+    counts["credentials"] = len(found.credentials)
     return {name: n for name, n in sorted(counts.items()) if n}
 
 

@@ -118,12 +118,13 @@ async def rotate(services: Services, scope: Scope, id: str) -> schemas.WebhookRe
     return _reply(await _webhook(services, scope, id), told=True)
 
 
-async def delete(services: Services, scope: Scope, id: str) -> None:
-    """`DELETE /v1/webhooks/{webhook}`: it is told nothing more, and what waited is dropped."""
+async def delete(services: Services, scope: Scope, id: str) -> schemas.WebhookReply:
+    """`DELETE /v1/webhooks/{webhook}`: as it was; it is told nothing more, and what waited is dropped."""
     row = await _webhook(services, scope, id)
     values = {"deleted_at": services.clock(), "secret": "", "old_secret": None, "old_secret_until": None}
     gone = Delete(Outgoing, {"tenant": row.tenant, "webhook": row.id})
     await services.store.commit(Writes(scope.tenant, (Update(Webhook, _key(row), values),), (gone,)))
+    return _reply(row)
 
 
 async def disable(services: Services, row: Webhook, why: str) -> None:
@@ -196,7 +197,7 @@ async def _replay_chunk(services: Services, row: Webhook, after: int) -> tuple[i
     return len(wanted), found[-1][0].sequence
 
 
-async def test(services: Services, scope: Scope, id: str) -> schemas.Tested:
+async def try_out(services: Services, scope: Scope, id: str) -> schemas.Tested:
     """`POST /v1/webhooks/{webhook}/test`: send an `endpoint.test` now, and say what came of it."""
     row = await _webhook(services, scope, id)
     now = services.clock()

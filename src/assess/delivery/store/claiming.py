@@ -26,11 +26,17 @@ def waiting(row: type[Job] | type[Outgoing], table: FromClause | None = None) ->
     return (c.dead_at.is_(None), *((c.delivered_at.is_(None),) if row is Outgoing else ()))
 
 
+def claimable(row: type[Job] | type[Outgoing], table: FromClause | None = None) -> tuple[Any, ...]:
+    """Conditions of work that waits for nothing but its time."""
+    c = (row.table if table is None else table).c
+    return waiting(row, table) if row is Job else (*waiting(row, table), ~_behind(c), _listens(c))
+
+
 def due(row: type[Job] | type[Outgoing], now: datetime, table: FromClause | None = None) -> tuple[Any, ...]:
     """Conditions of work that may be claimed."""
     c = (row.table if table is None else table).c
-    conditions = (*waiting(row, table), c.run_at <= now, or_(c.leased_until.is_(None), c.leased_until < now))
-    return conditions if row is Job else (*conditions, ~_behind(c), _listens(c))
+    free = or_(c.leased_until.is_(None), c.leased_until < now)
+    return (*claimable(row, table), c.run_at <= now, free)
 
 
 def _behind(c: Any) -> Any:

@@ -46,17 +46,14 @@ def select_rows(
     cursor: Any, dialect: Dialect, kind: type[Row], condition: str, values: Sequence[Any]
 ) -> list[Row]:
     """The rows of one table that meet a condition in SQL."""
-    cursor.execute(f"{_select(kind, dialect)} WHERE {condition}", tuple(values))
-    processors = _results(kind, dialect)
-    return [
-        kind(
-            *(
-                value if process is None else process(value)
-                for process, value in zip(processors, row, strict=True)
-            )
-        )
-        for row in cursor.fetchall()
-    ]
+    table: Any = kind
+    cursor.execute(f"{_select(table, dialect)} WHERE {condition}", tuple(values))
+    processors = _results(table, dialect)
+    found = []
+    for row in cursor.fetchall():
+        read = zip(processors, row, strict=True)
+        found.append(kind(*(value if process is None else process(value) for process, value in read)))
+    return found
 
 
 @cache

@@ -397,10 +397,12 @@ class Backlog:
 def backlog(connection: Connection, row: type[Job] | type[Outgoing]) -> Backlog:
     """What waits, since when, and what was given up."""
     c = row.table.c
-    waiting = connection.execute(select(func.count(), func.min(c.run_at)).where(*claiming.waiting(row))).one()
+    waiting = connection.scalar(select(func.count()).select_from(row.table).where(*claiming.waiting(row)))
+    # What waits behind another entry is not late, however long ago it was written.
+    oldest = connection.scalar(select(func.min(c.run_at)).where(*claiming.claimable(row)))
     dead = connection.scalar(select(func.count()).where(c.dead_at.is_not(None)))
     newest = select(c.error).where(c.dead_at.is_not(None)).order_by(c.dead_at.desc()).limit(1)
-    return Backlog(waiting[0], waiting[1], dead or 0, connection.scalar(newest))
+    return Backlog(waiting or 0, oldest, dead or 0, connection.scalar(newest))
 
 
 def change(connection: Connection, tenant: str, sequence: int) -> ChangeRow | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 
 from assess.delivery.store import tables_badges as tables
 from assess.delivery.store.reading import _all, _one
 from assess.delivery.store.rows_badges import ClaimRow, Credential, Share
-from assess.delivery.store.tables import eligibility_states, learners
+from assess.delivery.store.tables import changes, eligibility_states, learners
 
 
 def claim(connection: Connection, tenant: str, id: str) -> ClaimRow | None:
@@ -51,22 +52,52 @@ def count_credentials(connection: Connection, tenant: str) -> int:
     return connection.scalar(select(func.count()).where(c.tenant == tenant)) or 0
 
 
-def standing_in(connection: Connection, tenant: str, which: int) -> list[tuple[Credential, str | None]]:
-    """All credentials of one status list, each with what was last told of its learner and badge.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A credential's bit, and what was last told of its learner and badge.
 
-    None where nothing was ever told, and "erased" where the learner was.
+    Parameters
+    ----------
+    status : str or None
+        None where nothing was ever told, and "erased" where the learner was.
+    was_lost : bool
+        The learner was told since it was given out that the rule is not met.
     """
+
+    id: str
+    badge: str
+    purpose: str
+    place: int
+    status: str | None
+    was_lost: bool
+
+
+def standing(
+    connection: Connection, tenant: str, *, which: int | None = None, id: str | None = None
+) -> list[Standing]:
+    """How all credentials of one status list stand, or one of them; without their tokens, which are long."""
     c, s, p = tables.credentials.c, eligibility_states.c, learners.c
+    wanted = c.id == id if which is None else c.list == which
+    h = changes.c
+    since = (h.tenant == c.tenant, h.learner == c.learner, h.badge == c.badge, h.sequence > c.sequence)
+    lost = exists().where(*since, h.current == "not_eligible").label("was_lost")
     found = (
-        select(tables.credentials, s.status, p.erased_at)
+        select(c.id, c.badge, c.purpose, c.place, s.status, p.erased_at, lost)
         .join(learners, (p.tenant == c.tenant) & (p.id == c.learner))
         .outerjoin(
             eligibility_states, (s.tenant == c.tenant) & (s.learner == c.learner) & (s.badge == c.badge)
         )
-        .where(c.tenant == tenant, c.list == which)
+        .where(c.tenant == tenant, wanted)
         .order_by(c.place)
     )
     return [
-        (Credential.read(row), row.status if row.erased_at is None else "erased")
+        Standing(
+            row.id,
+            row.badge,
+            row.purpose,
+            row.place,
+            row.status if row.erased_at is None else "erased",
+            bool(row.was_lost),
+        )
         for row in connection.execute(found)
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from assess.delivery.store import tables, tables_appeals, tables_people
+from assess.delivery.store import tables, tables_appeals, tables_badges, tables_people
 from assess.delivery.store.persons import person
 from assess.delivery.store.reading import _all
 from assess.delivery.store.rows import (
@@ -24,6 +24,7 @@ from assess.delivery.store.rows import (
     Stored,
 )
 from assess.delivery.store.rows_appeals import Appeal, AppealEntry, Erasure
+from assess.delivery.store.rows_badges import ClaimRow, Credential, Share
 from assess.delivery.store.rows_people import Assignment, CohortMember, Merge, SignIn, SignInCode
 from assess.delivery.store.rows_sitting import AccommodationRow
 
@@ -45,6 +46,7 @@ class Traces:
     appeals: tuple[Appeal, ...]
     entries: tuple[AppealEntry, ...]
     decisions: tuple[DecisionRow, ...]
+    credentials: tuple[Credential, ...]
 
 
 _BY_LEARNER: tuple[type[Stored], ...] = (
@@ -54,6 +56,8 @@ _BY_LEARNER: tuple[type[Stored], ...] = (
     CohortMember,
     AccommodationRow,
     EligibilityState,
+    ClaimRow,
+    Share,
 )
 _WORDY = ("problem_reported", "accommodated")
 
@@ -82,7 +86,7 @@ def traces(connection: Connection, tenant: str, id: str) -> Traces | None:
     m, d, a = tables_people.learner_merges.c, tables.decisions.c, tables_appeals.appeals.c
     merges = _all(connection, Merge, m.tenant == tenant, m.learner.in_(ids) | m.into.in_(ids), order=(m.id,))
     appeals = _all(connection, Appeal, a.tenant == tenant, a.learner.in_(ids), order=(a.id,))
-    n, f = tables_appeals.appeal_entries.c, tables.changes.c
+    n, f, b = tables_appeals.appeal_entries.c, tables.changes.c, tables_badges.credentials.c
     return Traces(
         learners=tuple(learners),
         going=tuple(entry for entry in going if entry[2]),
@@ -118,6 +122,9 @@ def traces(connection: Connection, tenant: str, id: str) -> Traces | None:
                 connection, DecisionRow, d.tenant == tenant, d.learner.in_(ids), d.cause == "appeal",
                 order=(d.id,),
             )
+        ),
+        credentials=tuple(
+            _all(connection, Credential, b.tenant == tenant, b.learner.in_(ids), order=(b.id,))
         ),
     )  # fmt: skip
 

@@ -58,4 +58,5 @@ class Credential(Stored):
     place: int
     token: str = field(repr=False)
     issued_at: datetime
+    sequence: int
     sandbox: bool

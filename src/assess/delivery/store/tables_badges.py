@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, Text, UniqueConstraint
 
-from assess.delivery.store.columns import Flag, Instant, JsonText
+from assess.delivery.store.columns import Flag, Instant, JsonText, Whole
 from assess.delivery.store.tables import _key, _of, _table
 
 # The token itself is not stored: its signature tells ours, and its id finds the row.
@@ -55,6 +55,8 @@ credentials = _table(
     Column("place", Integer, nullable=False),
     Column("token", Text, nullable=False),
     Column("issued_at", Instant, nullable=False),
+    # The last change of the learner when it was given out: what came later may have taken it back.
+    Column("sequence", Whole, nullable=False),
     Column("sandbox", Flag, nullable=False),
     _of("learners", "tenant", "learner", to=("tenant", "id")),
     UniqueConstraint("tenant", "list", "place"),

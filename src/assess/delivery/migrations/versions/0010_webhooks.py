@@ -158,6 +158,7 @@ def upgrade() -> None:
         sa.Column("place", sa.Integer(), nullable=False),
         _text("token"),
         _instant("issued_at"),
+        sa.Column("sequence", columns.Whole(), nullable=False),
         _flag("sandbox"),
         _of_learner("credentials"),
         sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_credentials")),
