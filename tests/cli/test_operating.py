@@ -216,7 +216,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "accuracy": ("toy-fixed", "--as-if-calibrated", "--learners", 100),
     "analyse": ("toy", "--sandbox"),
     "calibrate": ("toy", "--sandbox", "--model", "PCM", "--exclude-constant", "--min-responses", 5),
-    "exposure": ("toy-adaptive", "--sandbox", "--target", "0.99"),
+    # A fixed form shows every unit to all; so high a target raises no alarm.
+    "exposure": ("toy-fixed", "--sandbox", "--target", "0.9999"),
     "pilot review": ("toy", "--sandbox", "--parameters", "toy-judged.v1"),
     "drift check": ("toy", "--sandbox", "--parameters", "toy-judged.v1"),
     "replay": ("--verify-chain",),

@@ -4,6 +4,8 @@ A session is the fold of its start record, offers and responses over a release,
 with what happened to its clocks. Nothing here asks the time or a random
 generator: times, secrets and seeds come in, so that a session replays to the
 same state in five years.
+
+It is some lines above 500: records, what is read from them and their fold know each other's fields.
 """
 
 from __future__ import annotations
