@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ CHECKS = [
 
 
 FACT = {"source": "academy", "t": "attended", "subject": "lrn_1", "event": "e", "at": "2026-11-20"}
+CODE_HOURS = {"from": "2026-11-22T09:00:00Z", "to": "2026-11-22T15:00:00Z"}
 WHOLE = {"/v1/facts": {"id": "f9", **FACT}}
 """Bodies of which the document says less than the server asks for."""
 
@@ -55,7 +57,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory, seeded: tuple[Path, dict[str, str]]) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("openapi")
     shutil.copyfile(seeded[0], folder / "assess.db")
-    found = world_settings(folder)
+    found = world_settings(folder, webhook_networks=(ip_network("127.0.0.0/8"),))
     known: dict[str, list[Any]] = {}
     for world in open_world(found, Clock(), seeded[1]):
         done = world.sit(world.learner("lrn_1"))
@@ -63,6 +65,17 @@ def site(tmp_path_factory: pytest.TempPathFactory, seeded: tuple[Path, dict[str,
         other = world.begin(world.learner("lrn_2"))
         assert world.call("POST", "/v1/facts", {"id": "f1", **FACT}).status_code == 201
         decision = world.call("GET", "/v1/learners/lrn_1/courses/twt-3/status").json()["decision"]["id"]
+        appealed = {"decision": decision, "reason": "I think that I passed"}
+        appeal = world.call("POST", "/v1/learners/lrn_1/appeals", appealed)
+        hours = {"from": "2026-11-22T09:00:00Z", "to": "2026-11-22T09:10:00Z"}
+        incident = world.call(
+            "POST",
+            "/v1/incidents",
+            {"action": "add_time", "scope": {"course": "twt-3"}, "reason": "a power cut", **hours},
+        )
+        code = world.call("POST", "/v1/invigilator-codes", {"course": "twt-3", **CODE_HOURS})
+        hook = world.call("POST", "/v1/webhooks", {"url": "https://127.0.0.1:9/hook"})
+        cohort = world.call("PUT", "/v1/cohorts/c1", {"title": "Class"})
         known = {
             "learner": ["lrn_1", "lrn_2"],
             "subject": ["lrn_1"],
@@ -83,6 +96,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, seeded: tuple[Path, dict[str,
             "t": ["attended", "points", "decision"],
             "source": ["academy"],
         }
+        made = {"appeal": appeal, "incident": incident, "code": code, "webhook": hook, "cohort": cohort}
+        assert {name: reply.status_code for name, reply in made.items()} == dict.fromkeys(made, 201)
+        known |= {name: [reply.json()["id"]] for name, reply in made.items()}
         known["release"] = [world.ask(reading.activations, "default")[1].release]
         keys = [*[world.keys["live"]] * 5, world.keys["test"], begun["token"], ""]
     # Its clock is the tests', or sessions would have ended long ago.

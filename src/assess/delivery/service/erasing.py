@@ -108,7 +108,12 @@ async def _erase(
 async def _updates(services: Services, found: Traces, now: datetime) -> AsyncIterator[Update]:
     for learner in found.learners:
         # The version makes whoever computes from these records at this moment compute again.
-        values: dict[str, Any] = {"erased_at": now, "locale": None, "version": learner.version + 1}
+        values: dict[str, Any] = {
+            "erased_at": now,
+            "locale": None,
+            "region": None,
+            "version": learner.version + 1,
+        }
         key: dict[str, Any] = {"tenant": learner.tenant, "id": learner.id}
         yield Update(Learner, key, values, {"version": learner.version})
     for session in found.sessions:
