@@ -103,8 +103,13 @@ def _then(document: dict[str, Any], onto: dict[str, Any], cause: str, rule: Any)
     return state, [*decided, (Release.from_document(onto), cause)]
 
 
+# Cases of engines that offered otherwise: they are decided as they were, and are not driven anew.
+# Items on trial stood anywhere then; three scored items follow each of them since.
+EARLIER = frozenset({"fixed-raw-case-set-pilot"})
 CASES: dict[str, Callable[[], _Made]] = {
-    "fixed-raw-case-set-pilot": lambda: _plain(synthetic.document(with_case_set=True, n_pilot=2), by_turns),
+    "fixed-raw-case-set-spaced-pilot": lambda: _plain(
+        synthetic.document(with_case_set=True, n_pilot=2), by_turns
+    ),
     "fixed-raw-every-interaction": lambda: _plain(every_interaction(), half_right),
     "fixed-2pl-probability": lambda: _plain(synthetic.document(calibrated=True), by_turns),
     "fixed-2pl-adopted-cut": lambda: _plain(

@@ -58,7 +58,7 @@ def race(tmp_path: Path, url: str, n: int, at_once: int) -> tuple[int, int, int,
 
 
 def test_decisions_of_two_workers_make_one_chain(tmp_path: Path, pg_url: str) -> None:
-    n_links, n_faults, turns, _ = race(tmp_path, pg_url, 300, 10)
+    n_links, n_faults, turns, _ = race(tmp_path, pg_url, 300, 3)
     assert (n_links, n_faults) == (300, 0)
     # They did work side by side, or the test proves nothing.
     assert turns >= 2

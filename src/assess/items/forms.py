@@ -260,6 +260,10 @@ class Form:
             raise fields.fault(
                 "rule", "a part of a placement is adaptive, has a blueprint, and tries no items out"
             )
+        if self.release == "after_standard" and self.feedback == "rationales":
+            raise fields.fault(
+                "feedback", "rationales tell what is right, and results that are held tell nothing yet"
+            )
         self._check_rising(fields)
 
     def _check_rising(self, fields: Fields) -> None:
@@ -275,11 +279,6 @@ class Form:
             raise fields.fault(
                 "retake.p_pass_by_try",
                 f"begins with the rule's own {self.rule.p_pass}, never falls, is below 1; got {list(asked)}",
-            )
-
-        if self.release == "after_standard" and self.feedback == "rationales":
-            raise fields.fault(
-                "feedback", "rationales tell what is right, and results that are held tell nothing yet"
             )
 
     def _check_clocks(self, fields: Fields) -> None:
