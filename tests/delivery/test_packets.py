@@ -203,6 +203,35 @@ def test_what_is_no_packet_is_refused_in_a_sentence(packet: bytes, tmp_path: Pat
         packets.check(path)
 
 
+def _with_flag(data: bytes, flag: int) -> bytes:
+    """A packet whose entries all say that they are stored in another way than they are."""
+    out = bytearray(data)
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = out.find(mark)
+        while at >= 0:
+            out[at + place] |= flag
+            at = out.find(mark, at + 4)
+    return bytes(out)
+
+
+def _with_broken_stream(data: bytes) -> bytes:
+    """A packet whose first entry holds a block of a kind that deflate does not have."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        first = archive.infolist()[0]
+    start = first.header_offset + 30 + len(first.filename)
+    return data[:start] + b"\xff" + data[start + 1 :]
+
+
+def test_a_packet_under_a_password_or_with_a_broken_stream_is_refused_in_a_sentence(
+    packet: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "packet.zip"
+    for data in (_with_flag(packet, 1), _with_broken_stream(packet)):
+        path.write_bytes(data)
+        with pytest.raises(InvalidContent, match="cannot be read as a packet"):
+            packets.check(path)
+
+
 def test_a_packet_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -333,7 +334,8 @@ def _unzipped(path: Path) -> dict[str, bytes]:
             if doubled is not None:
                 raise InvalidContent(f"it holds {doubled} twice", place=str(path))
             return {entry.filename: archive.read(entry) for entry in entries}
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError) as fault:
+    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as fault:
+        # A password, and a compression that this Python does not know, are runtime errors there.
         raise InvalidContent(f"it cannot be read as a packet: {fault}", place=str(path)) from None
 
 
