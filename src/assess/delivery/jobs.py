@@ -77,6 +77,34 @@ def delay(attempts: int) -> timedelta:
     return min(LONGEST_DELAY, FIRST_DELAY * (1 << min(attempts - 1, 20)))
 
 
+async def turns(
+    stop: asyncio.Event | None,
+    seconds: float,
+    prepare: Callable[[], Awaitable[object]],
+    once: Callable[[], Awaitable[object]],
+    what: str,
+) -> None:
+    """Prepare, then do something at intervals until `stop` is set; a fault is logged and ends nothing."""
+    stopped = stop or asyncio.Event()
+    ready = False
+    while not stopped.is_set():
+        try:
+            await asyncio.wait_for(stopped.wait(), seconds)
+        except TimeoutError:
+            pass
+        else:
+            return
+        try:
+            if not ready:
+                await prepare()
+                ready = True
+            await once()
+        except StorageUnavailable as fault:
+            log.warning("%s waits for the database: %s", what, fault)
+        except Exception:
+            log.exception("%s was interrupted and goes on in a moment", what)
+
+
 @dataclass(frozen=True)
 class Worker:
     """Does what is due, one piece after the other.
@@ -92,24 +120,7 @@ class Worker:
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Work until `stop` is set, or for ever; a fault is logged and does not end it."""
-        stopped = stop or asyncio.Event()
-        ready = False
-        while not stopped.is_set():
-            try:
-                await asyncio.wait_for(stopped.wait(), self.services.settings.work_seconds)
-            except TimeoutError:
-                pass
-            else:
-                return
-            try:
-                if not ready:
-                    await self.prepare()
-                    ready = True
-                await self.work()
-            except StorageUnavailable as fault:
-                log.warning("work waits for the database: %s", fault)
-            except Exception:
-                log.exception("work was interrupted and goes on in a moment")
+        await turns(stop, self.services.settings.work_seconds, self.prepare, self.work, "work")
 
     async def prepare(self) -> None:
         """Enter the recurring jobs; one that a clock set back would keep waiting is due at its next turn."""

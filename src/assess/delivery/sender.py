@@ -15,13 +15,14 @@ import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from assess.delivery.jobs import turns
 from assess.delivery.posting import SECONDS, Answer, Poster
 from assess.delivery.security import new_id
 from assess.delivery.service import Services, webhooks
 from assess.delivery.store import Writes, reading, reading_webhooks
 from assess.delivery.store.rows import Claim, Outgoing, Update
 from assess.delivery.store.rows_webhooks import Webhook
-from assess.errors import StaleSession, StorageUnavailable
+from assess.errors import StaleSession
 
 log = logging.getLogger(__name__)
 
@@ -71,25 +72,8 @@ class Sender:
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Send until `stop` is set, or for ever; a fault is logged and does not end it."""
-        stopped = stop or asyncio.Event()
-        ready = False
         try:
-            while not stopped.is_set():
-                try:
-                    await asyncio.wait_for(stopped.wait(), self.services.settings.work_seconds)
-                except TimeoutError:
-                    pass
-                else:
-                    return
-                try:
-                    if not ready:
-                        await self.prepare()
-                        ready = True
-                    await self._begin()
-                except StorageUnavailable as fault:
-                    log.warning("sending waits for the database: %s", fault)
-                except Exception:
-                    log.exception("sending was interrupted and goes on in a moment")
+            await turns(stop, self.services.settings.work_seconds, self.prepare, self._begin, "sending")
         finally:
             for task in self._serving.values():
                 task.cancel()
