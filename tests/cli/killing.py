@@ -35,20 +35,22 @@ def killed_at(
 ) -> list[int]:
     """Run `assess ...` once for each place and kill -9 it when so many rows are there; the rows it left.
 
-    A moment more, by lot, so that it dies while it reads, computes or commits.
+    Each run has written some of them itself, and has a moment more, by lot, so that it dies while it
+    reads, computes or commits.
     """
-    left = []
+    left: list[int] = []
     for place in places:
+        due = max(place, left[-1] + 1 if left else 1)
         running = subprocess.Popen(
             [sys.executable, "-m", "assess.cli", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         until = time.monotonic() + _PATIENCE
-        while rows(database, table) < place:
-            assert running.poll() is None, f"it ended before {place} rows were there"
-            assert time.monotonic() < until, f"{place} rows are not there after {_PATIENCE:.0f} s"
+        while rows(database, table) < due:
+            assert running.poll() is None, f"it ended before {due} rows were there"
+            assert time.monotonic() < until, f"{due} rows are not there after {_PATIENCE:.0f} s"
             time.sleep(0.02)
         time.sleep(chance.uniform(0.0, 0.05))
-        assert running.poll() is None, f"it had ended when it was to be killed at {place} rows"
+        assert running.poll() is None, f"it had ended when it was to be killed at {due} rows"
         running.send_signal(signal.SIGKILL)
         assert running.wait() == -signal.SIGKILL
         left.append(rows(database, table))
