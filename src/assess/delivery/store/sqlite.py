@@ -109,11 +109,8 @@ class SqliteStore(GroupCommit, SnapshotReads):
         """All members by a few statements; none where one is refused."""
         connection = self._connected()
         with connection.begin():
-            cursor = connection.connection.cursor()
-            try:
-                outcomes = apply_batch(cursor, connection.dialect, group)
-            finally:
-                cursor.close()
+            driver = connection.connection.driver_connection
+            outcomes = apply_batch(driver, connection.dialect, group)
             _require_transaction(connection, None)
         return [*outcomes]
 
