@@ -16,6 +16,7 @@ from assess.delivery.service import (
     finishing,
     idempotency,
     invigilation,
+    keys,
     learners,
     showing,
     standing,
@@ -258,6 +259,7 @@ async def _start(
     moved = finishing.moved(records.learner)
     await services.store.commit(Writes(scope.tenant, (moved,), inserts=(*also, *rows)))
     services.recent.keep(begun_with(row, state, rows))
+    keys.given(services, row, row.token_sha256)
     return _begun(services, row, state, token, fencing.FIRST)
 
 
@@ -286,6 +288,7 @@ async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | N
     remembered = idempotency.rows(services, scope, key, f"{loaded.row.id}#{fence}")
     await services.store.commit(Writes(scope.tenant, (update,), inserts=(event, *remembered)))
     services.recent.keep(after(loaded, loaded.state, (event,), token_sha256=digest(token)))
+    keys.given(services, loaded.row, digest(token))
     return _begun(services, loaded.row, loaded.state, token, fence)
 
 
