@@ -79,8 +79,8 @@ def test_a_token_that_was_replaced_opens_nothing_at_once(both_worlds: World) -> 
 
 
 def test_the_token_of_one_session_opens_no_other_from_memory(both_worlds: World) -> None:
-    for id in ("lrn_1", "lrn_2"):
-        both_worlds.learner(id)
+    for name in ("lrn_1", "lrn_2"):
+        both_worlds.learner(name)
     one, other = both_worlds.begin("lrn_1"), both_worlds.begin("lrn_2")
     refused(
         both_worlds.respond(other["session"], other["current"], "b", key=one["token"]), 404, "session_unknown"

@@ -126,7 +126,7 @@ class PostgresStore(GroupCommit, SnapshotReads):
             return apply_batch(driver, self._connection.dialect, group, pipeline.sync)
 
     def _driver(self) -> psycopg.Connection[Any]:
-        """The connection of groups as the driver has it: kept, for the pool would test it before every group."""
+        """The connection of groups as the driver has it; it is kept, for the pool tests what it gives."""
         assert self._connection is not None
         driver: Any = self._connection.connection.driver_connection
         return driver  # type: ignore[no-any-return]
