@@ -92,6 +92,42 @@ def test_a_receipt_with_impossible_numbers_is_not_valid(world: World) -> None:
     assert (answer.status_code, answer.json()) == (200, {"valid": False})
 
 
+# --- what could be stored and never read again ------------------------------------
+
+FIRST, LAST = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
+HOURS = {"from": "2026-11-22T11:00:00Z", "to": "2026-11-22T11:10:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        (
+            "POST",
+            "/v1/incidents",
+            {"action": "add_time", "scope": {"tenant": True}, "reason": "x"} | HOURS | {"from": FIRST},
+            "from",
+        ),
+        ("PUT", "/v1/learners/lrn_1/accommodations", {"time_multiplier": 1.5, "until": LAST}, "until"),
+        ("POST", "/v1/invigilator-codes", {"course": "twt-3"} | HOURS | {"to": LAST}, "to"),
+        (
+            "PUT",
+            "/v1/learners/lrn_1/courses",
+            {"courses": [{"course": "twt-3", "from": "0001-01-01T01:00", "time_zone": "Asia/Tokyo"}]},
+            "courses[0].from",
+        ),
+    ],
+)
+def test_an_instant_beyond_the_calendar_is_refused_and_locks_nobody_out(
+    world: World, method: str, path: str, body: dict[str, Any], field: str
+) -> None:
+    """Such a row would answer 500 to every later reading: of all incidents, of a learner's next begin."""
+    world.learner()
+    refusal = refused(world.call(method, path, body), 422, "date_invalid")
+    assert refusal["errors"][0]["path"] == field
+    assert world.call("GET", "/v1/incidents").json()["items"] == []
+    assert world.begin()["current"] is not None
+
+
 # --- pages -------------------------------------------------------------------------
 
 
