@@ -71,6 +71,11 @@ class Scope:
             has = ", ".join(sorted(self.rights)) or "none"
             raise Forbidden(f"this needs the scope {' or '.join(rights)}; the key has {has}")
 
+    def is_another(self, person: str | None) -> bool:
+        """Whether a name is another person's than the actor's; blanks and capitals make nobody another."""
+        named = (person or "").strip().casefold()
+        return named not in ("", self.actor.strip().casefold())
+
     def require_session(self, session: str) -> None:
         """Refuse unless the scope reaches a session: its own learner's, or any with the right to deliver.
 

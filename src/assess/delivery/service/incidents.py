@@ -21,6 +21,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.idempotency import Key
 from assess.delivery.service.loading import ERASED, Loaded, event_row, load, moved_on
 from assess.delivery.service.standing import with_session
+from assess.delivery.service.windows import in_utc
 from assess.delivery.store import Writes, reading, reading_people, sitting
 from assess.delivery.store.rows import Session, Stored, Update
 from assess.delivery.store.rows_sitting import Incident, IncidentSession
@@ -102,8 +103,7 @@ async def _check(services: Services, scope: Scope, body: schemas.DeclareIncident
     if not body.reason.strip():
         raise InvalidRequest("an incident needs a reason", path="reason")
     for name, instant in (("from", body.from_), ("to", body.to)):
-        if instant.tzinfo is None:
-            raise InvalidRequest("say the time zone, as in 2026-11-22T10:00:00Z", path=name)
+        in_utc(instant, path=name)
     if body.to <= body.from_:
         raise InvalidRequest("the incident must end after it began", path="to")
     if body.to > now:

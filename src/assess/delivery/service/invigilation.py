@@ -16,6 +16,7 @@ from typing import Any
 from assess.delivery import schemas
 from assess.delivery.security import new_id
 from assess.delivery.service.context import Scope, Services
+from assess.delivery.service.windows import in_utc
 from assess.delivery.store import Writes, sitting
 from assess.delivery.store.rows import Update
 from assess.delivery.store.rows_sitting import InvigilatorCode
@@ -56,8 +57,7 @@ async def create(
     scope.require("manage")
     (await services.catalogue.shelf(scope.tenant)).course(course)
     for name, instant in (("from", from_at), ("to", to_at)):
-        if instant.tzinfo is None:
-            raise InvalidRequest("say the time zone, as in 2027-01-01T00:00:00Z", path=name)
+        in_utc(instant, path=name)
     now = services.clock()
     if to_at <= from_at or to_at <= now:
         raise InvalidRequest("the window must end after it begins, and after now", path="to")
