@@ -112,7 +112,7 @@ def standing_figure(standing: Standing, words: Words, *, rtl: bool = False) -> M
     )
 
 
-# The share of the drawing that a letter takes where it is narrowest: about 8 px of 241 px, on a screen of 320 px.
+# The percentage of the drawing that a letter takes on a screen of 320 px: about 8 px of 241 px.
 _LETTER = 3.4
 _OTHER = {"start": "end", "middle": "middle", "end": "start"}
 
