@@ -9,7 +9,8 @@ from urllib.parse import quote
 import typer
 
 from assess.cli.console import By, CommandError, Key, Server, out, table
-from assess.cli.sitting import decoded, through
+from assess.cli.running import through
+from assess.cli.sitting import decoded
 
 app = typer.Typer(help="Appeals and learners' notes: list, show, look, decide, packet.", no_args_is_help=True)
 

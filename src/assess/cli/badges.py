@@ -14,7 +14,7 @@ import typer
 
 from assess.cli.console import By, CommandError, Key, Server, out, table
 from assess.cli.desk import Desk, at_desk
-from assess.cli.sitting import through
+from assess.cli.running import through
 from assess.progress import Progress, bar
 
 if TYPE_CHECKING:

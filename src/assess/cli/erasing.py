@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from assess.cli.console import By, Key, Server, out, table
-from assess.cli.sitting import through
+from assess.cli.running import through
 
 
 def erase(

@@ -6,19 +6,14 @@ the database itself.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from assess.cli.console import By, CommandError, Key, Server, account, out, table
-from assess.cli.running import call, with_services
-from assess.errors import StoreLocked
-
-if TYPE_CHECKING:
-    from assess.delivery.service import Scope, Services
+from assess.cli.console import By, CommandError, Key, Server, out, table
+from assess.cli.running import through
 
 incidents_app = typer.Typer(help="Incidents: declare, list, show.", no_args_is_help=True)
 invigilators_app = typer.Typer(help="Invigilators' codes: make, list, revoke.", no_args_is_help=True)
@@ -35,38 +30,6 @@ def _instant(value: str, name: str) -> str:
     if found.tzinfo is None:
         raise CommandError(f"--{name} {value!r} has no zone; end it in Z, or in +03:00")
     return found.isoformat()
-
-
-def through(
-    server: str,
-    key: str,
-    by: str,
-    method: str,
-    path: str,
-    body: object,
-    use: Callable[[Services, Scope], Awaitable[Any]],
-    *,
-    sandbox: bool = False,
-) -> Any:
-    """The reply of a running server, or of the service in this process where none runs."""
-    from assess.delivery import schemas
-    from assess.delivery.settings import Settings
-
-    if not server:
-        try:
-            found = with_services(Settings.from_environment(), by or account(), use, sandbox=sandbox)
-        except StoreLocked:
-            if not key:
-                raise CommandError(
-                    "a running server has the database; act through it: "
-                    "add --server http://127.0.0.1:8000 --key ask_..."
-                ) from None
-            server = "http://127.0.0.1:8000"
-        else:
-            return found if isinstance(found, bytes) else schemas.plain(found)
-    if not key:
-        raise CommandError("add --key, an API key with the scope manage of that server")
-    return call(server, key, method, path, body)
 
 
 def decoded(kind: Any, body: dict[str, Any]) -> Any:

@@ -8,7 +8,8 @@ from urllib.parse import quote
 import typer
 
 from assess.cli.console import By, Key, Server, out, table
-from assess.cli.sitting import _Sandbox, through
+from assess.cli.running import through
+from assess.cli.sitting import _Sandbox
 
 webhooks_app = typer.Typer(help="Webhooks: make, list, look at deliveries, replay.", no_args_is_help=True)
 
