@@ -63,7 +63,7 @@ def place_of(address: str) -> str:
 
 @dataclass
 class Guesses:
-    """Wrong codes, from each place and from all of a group; a right one costs nothing: a school may be a place.
+    """Wrong codes from each place and from all of a group; right ones cost nothing: a school is one place.
 
     Parameters
     ----------
