@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from assess.cli.console import DEFAULT_BANKS, Banks, By, CommandError, Key, Server, out, table
+from assess.cli.console import DEFAULT_BANKS, Banks, By, CommandError, Key, Sandbox, Server, out, table
 from assess.cli.running import call, either, find_document
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ def rescore(
     ] = False,
     by: By = "",
     approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
-    sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Sandbox learners instead of real ones.")
-    ] = False,
+    sandbox: Sandbox = False,
     save: Annotated[
         Path | None, typer.Option("--out", help="Write the sessions that flip to this CSV.")
     ] = None,
@@ -104,9 +102,7 @@ def release(
     ] = False,
     by: By = "",
     approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
-    sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Sandbox learners instead of real ones.")
-    ] = False,
+    sandbox: Sandbox = False,
     save: Annotated[Path | None, typer.Option("--out", help="Write the outcomes to this CSV.")] = None,
     server: Server = "",
     key: Key = "",

@@ -12,14 +12,13 @@ from urllib.parse import quote
 
 import typer
 
-from assess.cli.console import By, CommandError, Key, Server, out, table
+from assess.cli.console import By, CommandError, Key, Sandbox, Server, out, table
 from assess.cli.running import through
 
 incidents_app = typer.Typer(help="Incidents: declare, list, show.", no_args_is_help=True)
 invigilators_app = typer.Typer(help="Invigilators' codes: make, list, revoke.", no_args_is_help=True)
 
 _When = Annotated[str, typer.Option(help="An instant with its zone, such as 2026-11-22T10:00:00Z.")]
-_Sandbox = Annotated[bool, typer.Option("--sandbox", help="Sandbox data, not live data.")]
 
 
 def _instant(value: str, name: str) -> str:
@@ -61,7 +60,7 @@ def declare(
     approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; store nothing.")] = False,
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -113,7 +112,7 @@ def _show(found: dict[str, Any]) -> None:
 
 
 @incidents_app.command("list")
-def list_incidents(by: By = "", sandbox: _Sandbox = False, server: Server = "", key: Key = "") -> None:
+def list_incidents(by: By = "", sandbox: Sandbox = False, server: Server = "", key: Key = "") -> None:
     """List the incidents, newest first."""
     from assess.delivery.service import incidents
 
@@ -129,7 +128,7 @@ def list_incidents(by: By = "", sandbox: _Sandbox = False, server: Server = "", 
 def show_incident(
     incident: Annotated[str, typer.Argument(help="The id of the incident, inc_...")],
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -164,7 +163,7 @@ def accommodate(
     until: Annotated[str, typer.Option(help="When it runs out; by default never.")] = "",
     session: Annotated[str, typer.Option(help="For this session that is going on, not for later ones.")] = "",
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -219,7 +218,7 @@ def create_code(
     to: _When,
     cohort: Annotated[str, typer.Option(help="For whom; kept for the record.")] = "",
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -250,7 +249,7 @@ def create_code(
 
 
 @invigilators_app.command("list")
-def list_codes(by: By = "", sandbox: _Sandbox = False, server: Server = "", key: Key = "") -> None:
+def list_codes(by: By = "", sandbox: Sandbox = False, server: Server = "", key: Key = "") -> None:
     """List the codes that were made, without the codes themselves."""
     from assess.delivery.service import invigilation
 
@@ -270,7 +269,7 @@ def list_codes(by: By = "", sandbox: _Sandbox = False, server: Server = "", key:
 def revoke_code(
     code: Annotated[str, typer.Argument(help="The id of the code, inv_...")],
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
