@@ -352,7 +352,7 @@ def _require_try(
     if passed and not (higher or renewing or _level_left(records, release, now)):
         until = "" if renewable is None else f", from {renewable.isoformat(timespec='seconds')} on"
         raise AlreadyPassed(f"course {course} is passed; it is not taken again except for renewal{until}")
-    found = standing.next_step(records, course, release.form.retake, now, passed_is_enough=False)
+    found = standing.next_step(records, course, release.form.retake, now, anew=True)
     if found.action == "contact":
         used = f"{found.tries_used} tries in {release.form.retake.period_days} days are used"
         raise TriesExhausted(used, not_before=found.not_before)
