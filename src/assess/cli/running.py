@@ -15,6 +15,7 @@ from assess.errors import InvalidContent, StoreLocked
 if TYPE_CHECKING:
     from assess.delivery.service import Scope, Services
     from assess.delivery.settings import Settings
+    from assess.publishing import ItemBank
 
 T = TypeVar("T")
 Port = Annotated[int, typer.Option(help="The port to listen on.")]
@@ -242,7 +243,11 @@ def activate(
     from assess.delivery.service import activations
     from assess.delivery.settings import Settings
 
-    document = find_document(banks, form, to_offer=True)
+    document, bank, reference = _found(banks, form)
+    frozen: list[str] = []
+    if bank is not None:
+        bank.require_offerable(reference)
+        frozen = sorted(bank.frozen)
     if not server:
         try:
             done = with_services(
@@ -255,6 +260,7 @@ def activate(
                     reason=reason,
                     approved_by=approved_by or None,
                     exception=exception or None,
+                    frozen=frozen,
                 ),
             )
         except StoreLocked:
@@ -275,6 +281,8 @@ def activate(
         "approved_by": approved_by or None,
         "exception": exception or None,
     }
+    if frozen:
+        body["frozen"] = frozen
     reply = call(server, key, "POST", "/v1/activations", body)
     _say_live(reply["name"], reply["release"], reply["sequence"])
 
@@ -283,11 +291,13 @@ def _say_live(name: str, release: str, sequence: int) -> None:
     out.print(f"{name} is live as {release[:12]}, activation {sequence}", markup=False)
 
 
-def find_document(banks: Path, name: str, *, to_offer: bool = False) -> dict[str, Any]:
-    """The document of a form, by reference or by id (then its highest version), or of a programme.
+def find_document(banks: Path, name: str) -> dict[str, Any]:
+    """The document of a form, by reference or by id (then its highest version), or of a programme."""
+    return _found(banks, name)[0]
 
-    `to_offer` refuses a form that offers what is frozen.
-    """
+
+def _found(banks: Path, name: str) -> tuple[dict[str, Any], ItemBank | None, str]:
+    """The document, and of a form its bank and reference too."""
     from assess.publishing import (
         bank_folders,
         find_programmes,
@@ -301,15 +311,13 @@ def find_document(banks: Path, name: str, *, to_offer: bool = False) -> dict[str
     for programme_folder in find_programmes(banks):
         programme = load_programme(programme_folder)
         if name == programme.id:
-            return programme_document(programme)
+            return programme_document(programme), None, name
         for folder in bank_folders(programme_folder):
             bank = load_bank(folder, programme)
             latest = bank.latest_forms()
             if name in bank.forms or name in latest:
                 reference = name if name in bank.forms else latest[name].reference
-                if to_offer:
-                    bank.require_offerable(reference)
-                return release_document(bank, reference)
+                return release_document(bank, reference), bank, reference
             seen += bank.forms
     raise InvalidContent(
         f"{name!r} is neither a form nor a programme in {banks}; forms: {', '.join(seen) or 'none'}"
