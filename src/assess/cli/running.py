@@ -15,6 +15,7 @@ from assess.errors import InvalidContent, StoreLocked
 if TYPE_CHECKING:
     from assess.delivery.service import Scope, Services
     from assess.delivery.settings import Settings
+    from assess.publishing import ItemBank
 
 T = TypeVar("T")
 Port = Annotated[int, typer.Option(help="The port to listen on.")]
@@ -292,12 +293,17 @@ def activate(
     """
     from assess.delivery.service import activations
 
+    document, bank, reference = _found(banks, form)
+    if bank is not None:
+        bank.require_offerable(reference)
     asked: dict[str, Any] = {
-        "document": find_document(banks, form, to_offer=True),
+        "document": document,
         "reason": reason,
         "approved_by": approved_by or None,
         "exception": exception or None,
     }
+    if bank is not None and bank.frozen:
+        asked["frozen"] = sorted(bank.frozen)
     done = through(
         server,
         key,
@@ -312,11 +318,13 @@ def activate(
     )
 
 
-def find_document(banks: Path, name: str, *, to_offer: bool = False) -> dict[str, Any]:
-    """The document of a form, by reference or by id (then its highest version), or of a programme.
+def find_document(banks: Path, name: str) -> dict[str, Any]:
+    """The document of a form, by reference or by id (then its highest version), or of a programme."""
+    return _found(banks, name)[0]
 
-    `to_offer` refuses a form that offers what is frozen.
-    """
+
+def _found(banks: Path, name: str) -> tuple[dict[str, Any], ItemBank | None, str]:
+    """The document, and of a form its bank and reference too."""
     from assess.publishing import (
         bank_folders,
         find_programmes,
@@ -330,15 +338,13 @@ def find_document(banks: Path, name: str, *, to_offer: bool = False) -> dict[str
     for programme_folder in find_programmes(banks):
         programme = load_programme(programme_folder)
         if name == programme.id:
-            return programme_document(programme)
+            return programme_document(programme), None, name
         for folder in bank_folders(programme_folder):
             bank = load_bank(folder, programme)
             latest = bank.latest_forms()
             if name in bank.forms or name in latest:
                 reference = name if name in bank.forms else latest[name].reference
-                if to_offer:
-                    bank.require_offerable(reference)
-                return release_document(bank, reference)
+                return release_document(bank, reference), bank, reference
             seen += bank.forms
     raise InvalidContent(
         f"{name!r} is neither a form nor a programme in {banks}; forms: {', '.join(seen) or 'none'}"
