@@ -171,7 +171,7 @@ class DesignedTest(AdaptiveTest):
         scored = np.array([unit for unit, category in units if category >= 0], dtype=np.int64)
         categories = np.array([category for _, category in units if category >= 0], dtype=np.int64)
         state.n_units[0] = len(given)
-        state.counts[0] = np.add.reduce(self._coefficients[:, given], axis=1)
+        state.counts[0] = np.add.reduce(self.content.coefficients[:, given], axis=1)
         state.given[0, given] = True
         state.available[0, given] = False
         if self._enemies is not None:
@@ -223,7 +223,7 @@ class DesignedTest(AdaptiveTest):
     def stopped(self, state: State, se: FloatArray, p_above: FloatArray) -> IntArray:
         """Index into `REASONS` per examinee, -1 to go on."""
         assert isinstance(state, DesignedState)
-        met = np.all(state.counts >= self._minima, axis=1)
+        met = np.all(state.counts >= self.content.minima, axis=1)
         theta, own_se = np.zeros(len(se)), se
         if self._looks_at_theta:
             theta, own_se = self._point(state)
