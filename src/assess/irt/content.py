@@ -181,7 +181,7 @@ class Content:
 
     @cached_property
     def _members(self) -> tuple[IntArray, ...]:
-        """The constraints of each class, one array (G,) for the first of each, the second, ...; R for none."""
+        """The constraints of each class, one array (G,) for the first, the second, ...; R for none."""
         own = [np.flatnonzero(column).tolist() for column in self._columns.T]
         width = max(1, *map(len, own))
         padded = [constraints + [len(self.constraints)] * (width - len(constraints)) for constraints in own]
