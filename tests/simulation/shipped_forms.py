@@ -32,6 +32,26 @@ ROWS = {
     "extended": "extended",
 }
 
+_HEAD = """# What the shipped forms do
+
+Every form of `item_banks/` in its newest version, through the production engine. {day}, commit `{commit}`,
+seed {seed}; {n:,} learners of a normal population of mean 0 and SD 1, each twice, and {n_at:,} at each theta, so
+that a share has a Monte Carlo error of {error} at most. Made by
+
+```
+python -m tests.simulation.shipped_forms
+```
+
+**Parameters and cuts are taken as known.** Those that experts judged are taken as true, which compares designs
+and defends no number; what may come of it when they are wrong stands in [verification](verification.md)
+(*expected of ... while difficulties are judged*).
+
+Columns are distances of a learner's theta from the cut. *Wrong* is the share of false passes left of the cut and
+of false fails at and right of it. *Items* counts unscored ones too. *Cut off by length* is the share of adaptive
+sessions that ended at the maximum length before their rule for an end held. A row of one value for everybody is
+left out: a fixed form on judged parameters decides by raw score and an adaptive one, which is practice, by the
+side of the cut, so that neither leaves anybody undetermined."""
+
 
 def forms(banks: Path = BANKS) -> dict[str, dict[str, Any]]:
     """The release document of the newest version of every form, by reference."""
@@ -64,29 +84,10 @@ def studied(document: dict[str, Any], number: int, *, n: int = N, n_at: int = N_
 
 def page(results: Iterable[dict[str, Any]], *, day: str, commit: str) -> str:
     """The page as Markdown."""
-    lines = [
-        "# What the shipped forms do",
-        "",
-        f"Every form of `item_banks/` in its newest version, through the production engine. {day}, commit "
-        f"`{commit}`, seed {SEED}; {N:,} learners of a normal population of mean 0 and SD 1, each twice, and "
-        f"{N_AT:,} at each theta, so that a share has a Monte Carlo error of {0.5 / math.sqrt(N_AT):.3f} at most. "
-        "Made by",
-        "",
-        "```",
-        "python -m tests.simulation.shipped_forms",
-        "```",
-        "",
-        "**Parameters and cuts are taken as known.** Those that experts judged are taken as true, which compares",
-        "designs and defends no number; what may come of it when they are wrong stands in",
-        "[verification](verification.md) (*expected of ... while difficulties are judged*).",
-        "",
-        "Columns are distances of a learner's theta from the cut. *Wrong* is the share of false passes left of the",
-        "cut and of false fails at and right of it. *Items* counts unscored ones too. A row of one value for",
-        "everybody is left out. *Cut off by length* is the",
-        "share of adaptive sessions that ended at the maximum length before their rule for an end held. A fixed",
-        "form on judged parameters decides by raw score and leaves nobody undetermined; an adaptive one on judged",
-        "parameters is practice and decides by the side of the cut.",
-    ]
+    head = _HEAD.format(
+        day=day, commit=commit, seed=SEED, n=N, n_at=N_AT, error=f"{0.5 / math.sqrt(N_AT):.3f}"
+    )
+    lines = [head]
     course = ""
     for result in results:
         if result["course"] != course:
@@ -115,11 +116,11 @@ def _section(result: dict[str, Any]) -> list[str]:
         tail += f", {100 * result['extended']:.0f} % extended"
     by_distance = {round(row["theta"] - result["cut"], 6): row for row in result["by_theta"]}
     columns = [by_distance[distance] for distance in DISTANCES]
+    about = f"{result['kind'].capitalize()}, {result['about']}; cut at {result['cut']:.2f}."
     lines = [
         f"### {result['form']}",
         "",
-        f"{result['kind'].capitalize()}, {result['about']}; cut at {result['cut']:.2f}. In the population: {told}; "
-        f"{tail}.",
+        f"{about} In the population: {told}; {tail}.",
         "",
         "| theta - cut | "
         + " | ".join(f"{distance:+g}" if distance else "0" for distance in DISTANCES)
@@ -128,7 +129,7 @@ def _section(result: dict[str, Any]) -> list[str]:
     ]
     for name, words in ROWS.items():
         values = [row[name] for row in columns]
-        # A row of zeros, or of one length for everybody, is said in words above.
+        # A row of one value for everybody is said in words above.
         if len({value for value in values if value}) > 1:
             digits = 1 if name == "items" else 3
             lines.append(f"| {words} | " + " | ".join(f"{value:.{digits}f}" for value in values) + " |")

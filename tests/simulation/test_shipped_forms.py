@@ -6,7 +6,7 @@ from tests.simulation import shipped_forms
 
 
 def test_the_page_tells_of_the_newest_version_of_every_form() -> None:
-    told = re.findall(r"^### (\S+)$", shipped_forms.PAGE.read_text(encoding="utf-8"), re.M)
+    told = re.findall(r"^### (\S+)$", shipped_forms.PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert told == list(shipped_forms.forms()), "make it again: python -m tests.simulation.shipped_forms"
 
 
@@ -15,9 +15,8 @@ def test_a_form_is_told_by_distance_from_the_cut() -> None:
     found = shipped_forms.studied(document, 0, n=60, n_at=20)
     text = shipped_forms.page([found], day="1 January 2026", commit="abc")
     rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")]
-    assert [cell.strip() for cell in rows[0]] == [
-        "theta - cut",
-        *"-2 -1.5 -1 -0.5 -0.25 0 +0.25 +0.5 +1 +1.5 +2".split(),
+    assert [cell.strip() for cell in rows[0][1:]] == [
+        f"{d:+g}" if d else "0" for d in shipped_forms.DISTANCES
     ]
     by_name = {row[0].strip(): [float(cell) for cell in row[1:]] for row in rows[2:]}
     # Far from the cut nobody is wrong and tests are short; at it they are not.
