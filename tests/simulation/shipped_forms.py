@@ -35,22 +35,22 @@ ROWS = {
 _HEAD = """# What the shipped forms do
 
 Every form of `item_banks/` in its newest version, through the production engine. {day}, commit `{commit}`,
-seed {seed}; {n:,} learners of a normal population of mean 0 and SD 1, each twice, and {n_at:,} at each theta, so
-that a share has a Monte Carlo error of {error} at most. Made by
+seed {seed}; {n:,} learners of a normal population of mean 0 and SD 1, each twice, and {n_at:,} at each
+theta, so that a share has a Monte Carlo error of {error} at most. Made by
 
 ```
 python -m tests.simulation.shipped_forms
 ```
 
-**Parameters and cuts are taken as known.** Those that experts judged are taken as true, which compares designs
-and defends no number; what may come of it when they are wrong stands in [verification](verification.md)
-(*expected of ... while difficulties are judged*).
+**Parameters and cuts are taken as known.** Those that experts judged are taken as true, which compares
+designs and defends no number; what may come of it when they are wrong stands in
+[verification](verification.md) (*expected of ... while difficulties are judged*).
 
-Columns are distances of a learner's theta from the cut. *Wrong* is the share of false passes left of the cut and
-of false fails at and right of it. *Items* counts unscored ones too. *Cut off by length* is the share of adaptive
-sessions that ended at the maximum length before their rule for an end held. A row of one value for everybody is
-left out: a fixed form on judged parameters decides by raw score and an adaptive one, which is practice, by the
-side of the cut, so that neither leaves anybody undetermined."""
+Columns are distances of a learner's theta from the cut. *Wrong* is the share of false passes left of the
+cut and of false fails at and right of it. *Items* counts unscored ones too. *Cut off by length* is the
+share of adaptive sessions that ended at the maximum length before their rule for an end held. A row of one
+value for everybody is left out: a fixed form on judged parameters decides by raw score and an adaptive one,
+which is practice, by the side of the cut, so that neither leaves anybody undetermined."""
 
 
 def forms(banks: Path = BANKS) -> dict[str, dict[str, Any]]:
