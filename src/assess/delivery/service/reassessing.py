@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,11 +24,12 @@ from assess.delivery.service.eligibility import personal_badges, statuses, statu
 from assess.delivery.service.finishing import moved
 from assess.delivery.service.loading import again
 from assess.delivery.service.standing import Moment
-from assess.delivery.store import Writes, reading, reading_bulk
+from assess.delivery.store import Writes, reading, reading_bulk, reading_everybody
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import ChangeRow, EligibilityState, Job, Update
 from assess.errors import InvalidContent, InvalidRule, NotFound, StaleSession
-from assess.standards.rules import SUBJECTS
+from assess.standards.reaching import Trace, within_reach
+from assess.standards.rules import SUBJECTS, BadgeRule
 from assess.standards.turning import interest_of
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ UNTOLD = "not_eligible"
 _PAGE = 2000
 _TOLD = 250
 LARGEST_TRIAL = 1000
+# Seconds of judging after which others have a turn.
+_BREATH = 0.002
 # Well below the lease of a job: a page is begun before it is over, and ended in time.
 _SLICE = 20.0
 
@@ -103,15 +106,16 @@ async def work_everybody(
     reason, after, n_seen = _Reason("rule_change", payload["reason_id"]), payload["after"], 0
     while True:
         shelf = await services.catalogue.shelf(tenant)
-        looked_at = _looked_at(shelf, payload["badges"])
-        badges = looked_at["badges"]
+        looked_at = _LookedAt.by(shelf, payload["badges"])
         page = await services.store.read(
-            reading_bulk.everybody, tenant,
-            after=after, limit=_PAGE, sandbox=payload["sandbox"], **looked_at,
+            reading_everybody.page, tenant,
+            after=after, limit=_PAGE, sandbox=payload["sandbox"], kinds=looked_at.kinds,
+            badges=looked_at.badges, courses=looked_at.courses, types=looked_at.types,
         )  # fmt: skip
-        ids = [*page.apart, *await _may_differ(page, shelf, badges, Moment.at(services.clock()))]
+        ids = [*sorted(page.apart), *await _may_differ(services, shelf, page, looked_at)]
         for start in range(0, len(ids), _TOLD):
-            await _tell_some(services, shelf, tenant, ids[start : start + _TOLD], badges, reason)
+            some = ids[start : start + _TOLD]
+            await _tell_some(services, shelf, tenant, some, looked_at.badges, reason)
         n_seen += len(page.ids)
         if len(page.ids) < _PAGE:
             lasted = services.clock() - datetime.fromisoformat(begun)
@@ -128,43 +132,77 @@ async def work_everybody(
             return n_seen
 
 
-def _looked_at(shelf: Shelf, badges: Collection[str]) -> dict[str, list[str]]:
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
     """Those badges that are live, whom they are for, and what their rules look at."""
-    rules = [
-        (programme.rules.badges[badge], programme.rules)
-        for kind in SUBJECTS
-        for programme, badge in personal_badges(shelf, kind)
-        if badge in badges
-    ]
-    interests = [interest_of(*rule) for rule in rules]
-    return {
-        "badges": [rule.id for rule, _ in rules],
-        "kinds": sorted({rule.subject for rule, _ in rules}),
-        "courses": sorted({course for interest in interests for course in interest.courses}),
-        "types": sorted({type_ for interest in interests for type_ in interest.fact_types}),
-    }
+
+    rules: Mapping[str, BadgeRule]
+    courses: Sequence[str]
+    types: Sequence[str]
+    named: Set[Trace]
+
+    @classmethod
+    def by(cls, shelf: Shelf, badges: Collection[str]) -> _LookedAt:
+        live = [
+            (programme.rules.badges[badge], programme.rules)
+            for kind in SUBJECTS
+            for programme, badge in personal_badges(shelf, kind)
+            if badge in badges
+        ]
+        interests = [interest_of(*rule) for rule in live]
+        return cls(
+            {rule.id: rule for rule, _ in live},
+            sorted({course for interest in interests for course in interest.courses}),
+            sorted({type_ for interest in interests for type_ in interest.fact_types}),
+            {trace for interest in interests for trace in interest.named},
+        )
+
+    @property
+    def badges(self) -> list[str]:
+        return list(self.rules)
+
+    @property
+    def kinds(self) -> list[str]:
+        return sorted({rule.subject for rule in self.rules.values()})
+
+    def within_reach(self, courses: Collection[str], types: Collection[str]) -> bool:
+        """Whether somebody with decisions on these courses and facts of these types must be looked at."""
+        traces = {("decision", course) for course in courses} | {(type_, "") for type_ in types}
+        # A fact may be about any of what the rules ask for by name.
+        traces |= {trace for trace in self.named if trace[0] in types}
+        return any(within_reach(rule, traces) for rule in self.rules.values())
 
 
 async def _may_differ(
-    page: reading_bulk.Everybody, shelf: Shelf, badges: Collection[str], moment: Moment
+    services: Services, shelf: Shelf, page: reading_everybody.Page, looked_at: _LookedAt
 ) -> list[str]:
     """Learners of a page of whom something else is to be told than was.
 
-    Of most there is nothing that the rules look at, and one answer is that of all of them.
+    Most have too little for any of the rules, and one answer is that of all of them.
     """
-    nothing = statuses_of_nobody(shelf, badges, moment)
-    found, left = [], set(page.ids) - set(page.apart)
-    for records in page.known:
-        learner = records.learner
-        mine = [badge for _, badge in personal_badges(shelf, learner.kind) if badge in badges]
-        if _differ(learner.id, statuses(records, shelf, mine, moment), page.states):
-            found.append(learner.id)
-        left.discard(learner.id)
-        # Who answers an item meanwhile waits for one learner to be judged, and not for a page of them.
-        await asyncio.sleep(0)
-    if "eligible" in nothing.values():
-        return [*found, *sorted(left)]
-    return [*found, *sorted({id_ for id_, _ in page.states if id_ in left})]
+    moment = Moment.at(services.clock())
+    nothing = statuses_of_nobody(shelf, looked_at.badges, moment)
+    some = {*page.courses, *page.types}.intersection(page.ids) - page.apart
+    reaching = sorted(
+        id_ for id_ in some if looked_at.within_reach(page.courses.get(id_, ()), page.types.get(id_, ()))
+    )
+    found, breath = [], time.monotonic()
+    for start in range(0, len(reaching), _TOLD):
+        known = await services.store.read(
+            reading_everybody.what_matters, shelf.tenant.id, reaching[start : start + _TOLD],
+            courses=looked_at.courses, types=looked_at.types,
+        )  # fmt: skip
+        for records in known:
+            learner = records.learner
+            mine = [rule.id for rule in looked_at.rules.values() if rule.subject == learner.kind]
+            if _differ(learner.id, statuses(records, shelf, mine, moment), page.states):
+                found.append(learner.id)
+            if time.monotonic() - breath > _BREATH:
+                # Who answers an item meanwhile waits for a few learners to be judged, and not for all.
+                await asyncio.sleep(0)
+                breath = time.monotonic()
+    rest = set(page.ids) - page.apart - set(reaching)
+    return [*found, *sorted(id_ for id_ in rest if _differ(id_, nothing, page.states))]
 
 
 def _differ(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, exists, or_, select
+from sqlalchemy import Connection, Select, exists, or_, select
 
 from assess.delivery.store import tables
 from assess.delivery.store.gathering import Part, gathered
@@ -16,7 +15,6 @@ from assess.delivery.store.persons import Person, person
 from assess.delivery.store.reading import LearnerRecords, not_private, records_of
 from assess.delivery.store.reading_marks import LEAN
 from assess.delivery.store.rows import ChangeRow, DecisionRow, EligibilityState, Fact, Learner, R, Session
-from assess.delivery.store.rows_people import Merge
 from assess.delivery.store.tables_people import learner_merges
 
 _AT_ONCE = 500
@@ -41,105 +39,27 @@ def _all(
     return [row.read(one) for one in found]
 
 
-@dataclass(frozen=True, slots=True)
-class Everybody:
-    """A page of learners, and of them what can matter for some badges.
-
-    Parameters
-    ----------
-    ids : tuple of str
-        All of the page, in order.
-    known : tuple of LearnerRecords
-        Those of whom there is anything that can matter, with nothing else.
-    apart : tuple of str
-        Schools, and whose records were ever merged: what counts for them stands with others.
-    states : mapping
-        What was told last, by learner and badge.
-    """
-
-    ids: tuple[str, ...]
-    known: tuple[LearnerRecords, ...]
-    apart: tuple[str, ...]
-    states: Mapping[tuple[str, str], EligibilityState]
-
-
-_PAGE = "tenant = :tenant AND learner > :after AND learner <= :last"
-_MATTERS = (
-    Part(Session, f"{_PAGE} AND course IN :courses", ("started_at", "id"), LEAN[Session]),
-    Part(DecisionRow, f"{_PAGE} AND course IN :courses", ("decided_at", "id"), LEAN[DecisionRow]),
-    Part(
-        Fact,
-        "tenant = :tenant AND subject > :after AND subject <= :last AND t IN :types",
-        ("recorded_at", "id"),
-    ),
-    Part(EligibilityState, f"{_PAGE} AND badge IN :badges"),
-    Part(Merge, _PAGE),
-    Part(Merge, 'tenant = :tenant AND "into" > :after AND "into" <= :last'),
-)
-
-
-def everybody(
-    connection: Connection,
-    tenant: str,
-    *,
-    after: str,
-    limit: int,
-    sandbox: bool,
-    kinds: Collection[str],
-    badges: Collection[str],
-    courses: Collection[str],
-    types: Collection[str],
-) -> Everybody:
-    """A page of those who answer for themselves, with what can matter for badges: neither merged nor erased.
-
-    Parameters
-    ----------
-    courses, types : collection of str
-        The courses, and the types of facts, that the rules of the badges look at.
-    """
-    page = _answering(connection, tenant, after, limit, sandbox, kinds)
-    if not page:
-        return Everybody((), (), (), {})
-    values = {
-        "tenant": tenant, "after": after, "last": page[-1].id,
-        "courses": list(courses), "types": list(types), "badges": list(badges),
-    }  # fmt: skip
-    *owned, states, merges, into = gathered(connection, _MATTERS, values)
-    sessions, decisions, facts = map(grouped, owned)
-    joined = {id_ for merge in (*merges, *into) for id_ in (merge.learner, merge.into)}
-    apart = {one.id for one in page if one.kind == "school" or one.id in joined}
-    known = (
-        LearnerRecords(
-            one, tuple(sessions[one.id]), tuple(decisions[one.id]), tuple(facts[one.id]), (), ids=(one.id,)
-        )
-        for one in page
-        if one.id not in apart and (one.id in decisions or one.id in facts)
-    )
-    return Everybody(
-        tuple(one.id for one in page),
-        tuple(known),
-        tuple(sorted(apart)),
-        {(state.learner, state.badge): state for state in states},
-    )
-
-
 def learner_ids(
     connection: Connection, tenant: str, *, after: str, limit: int, sandbox: bool, kinds: Collection[str]
 ) -> list[str]:
     """Ids of those who answer for themselves, in order: neither merged into another nor erased."""
-    return [one.id for one in _answering(connection, tenant, after, limit, sandbox, kinds)]
+    found = answering(tenant, after=after, limit=limit, sandbox=sandbox, kinds=kinds)
+    return [id_ for id_, _ in connection.execute(found)]
 
 
-def _answering(
-    connection: Connection, tenant: str, after: str, limit: int, sandbox: bool, kinds: Collection[str]
-) -> list[Learner]:
+def answering(
+    tenant: str, *, after: str, limit: int, sandbox: bool, kinds: Collection[str]
+) -> Select[tuple[str, str]]:
+    """Ids and kinds of a page of those who answer for themselves."""
     c, m = tables.learners.c, learner_merges.c
     merged = select(m.learner).where(m.tenant == tenant, m.undone_at.is_(None))
-    conditions = (
-        c.tenant == tenant, c.id > after, c.sandbox == sandbox, c.kind.in_(list(kinds)),
-        c.erased_at.is_(None), c.id.not_in(merged),
-    )  # fmt: skip
-    return _all(connection, Learner, *conditions, order=(c.id,), limit=limit)
+    return (
+        select(c.id, c.kind)
+        .where(c.tenant == tenant, c.id > after, c.sandbox == sandbox, c.kind.in_(list(kinds)))
+        .where(c.erased_at.is_(None), c.id.not_in(merged))
+        .order_by(c.id)
+        .limit(limit)
+    )
 
 
 def records_of_many(
@@ -171,24 +91,28 @@ def _page(
         persons[who.id] = who
     found = [records_of(connection, tenant, who, known_at=known_at) for who in persons.values()]
     plain = [id_ for id_ in ids if id_ not in merged]
-    learners, *owned = gathered(connection, _RECORDS, {"tenant": tenant, "ids": plain})
-    sessions, decisions, facts, changes = map(grouped, owned)
-    return [records for records in found if records is not None] + [
-        LearnerRecords(
-            learner,
-            tuple(sessions[learner.id]),
-            tuple(decisions[learner.id]),
-            tuple(facts[learner.id]),
-            tuple(changes[learner.id]),
-            ids=(learner.id,),
-        )
+    rows = gathered(connection, _RECORDS, {"tenant": tenant, "ids": plain})
+    return [records for records in found if records is not None] + joined(*rows)
+
+
+def joined(
+    learners: Iterable[Learner],
+    sessions: Iterable[Session],
+    decisions: Iterable[DecisionRow],
+    facts: Iterable[Fact],
+    changes: Iterable[ChangeRow] = (),
+) -> list[LearnerRecords]:
+    """Each learner with the rows that are theirs, of whom none was ever merged."""
+    theirs = [_grouped(rows) for rows in (sessions, decisions, facts, changes)]
+    return [
+        LearnerRecords(learner, *(tuple(rows[learner.id]) for rows in theirs), ids=(learner.id,))
         for learner in learners
     ]
 
 
-def grouped(rows: Iterable[R]) -> defaultdict[str, list[R]]:
+def _grouped(rows: Iterable[Any]) -> defaultdict[str, list[Any]]:
     """Rows by the learner whose they are."""
-    groups: defaultdict[str, list[R]] = defaultdict(list)
+    groups: defaultdict[str, list[Any]] = defaultdict(list)
     for row in rows:
         owner: str = getattr(row, "subject" if isinstance(row, Fact) else "learner")
         groups[owner].append(row)
