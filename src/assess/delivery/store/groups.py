@@ -90,6 +90,7 @@ class GroupCommit(ABC):
     def _forget_connection(self) -> None:
         """The writing failed as a whole: begin the next group on a new connection."""
 
+    @abstractmethod
     def _rest(self) -> None:
         """Nobody waits at this moment: what has to be done now and then is done best here."""
 

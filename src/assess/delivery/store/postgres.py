@@ -105,6 +105,9 @@ class PostgresStore(GroupCommit, SnapshotReads):
             self._connection.close()
             self._connection = None
 
+    def _rest(self) -> None:
+        """PostgreSQL copies its log with processes of its own."""
+
     def _write_group(self, group: list[Writes]) -> list[Outcome]:
         try:
             return [*self._write_plain(group)]
