@@ -178,11 +178,21 @@ def packet(
 
 
 @app.command("check")
-def check(file: Annotated[Path, typer.Argument(help="A file that `assess appeal packet` wrote.")]) -> None:
-    """Check a packet without any server; exit code 1 when something does not hold."""
-    from assess.delivery.packets import check as checked
+def check(
+    file: Annotated[Path, typer.Argument(help="A file that `assess appeal packet` wrote.")],
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Its server's public keys: /.well-known/jwks.json, saved from there, or kept."),
+    ] = None,
+) -> None:
+    """Check a packet without any server; exit code 1 when something does not hold.
 
-    found = checked(file)
+    With --keys it must be signed under one of them; without, nobody knows who made it.
+    """
+    from assess.delivery.packets import check as checked
+    from assess.delivery.packets import read_keys
+
+    found = checked(file, None if keys is None else read_keys(keys))
     for line in found.lines:
         out.print(line, markup=False)
     for fault in found.faults:

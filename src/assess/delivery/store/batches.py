@@ -31,7 +31,8 @@ from assess.delivery.store.packing import Processors, cells, insert_rows, packed
 from assess.delivery.store.rows import Committed, Stored, Writes
 from assess.errors import StaleSession
 
-# Updates that differ in their values only: the row, and the names of key, expected and new values.
+# Updates that differ in their values only: the row, and the names of what is compared with a value, of what
+# must be empty, and of the new values.
 _Shape = tuple[type[Stored], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 # Referenced tables first, so that the rows of one batch may refer to each other.
 _RANK = {table.name: n for n, table in enumerate(tables.metadata.sorted_tables)}
@@ -43,13 +44,8 @@ _NOT_PLAIN = tuple(f.name for f in fields(Writes) if f.name not in _PLAIN)
 
 
 def is_plain(writes: Writes) -> bool:
-    """Whether the writes are updates, inserts, decisions and changes, and no comparison meets a NULL."""
-    if any(getattr(writes, name) for name in _NOT_PLAIN):
-        return False
-    return not any(
-        value is None for change in writes.updates for where in (change.key, change.expected)
-        for value in where.values()
-    )  # fmt: skip
+    """Whether the writes are updates, inserts, decisions and changes."""
+    return not any(getattr(writes, name) for name in _NOT_PLAIN)
 
 
 def apply_batch(
@@ -75,9 +71,11 @@ def apply_batch(
     inserts: dict[type[Stored], list[Stored]] = {}
     for writes in group:
         for change in writes.updates:
-            shape = (change.row, tuple(change.key), tuple(change.expected), tuple(change.values))
-            values = [*change.key.values(), *change.expected.values(), *change.values.values()]
-            updates.setdefault(shape, []).append(values)
+            where = {**change.key, **change.expected}
+            compared = {name: value for name, value in where.items() if value is not None}
+            empty = tuple(name for name, value in where.items() if value is None)
+            shape = (change.row, tuple(compared), empty, tuple(change.values))
+            updates.setdefault(shape, []).append([*compared.values(), *change.values.values()])
         for row in writes.inserts:
             inserts.setdefault(type(row), []).append(row)
     sent: list[tuple[str, int, Any]] = []
@@ -102,13 +100,14 @@ def apply_batch(
 @cache
 def _update(shape: _Shape, dialect: Dialect) -> tuple[str, Processors]:
     quote = dialect.identifier_preparer.quote
-    row, key, expected, changed = shape
-    where = (*key, *expected)
-    types = [row.table.c[name].type for name in (*where, *changed)]
+    row, compared, empty, changed = shape
+    types = [row.table.c[name].type for name in (*compared, *changed)]
     found = cells(types, dialect)
     table = quote(row.table.name)
-    conditions = [f"{table}.{quote(name)} = {cell}" for name, cell in zip(where, found, strict=False)]
-    news = [f"{quote(n)} = {cell}" for n, cell in zip(changed, found[len(where) :], strict=True)]
+    conditions = [f"{table}.{quote(name)} = {cell}" for name, cell in zip(compared, found, strict=False)]
+    # Nothing equals NULL, and what is safe for NULL uses no index on PostgreSQL.
+    conditions += [f"{table}.{quote(name)} IS NULL" for name in empty]
+    news = [f"{quote(n)} = {cell}" for n, cell in zip(changed, found[len(compared) :], strict=True)]
     statement = (
         f"UPDATE {table} SET {', '.join(news)} FROM {source(dialect)} WHERE {' AND '.join(conditions)}"  # noqa: S608
     )
