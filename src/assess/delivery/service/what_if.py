@@ -130,7 +130,7 @@ def _under_policy(records: LearnerRecords, course: str, policy: RetakePolicy) ->
     for session in records.sessions:
         if session.id not in tries:
             continue
-        found = next_step(kept, course, policy, session.started_at, passed_is_enough=False)
+        found = next_step(kept, course, policy, session.started_at, anew=True)
         if found.action in _NOT_LET:
             left_out.add(session.id)
         else:

@@ -10,7 +10,7 @@ called then writes the members one by one, so that the bad one fails alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -48,13 +48,17 @@ def is_plain(writes: Writes) -> bool:
     return not any(getattr(writes, name) for name in _NOT_PLAIN)
 
 
-def apply_batch(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> list[Committed]:
+def apply_batch(
+    driver: Any, dialect: Dialect, group: Sequence[Writes], arrive: Callable[[], object] | None = None
+) -> list[Committed]:
     """Write all members inside the caller's transaction, with one statement per table; what was numbered.
 
     Parameters
     ----------
-    cursor
-        The driver's own; a statement through SQLAlchemy costs more than the rows of an answer.
+    driver
+        The driver's own connection; a statement through SQLAlchemy costs more than the rows of an answer.
+    arrive : callable, optional
+        Where statements are sent without waiting for their results: waits for those of all that were sent.
 
     Raises
     ------
@@ -74,18 +78,22 @@ def apply_batch(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> list[
             updates.setdefault(shape, []).append([*compared.values(), *change.values.values()])
         for row in writes.inserts:
             inserts.setdefault(type(row), []).append(row)
+    sent: list[tuple[str, int, Any]] = []
     for shape in sorted(updates, key=lambda shape: _RANK[shape[0].table.name]):
         rows = updates[shape]
         statement, processors = _update(shape, dialect)
-        cursor.execute(statement, (packed(rows, processors),))
-        if cursor.rowcount != len(rows):
-            raise StaleSession(f"{shape[0].table.name}: a row is not what was read; read it again")
+        sent.append((shape[0].table.name, len(rows), driver.execute(statement, (packed(rows, processors),))))
     for kind in sorted(inserts, key=lambda kind: _RANK[kind.table.name]):
-        insert_rows(cursor, dialect, inserts[kind])
+        insert_rows(driver, dialect, inserts[kind])
+    if arrive is not None:
+        arrive()
+    for table, n, result in sent:
+        if result.rowcount != n:
+            raise StaleSession(f"{table}: a row is not what was read; read it again")
     if not any(writes.changes or writes.decisions for writes in group):
         return [Committed()] * len(group)
-    numbers = number_changes(cursor, dialect, group)
-    chain(cursor, dialect, group)
+    numbers = number_changes(driver, dialect, group)
+    chain(driver, dialect, group)
     return [Committed(number) for number in numbers]
 
 
