@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -80,6 +81,17 @@ def test_a_dry_run_then_the_real_run(assess, banks, tmp_path):
     assert len(csv.read_text().splitlines()) == 1 + flips
     replayed = assess("replay", "--verify-chain")
     assert "60 decisions come out the same, byte by byte; 0 differences" in replayed.out
+
+    with sqlite3.connect(tmp_path / "assess.db") as connection:
+        (decision,) = connection.execute("SELECT id FROM decisions WHERE supersedes IS NOT NULL").fetchone()
+    told = assess("replay", decision)
+    assert (told.code, "comes out the same, byte by byte" in told.out) == (0, True), told.err
+    assert "A panel raised the cut." in told.out
+    assert "what was answered" in told.out
+    done = assess("replay", "dec_nothing")
+    assert (done.code, "no decision 'dec_nothing'" in done.err) == (2, True)
+    done = assess("replay", decision, "--verify-chain")
+    assert (done.code, "leave the decision out" in done.err) == (2, True)
 
 
 def _moves(text: str) -> list[tuple[str, str, str]]:
