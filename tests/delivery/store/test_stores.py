@@ -341,7 +341,7 @@ def test_who_expects_an_empty_value_in_a_group_is_first_or_stale(store: Store) -
     )  # fmt: skip
     rows = {row.id: row for row in run(store.read(reading.decisions, "default"))}
     assert len(rows) == 6
-    assert [rows[rows[f"d{n}"].superseded_by].supersedes for n in range(3)] == ["d0", "d1", "d2"]
+    assert [rows[str(rows[f"d{n}"].superseded_by)].supersedes for n in range(3)] == ["d0", "d1", "d2"]
     assert sorted(row.chain_seq for row in rows.values()) == [1, 2, 3, 4, 5, 6]
 
 
