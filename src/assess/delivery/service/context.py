@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from assess.delivery.service.attempts import Attempts
 from assess.delivery.service.guessing import Guesses
 from assess.delivery.service.remembering import Remembered
 from assess.delivery.service.turns import Turns
@@ -110,7 +109,8 @@ class Services:
     settings: Settings
     clock: Callable[[], datetime]
     monotonic: Callable[[], float] = time.monotonic
-    attempts: Attempts = field(default_factory=Attempts)
     guesses: Guesses = field(default_factory=Guesses)
+    # An invigilator's code is short: 5 wrong ones for a learner, 200 for a tenant, all back in ten minutes.
+    invigilators: Guesses = field(default_factory=lambda: Guesses(5, 120.0, 200, 3.0))
     turns: Turns = field(default_factory=Turns)
     remembered: Remembered = field(default_factory=Remembered)

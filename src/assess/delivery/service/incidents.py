@@ -394,20 +394,12 @@ async def _reopen(
     }
     records = await services.store.read(reading.learner_records, row.tenant, row.learner)
     assert records is not None
-    values = {
-        "state": "open",
-        "ended_at": None,
-        "ended_by": None,
-        "closes_at": state.closes_at,
-        "version": row.version + 1,
-    }
-    expected = {"version": row.version, "state": "ended"}
-    update = Update(Session, {"tenant": row.tenant, "id": row.id}, values, expected)
     events = (
         event_row(loaded.records, "reopened", now, reopened),
         event_row(loaded.records, "time_granted", now, granted.to_mapping(), n=2),
     )
-    return Writes(row.tenant, (update, finishing.moved(records.learner)), inserts=(told, *events))
+    updates = (finishing.reopened(row, state), finishing.moved(records.learner))
+    return Writes(row.tenant, updates, inserts=(told, *events))
 
 
 async def _void(

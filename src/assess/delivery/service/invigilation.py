@@ -154,11 +154,10 @@ async def assurance(
         if stated == "supervised":
             raise InvalidRequest("a supervised session begins with the invigilator's code", path="code")
         return "unsupervised"
-    now = services.monotonic()
-    services.attempts.require(now, scope.tenant, learner)
+    at = services.clock()
+    services.invigilators.require(learner, at, scope.tenant)
     hashed = await asyncio.to_thread(_hash, scope.tenant, code)
     row = await services.store.read(sitting.invigilator_code, scope.tenant, hashed)
-    at = services.clock()
     if (
         row is None
         or row.sandbox != scope.sandbox
@@ -167,6 +166,6 @@ async def assurance(
         or not row.from_at <= at < row.to_at
     ):
         # One sentence for all: whoever guesses learns nothing of how near the guess was.
-        services.attempts.count(now, scope.tenant, learner)
+        services.invigilators.wrong(learner, at, scope.tenant)
         raise InvalidRequest("this code opens nothing here and now; ask the invigilator", path="code")
     return "supervised"
