@@ -145,7 +145,7 @@ def alphas_without(covariance: FloatArray) -> FloatArray:
 
 
 def split_half_of(covariance: FloatArray) -> float:
-    """Correlation of odd and even items, stepped up to the whole length; nan where a half undoes the other."""
+    """Correlation of odd and even items, stepped up to the whole length; nan where they cancel out."""
     odd, even = slice(0, None, 2), slice(1, None, 2)
     spread = covariance[odd, odd].sum() * covariance[even, even].sum()
     if not spread > 0.0:
