@@ -1,4 +1,4 @@
-"""Every route against every kind of key: what each scope opens; strangers learn and change nothing."""
+"""Every route against every kind of key: what a scope opens, and that strangers learn and change nothing."""
 
 from __future__ import annotations
 
