@@ -99,6 +99,8 @@ def document(
             {"label": code, "minimum": 1, "framework": "unesco-ict-cft", "version": "2", "code": code}
             for code in CODES
         ]
+    if kind == "multistage":
+        base["units"], base["multistage"] = units, multistage(units)
     made: dict[str, Any] = {
         "schema": "assess.release/1",
         "course": {
@@ -142,6 +144,25 @@ def document(
         names = [f"{c['id']}.v{c['version']}" for c in made["further_cuts"]]
         made["form"] = {"further_cuts": names} | made["form"]
     return made
+
+
+def multistage(units: list[str], **changes: Any) -> dict[str, Any]:
+    """One panel 1-2 over units in order of difficulty: the middle third first, then the easy or the hard one."""
+    third = len(units) // 3
+    easy, middle, hard = units[:third], units[third : len(units) - third], units[len(units) - third :]
+    return {
+        "routing": "raw",
+        "modules": {"a-1": middle, "a-2-1": easy, "a-2-2": hard},
+        "panels": [
+            {
+                "id": "a",
+                "start": "a-1",
+                "routes": [
+                    {"after": ["a-1"], "to": ["a-2-1", "a-2-2"], "thresholds": [-(-len(middle) // 2)]}
+                ],
+            }
+        ],
+    } | changes
 
 
 def release(**options: Any) -> Release:
