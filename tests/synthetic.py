@@ -147,7 +147,7 @@ def document(
 
 
 def multistage(units: list[str], **changes: Any) -> dict[str, Any]:
-    """One panel 1-2 over units in order of difficulty: the middle third first, then the easy or the hard one."""
+    """One panel 1-2 over units in order of difficulty: the middle third, then the easy or the hard one."""
     third = len(units) // 3
     easy, middle, hard = units[:third], units[third : len(units) - third], units[len(units) - third :]
     return {

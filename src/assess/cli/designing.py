@@ -48,7 +48,7 @@ def design(
     options = DesignOptions(
         n=learners,
         n_at=at,
-        population=_prior(population),
+        population=parsed_prior(population),
         groups=groups,
         seconds_per_item=seconds_per_item,
     )
@@ -62,6 +62,10 @@ def design(
     rows = [(float(theta), *(float(v) for v in row)) for theta, *row in found.by_theta[known].itertuples()]
     table(f"{found.form} by theta", ["theta", *known], rows)
     out.print(found.summary(), markup=False)
+    for title, frame in (("paths", found.paths), ("modules", found.modules)):
+        if len(frame):
+            lines = [(str(n), *map(float, row)) for n, *row in frame.itertuples()]
+            table(f"{found.form}: {title}", [title, *frame.columns], lines)
     if len(found.alternatives) > 1:
         names = [str(name) for name in found.alternatives if found.alternatives[name].notna().any()]
         compared = found.alternatives[names].itertuples()
@@ -86,10 +90,11 @@ def _named(text: str) -> tuple[str, Prior]:
     name, sign, numbers = text.partition("=")
     if not sign or not name.strip():
         raise CommandError(f"group {text!r}: say its name, mean and SD, as in rural=-0.4,1")
-    return name.strip(), _prior(numbers)
+    return name.strip(), parsed_prior(numbers)
 
 
-def _prior(text: str) -> Prior:
+def parsed_prior(text: str) -> Prior:
+    """A population as it is typed: mean and SD."""
     from assess.irt import Prior
 
     try:

@@ -166,7 +166,7 @@ class MultistageTest:
         given = np.asarray(categories)
         if self.routing == "raw":
             return np.asarray(given.sum(axis=1), dtype=float)
-        return np.round(self.estimate(path, given)[0], _DIGITS)
+        return np.asarray(np.round(self.estimate(path, given)[0], _DIGITS))
 
     def estimate(self, path: Path, categories: ArrayLike) -> FloatArray:
         """Posterior mean, standard deviation and probability at or above the cut after a path, (3, N)."""
@@ -227,7 +227,9 @@ class MultistageTest:
         units = np.full(chance.shape, -1, dtype=np.int64)
         categories = np.full(chance.shape, -1, dtype=np.int8)
         final, taken = np.empty((3, n)), np.empty(n, dtype=np.int64)
-        going = [((panel.start,), p, np.flatnonzero(panels == p)) for p, panel in enumerate(self.panels)]
+        going: list[tuple[Path, int, IntArray]] = [
+            ((panel.start,), p, np.flatnonzero(panels == p)) for p, panel in enumerate(self.panels)
+        ]
         number = {found: index for index, found in enumerate(self.paths)}
         while going:
             path, p, rows = going.pop()

@@ -7,8 +7,11 @@ than they may, and no unit is met more often than it may, when the stated shares
 of learners go to each module. Among all that is possible one of two is best:
 
 maximin
-    the least information per item of any module at any of its points is
-    greatest, :math:`\max y : \sum_j I_j(\theta_{mc}) x_{jmp} \ge n_m y`;
+    the least information per item of any module at any of its points, and the
+    mean over modules of what each has at least in all panels, are greatest
+    together, :math:`\max y + \sum_m v_m / M` under
+    :math:`\sum_j I_j(\theta_{mc}) x_{jmp} \ge n_m v_m, v_m \ge y`. By y alone a
+    module that is not the weakest could be anything that is good enough;
 target
     the largest distance of any module from its targets is smallest,
     :math:`\min y : |\sum_j I_j(\theta_{mc}) x_{jmp} - T_{mc}| \le y`.
@@ -41,8 +44,8 @@ from assess.irt.program import Program
 if TYPE_CHECKING:
     import pandas as pd
 
-# Panels are alike, so that many solutions are nearly as good; to prove the last percent costs minutes.
-_GAP = 0.02
+# Panels are alike, so that many solutions are nearly as good; to prove the last percents costs minutes.
+_GAP, _MOST_NODES = 0.02, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,9 @@ class PanelAssembly:
     def solve(self) -> AssembledPanels:
         """The best panels: nearest to the targets where modules have them, else of greatest information.
 
+        Within two percent of the best, or what a bounded search has found: of many modules in several
+        panels that may be some percent less.
+
         Raises
         ------
         InvalidParameters
@@ -184,7 +190,7 @@ class PanelAssembly:
         conflict = self.conflict()
         if conflict is not None:
             raise InvalidParameters(str(conflict))
-        rows, targets = [], []
+        rows, targets, owners = [], [], []
         for p in range(self.n_panels):
             for m, spec in enumerate(self.modules):
                 for c, own in enumerate(self._information[m]):
@@ -192,11 +198,22 @@ class PanelAssembly:
                     row[self._block(p, m)] = own if spec.targets else own / spec.minimum
                     rows.append(row)
                     targets.append(spec.targets[c] if spec.targets else 0.0)
-        worth, wanted = np.array(rows), np.array(targets)
+                    owners.append(m)
+        worth = np.array(rows)
         if self.modules[0].targets:
-            marks = self._program.nearest(worth, wanted, gap=_GAP)
-        else:
-            marks = self._program.best(worth, wanted, gap=_GAP)
+            return self._assembled(self._program.nearest(worth, np.array(targets), gap=_GAP))
+        n_modules = len(self.modules)
+        # Of each module its v, and last y: v_m - y >= 0 holds no unit.
+        least = np.zeros((len(rows), n_modules + 1))
+        least[np.arange(len(rows)), owners] = -1.0
+        above = np.append(np.eye(n_modules), np.full((n_modules, 1), -1.0), axis=1)
+        marks = self._program.best(
+            np.append(worth, np.zeros((n_modules, self._n_columns)), axis=0),
+            np.zeros(len(rows) + n_modules),
+            y=np.append(least, above, axis=0),
+            value=np.append(np.full(n_modules, 1.0 / n_modules), 1.0),
+            gap=_GAP,
+        )
         return self._assembled(marks)
 
     def conflict(self) -> Conflict | None:
@@ -236,7 +253,7 @@ class PanelAssembly:
 
     @cached_property
     def _program(self) -> Program:
-        program, n_units = Program(self._n_columns), len(self.parameters)
+        program, n_units = Program(self._n_columns, most_nodes=_MOST_NODES), len(self.parameters)
         panels, modules = range(self.n_panels), range(len(self.modules))
         for p in panels:
             for m, spec in enumerate(self.modules):
@@ -296,16 +313,16 @@ class PanelAssembly:
             return f"exposure: no unit is met in more than {self.max_exposure:g} of the sessions"
         spec = next((spec for spec in self.modules if label == f"module {spec.name}"), None)
         if spec is not None:
-            length = f"{spec.minimum}" if spec.minimum == spec.maximum else f"{spec.minimum} to {spec.maximum}"
+            length = (
+                f"{spec.minimum}" if spec.minimum == spec.maximum else f"{spec.minimum} to {spec.maximum}"
+            )
             return f"{label}: {length} items {of}; the units hold {self._items.sum():g}"
         row = next(row for row in self.composition.rows if row.label == label)
         return f"{row.demand} on every path {of}; the units hold {row.coefficients.sum():g}"
 
     def _assembled(self, marks: BoolArray) -> AssembledPanels:
         panels = tuple(
-            tuple(
-                tuple(np.flatnonzero(marks[self._block(p, m)]).tolist()) for m in range(len(self.modules))
-            )
+            tuple(tuple(np.flatnonzero(marks[self._block(p, m)]).tolist()) for m in range(len(self.modules)))
             for p in range(self.n_panels)
         )
         found = tuple(

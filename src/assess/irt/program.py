@@ -25,6 +25,8 @@ class Program:
     n_columns : int
     given : array (C,), optional
         1 where a column is settled to be 1.
+    most_nodes : int
+        Of the search for the best; then the best that was found is taken.
 
     Examples
     --------
@@ -38,7 +40,8 @@ class Program:
     ('not the first', 'the first')
     """
 
-    def __init__(self, n_columns: int, given: FloatArray | None = None) -> None:
+    def __init__(self, n_columns: int, given: FloatArray | None = None, *, most_nodes: int = 5_000) -> None:
+        self._most_nodes = most_nodes
         self._given = np.zeros(n_columns) if given is None else given
         self._rows: list[FloatArray] = []
         self._low: list[float] = []
@@ -78,17 +81,20 @@ class Program:
         high: FloatArray | None = None,
         *,
         y: FloatArray | None = None,
+        value: FloatArray | None = None,
         gap: float = 0.005,
     ) -> BoolArray:
-        """The columns for which the y with low <= worth x + sign y <= high is greatest.
+        """The columns for which value y is greatest under low <= worth x + Y y <= high, y being free numbers.
 
         Parameters
         ----------
         worth : array (R, C)
         low, high : arrays (R,)
             No upper bounds unless given.
-        y : array (R,), optional
-            The sign of y in each row; -1 unless given, so that y is the least of all worth less low.
+        y : array (R, V), optional
+            Y; one column of -1 unless given, so that y is the least of all worth less low.
+        value : array (V,), optional
+            Ones unless given.
         gap : float
             Share of the best that may be missed.
 
@@ -97,21 +103,17 @@ class Program:
         InvalidParameters
             The solver found nothing within its limits.
         """
-        signs = np.full(len(worth), -1.0) if y is None else y
+        free = np.full((len(worth), 1), -1.0) if y is None else y
         upper = np.full(len(worth), np.inf) if high is None else high
-        n = len(self._given)
-        matrix = np.zeros((len(self._rows) + len(worth), n + 1))
+        n, n_free = len(self._given), free.shape[1]
+        matrix = np.zeros((len(self._rows) + len(worth), n + n_free))
         matrix[: len(self._rows), :n] = np.reshape(self._rows, (-1, n))
         matrix[len(self._rows) :, :n] = worth
-        matrix[len(self._rows) :, n] = signs
-        integer = np.ones(n + 1, dtype=bool)
-        integer[n] = False
-        wanted = np.zeros(n + 1)
-        wanted[n] = 1.0
+        matrix[len(self._rows) :, n:] = free
         stated = np.concatenate([low[np.isfinite(low)], upper[np.isfinite(upper)]])
-        bound = float(np.abs(worth).sum()) + float(np.abs(stated).sum()) + 1.0
-        found = Solver(matrix, integer).maximise(
-            wanted,
+        bound = np.full(n_free, float(np.abs(worth).sum()) + float(np.abs(stated).sum()) + 1.0)
+        found = Solver(matrix, np.arange(n + n_free) < n, most_nodes=self._most_nodes).maximise(
+            np.append(np.zeros(n), np.ones(n_free) if value is None else value),
             np.append(self._given, -bound),
             np.append(np.ones(n), bound),
             np.concatenate([self._low, low]),
@@ -146,7 +148,7 @@ class Program:
             np.concatenate([worth, worth]),
             np.concatenate([wanted - size, -free]),
             np.concatenate([free, wanted + size]),
-            y=np.repeat([-1.0, 1.0], len(wanted)),
+            y=np.repeat([[-1.0], [1.0]], len(wanted), axis=0),
             gap=gap,
         )
 

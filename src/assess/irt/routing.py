@@ -68,7 +68,7 @@ def crossing(parameters: ItemParameters, easier: Sequence[int], harder: Sequence
     if not len(rising):
         raise InvalidParameters(
             f"the information of the two modules does not cross between {-_REACH:g} and {_REACH:g}; "
-            "route by shares of a population"
+            "widen the spread, or route by shares of a population"
         )
     onwards = np.cumsum(gains[::-1])[::-1]
     cell = int(rising[onwards[rising + 1].argmax()])
@@ -130,7 +130,9 @@ def ways(stages: Sequence[Sequence[int]]) -> dict[Path, Path]:
     for stage in stages[1:]:
         step, onwards = 1.0 / max(before - 1, len(stage) - 1, 1), []
         for path, place in going:
-            own = [(module, k / (len(stage) - 1) if len(stage) > 1 else None) for k, module in enumerate(stage)]
+            own = [
+                (module, k / (len(stage) - 1) if len(stage) > 1 else None) for k, module in enumerate(stage)
+            ]
             near = [
                 (module, other)
                 for module, other in own
@@ -149,6 +151,7 @@ def branches(
     routing: Routing = "raw",
     *,
     points: Sequence[Sequence[float]] | None = None,
+    names: Sequence[str] | None = None,
 ) -> dict[Path, Branch]:
     """Routes of a panel.
 
@@ -164,6 +167,8 @@ def branches(
     points : sequence of sequences of float, optional
         Thetas between the modules of each stage after the first; where their information crosses
         unless given.
+    names : sequence of str, optional
+        What the modules are called in messages; their numbers unless given.
 
     Raises
     ------
@@ -176,20 +181,25 @@ def branches(
     >>> branches(bank, [[0, 1], [2], [3]], [[0], [1, 2]])
     {(0,): Branch(to=(1, 2), thresholds=(1,))}
     """
+    called = names or [str(module) for module in range(len(modules))]
     between: dict[tuple[int, int], float] = {}
     for s, stage in enumerate(stages[1:]):
-        thetas = [
-            crossing(parameters, modules[easier], modules[harder])
-            if points is None
-            else float(points[s][k])
-            for k, (easier, harder) in enumerate(pairwise(stage))
-        ]
+        pairs = list(pairwise(stage))
+        if points is not None:
+            thetas = [float(point) for point in points[s]]
+        else:
+            thetas = []
+            for easier, harder in pairs:
+                try:
+                    thetas.append(crossing(parameters, modules[easier], modules[harder]))
+                except InvalidParameters as fault:
+                    raise InvalidParameters(f"{called[easier]} and {called[harder]}: {fault}") from None
         if sorted(set(thetas)) != thetas:
             raise InvalidParameters(
-                f"stage {s + 2}: the thetas between its modules, {_said(thetas)}, do not rise; "
-                "its modules are too much alike"
+                f"{', '.join(called[m] for m in stage)}: the thetas between them, {_said(thetas)}, do not "
+                "rise; they are too much alike. Widen the spread, or route by shares of a population"
             )
-        between |= dict(zip(pairwise(stage), thetas, strict=True))
+        between |= dict(zip(pairs, thetas, strict=True))
     found = {}
     for path, to in ways(stages).items():
         thresholds: tuple[float, ...] = tuple(between[pair] for pair in pairwise(to))
@@ -199,8 +209,9 @@ def branches(
             highest = int((parameters.n_categories[given] - 1).sum())
             if sorted(set(thresholds)) != list(thresholds) or any(not 1 <= t <= highest for t in thresholds):
                 raise InvalidParameters(
-                    f"after {len(path)} stages of {highest} points in all, raw scores of {_said(thresholds)} "
-                    f"do not tell {len(to)} modules apart; lengthen the stage, or route by theta"
+                    f"after {' > '.join(called[m] for m in path)}, of {highest} points in all, raw scores of "
+                    f"{_said(thresholds)} do not tell {len(to)} modules apart; make the stage longer, or "
+                    "route by theta"
                 )
         found[path] = Branch(to, thresholds)
     return found

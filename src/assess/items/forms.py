@@ -293,7 +293,9 @@ class Form:
     def _check_clocks(self, fields: Fields) -> None:
         if self.sections:
             if self.kind != "fixed":
-                raise fields.fault("sections", "only a fixed form, whose items are known beforehand, has sections")
+                raise fields.fault(
+                    "sections", "only a form of kind fixed knows its items, so only it has them"
+                )
             run = tuple(unit for section in self.sections for unit in section.units)
             if run != self.units:
                 wrong = next(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from assess.items.reading import Fields
@@ -175,7 +177,7 @@ def _read_panel(fields: Fields, modules: Mapping[str, tuple[str, ...]], routing:
     fields.finish()
     if panel.start not in modules:
         raise fields.fault("start", f"unknown module {panel.start!r}; known here: {', '.join(modules)}")
-    reached = {(panel.start,)}
+    reached: set[tuple[str, ...]] = {(panel.start,)}
     for r, route in enumerate(panel.routes):
         place = f"routes[{r}]"
         if route.after not in reached:
@@ -191,7 +193,7 @@ def _read_panel(fields: Fields, modules: Mapping[str, tuple[str, ...]], routing:
 
 def _read_route(fields: Fields, modules: Mapping[str, tuple[str, ...]], routing: str) -> Route:
     after, to = fields.strings("after"), fields.strings("to")
-    thresholds = fields.raw("thresholds", ())
+    thresholds: Any = fields.raw("thresholds", ())
     fields.finish()
     for key, names in (("after", after), ("to", to)):
         strange = next((name for name in names if name not in modules), None)
@@ -199,17 +201,19 @@ def _read_route(fields: Fields, modules: Mapping[str, tuple[str, ...]], routing:
             raise fields.fault(key, f"unknown module {strange!r}; known here: {', '.join(modules)}")
         if not names or len(set(names)) < len(names):
             raise fields.fault(key, "name one module or more, each of them once")
-    kinds: tuple[type, ...] = (int,) if routing == "raw" else (int, float)
-    numbers = isinstance(thresholds, list | tuple) and all(
-        isinstance(t, kinds) and not isinstance(t, bool) and abs(t) < 1e6 for t in thresholds
-    )
-    if not numbers:
+    if not isinstance(thresholds, list | tuple) or not all(_is_number(t, routing) for t in thresholds):
         wanted = "whole raw scores" if routing == "raw" else "thetas"
         raise fields.fault("thresholds", f"expected a list of {wanted}, got {thresholds!r}")
-    if len(thresholds) != len(to) - 1 or any(
-        high <= low for low, high in zip(thresholds, thresholds[1:], strict=False)
-    ):
+    if len(thresholds) != len(to) - 1 or any(high <= low for low, high in pairwise(thresholds)):
         raise fields.fault(
-            "thresholds", f"{len(to)} modules are told apart by {len(to) - 1} rising numbers, not {thresholds}"
+            "thresholds",
+            f"{len(to)} modules are told apart by {len(to) - 1} rising numbers, not {list(thresholds)}",
         )
     return Route(after, to, tuple(thresholds))
+
+
+def _is_number(value: Any, routing: str) -> bool:
+    """Whether a threshold can be one; a raw score is a whole number."""
+    if isinstance(value, bool) or not isinstance(value, int if routing == "raw" else int | float):
+        return False
+    return bool(math.isfinite(value))

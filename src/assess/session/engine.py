@@ -348,8 +348,9 @@ def step(state: SessionState, now: datetime) -> Step:
     """What comes next, from the records alone.
 
     A fixed form runs through its items; an adaptive one asks the selection
-    kernel between units, a multistage one the routes between modules. Time that ran out ends the session, or closes an item
-    or a section, at its deadline, whenever that is noticed.
+    kernel between units, a multistage one the routes between modules. Time that
+    ran out ends the session, or closes an item or a section, at its deadline,
+    whenever that is noticed.
 
     Examples
     --------
@@ -436,9 +437,10 @@ def is_complete(state: SessionState) -> bool:
 
     A session that was handed in before every item of a fixed form was answered
     or left blank, or that ended before the minimum length and blueprint of an
-    adaptive one, or before the last module of a multistage one, is incomplete and never passed. A fixed form whose time ran
-    out is complete, and so is one that went to its end past a section whose
-    time ran out: what was not reached scores 0.
+    adaptive one, or before the last module of a multistage one, is incomplete
+    and never passed. A fixed form whose time ran out is complete, and so is one
+    that went to its end past a section whose time ran out: what was not reached
+    scores 0.
 
     Examples
     --------

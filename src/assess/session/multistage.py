@@ -72,6 +72,21 @@ def require_paths(release: Release) -> None:
             _require_reached(release, panel, worth)
 
 
+def path_lengths(release: Release) -> list[int]:
+    """Items of every path of every panel of a multistage form.
+
+    Examples
+    --------
+    >>> from tests import synthetic
+    >>> path_lengths(synthetic.release(kind="multistage", calibrated=True))
+    [8, 8]
+    """
+    rules = _rules(release)
+    sizes = {unit.reference: len(unit.items) for unit in release.units}
+    paths = [path for panel in rules.panels for path in panel.paths()]
+    return [sum(sizes[unit] for unit in rules.units_of(path)) for path in paths]
+
+
 def drawn_panel(release: Release, seed: str, excluded: Collection[str]) -> str:
     """The panel of a session, by its seed: of those that hold least of what the learner must not meet.
 
@@ -131,7 +146,7 @@ def evidence(state: SessionState) -> dict[str, Any]:
     path = _begun(state)
     stages: list[dict[str, Any]] = []
     for n in range(len(path)):
-        way, row = path[: n + 1], {"module": names[path[n]]}
+        way, row = path[: n + 1], dict[str, Any](module=names[path[n]])
         stages.append(row)
         branch, units = panel.branches.get(way), test.units_of(way)
         if branch is not None and n + 1 < len(path) and all(unit in done for unit in units):
@@ -195,7 +210,7 @@ def _begun(state: SessionState) -> Path:
 
 def _require_reached(release: Release, panel: Panel, worth: Mapping[str, int]) -> None:
     """Refuse a route by raw score that can lead nobody to one of its modules."""
-    reach = {(panel.start,): (0, worth[panel.start])}
+    reach: dict[tuple[str, ...], tuple[int, int]] = {(panel.start,): (0, worth[panel.start])}
     for route in panel.routes:
         least, most = reach[route.after]
         bounds = (least, *route.thresholds, most + 1)

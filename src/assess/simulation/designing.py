@@ -39,9 +39,9 @@ from assess.irt.decision_accuracy import RuleAccuracy, accuracy_of_outcomes
 from assess.irt.parameters import FloatArray
 from assess.irt.scoring import Prior
 from assess.progress import Progress, silent
-from assess.session import Release, count_items
+from assess.session import Release, count_items, path_lengths
 from assess.simulation.form_runs import NOT_PASSED, PASSED, UNDETERMINED, FormRun, run_form, with_estimates
-from assess.simulation.module_paths import module_table, n_items_of_paths, path_table
+from assess.simulation.module_paths import module_table, path_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -323,7 +323,7 @@ def _seconds(release: Release, options: DesignOptions) -> float:
     sizes = sorted((len(unit.items) for unit in release.units), reverse=True)
     longest = sum(sizes[: form.adaptive.max_units]) if form.adaptive else sum(sizes)
     if form.multistage is not None:
-        longest = max(n_items_of_paths(release))
+        longest = max(path_lengths(release))
     return 60.0 * form.time_limit_minutes / (longest + form.pilot_slots)
 
 

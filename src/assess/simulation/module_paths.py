@@ -7,26 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assess.irt.models import information
-from assess.session import Release
+from assess.session import Release, path_lengths
 from assess.simulation.form_runs import PASSED, UNDETERMINED, FormRun
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from assess.irt.parameters import FloatArray
-
-
-def n_items_of_paths(release: Release) -> list[int]:
-    """Items of every path of a multistage form.
-
-    Examples
-    --------
-    >>> from tests import synthetic
-    >>> n_items_of_paths(synthetic.release(kind="multistage", calibrated=True))
-    [8, 8]
-    """
-    test = release.multistage_test
-    return [sum(len(release.units[u].items) for u in test.units_of(path)) for _, path in test.paths]
 
 
 def path_table(release: Release, run: FormRun, theta: FloatArray) -> pd.DataFrame:
@@ -66,7 +53,7 @@ def path_table(release: Release, run: FormRun, theta: FloatArray) -> pd.DataFram
         return float(information(release.parameters, np.array([at]))[0][units].sum())
 
     rows, labels = [], []
-    for k, ((panel, path), n_items) in enumerate(zip(test.paths, n_items_of_paths(release), strict=True)):
+    for k, ((panel, path), n_items) in enumerate(zip(test.paths, path_lengths(release), strict=True)):
         took, units = run.path == k, test.units_of(path)
         row = {"share": float(took.mean()), "items": float(n_items), "at_cut": told(units, release.cut.theta)}
         if took.any():
