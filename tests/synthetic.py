@@ -165,6 +165,20 @@ def multistage(units: list[str], **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def two_panels(**changes: Any) -> dict[str, Any]:
+    """Panels a and b of 1-2 over 18 units that no two modules share, as a release document."""
+    units = [f"x-{number:03d}.v1" for number in range(1, 19)]
+    modules, panels = {}, []
+    for p, letter in enumerate("ab"):
+        easy, middle, hard = units[p:6:2], units[6 + p : 12 : 2], units[12 + p :: 2]
+        modules |= {f"{letter}-1": middle, f"{letter}-2-1": easy, f"{letter}-2-2": hard}
+        to = [f"{letter}-2-1", f"{letter}-2-2"]
+        route = {"after": [f"{letter}-1"], "to": to, "thresholds": [-0.1 if "routing" in changes else 2]}
+        panels.append({"id": letter, "start": f"{letter}-1", "routes": [route]})
+    rules = {"modules": modules, "panels": panels} | changes
+    return document(kind="multistage", calibrated=True, n_items=18, form={"multistage": rules})
+
+
 def release(**options: Any) -> Release:
     """The resolved release of `document(**options)`."""
     return Release.from_document(document(**options))

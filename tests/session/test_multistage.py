@@ -46,30 +46,16 @@ EACH = [
 ]
 
 
-def _document(n_items=12, *, rules=None, **form):
-    document = synthetic.document(kind="multistage", calibrated=True, n_items=n_items, form=form)
-    document["form"]["multistage"] |= rules or {}
-    return document
+def _document(**form):
+    return synthetic.document(kind="multistage", calibrated=True, form=form)
 
 
-def _release(n_items=12, **options):
-    return Release.from_document(_document(n_items, **options))
+def _release(**form):
+    return Release.from_document(_document(**form))
 
 
-def _two_panels(routing="raw", thresholds=(2, -0.1)):
-    """Panels a and b of 1-2 over 18 units that no two modules share."""
-    units = [f"x-{number:03d}.v1" for number in range(1, 19)]
-    modules, panels = {}, []
-    for p, letter in enumerate("ab"):
-        easy, middle, hard = units[p:6:2], units[6 + p : 12 : 2], units[12 + p :: 2]
-        modules |= {f"{letter}-1": middle, f"{letter}-2-1": easy, f"{letter}-2-2": hard}
-        route = {
-            "after": [f"{letter}-1"],
-            "to": [f"{letter}-2-1", f"{letter}-2-2"],
-            "thresholds": [thresholds[0] if routing == "raw" else thresholds[1]],
-        }
-        panels.append({"id": letter, "start": f"{letter}-1", "routes": [route]})
-    return _release(18, rules={"modules": modules, "panels": panels, "routing": routing})
+def _two_panels(**changes):
+    return Release.from_document(synthetic.two_panels(**changes))
 
 
 def _modules(state):
@@ -100,7 +86,7 @@ def test_the_record_holds_score_threshold_and_the_module_that_followed(n_right, 
 
 
 def test_a_route_by_theta_is_recorded_in_the_digits_that_were_compared():
-    state = run(_two_panels("theta"), always_right)
+    state = run(_two_panels(routing="theta"), always_right)
     stage = outcome(state, decided_at=NOON).record["evidence"]["stages"][0]
     assert stage["thresholds"] == ["-0.1"]
     assert 0.5 < float(stage["score"]) < 1.5
@@ -117,7 +103,7 @@ def test_items_of_a_module_come_in_its_order_and_nothing_is_chosen_inside_it():
 
 
 def test_a_session_replays_bit_for_bit_from_its_stored_records():
-    release = _two_panels("theta")
+    release = _two_panels(routing="theta")
     for number in range(6):
         seed = f"{number:032x}"
         state = run(release, lambda item, position: "ab"[(position * 7 + 3) % 5 < 2], seed=seed)
@@ -326,10 +312,10 @@ def test_only_the_modules_that_were_delivered_can_stand_in():
 # --- the kernel -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("routing", ["raw", "theta"])
-def test_a_batch_of_learners_equals_the_engine_step_by_step(routing):
+@pytest.mark.parametrize("rules", [{}, {"routing": "theta"}])
+def test_a_batch_of_learners_equals_the_engine_step_by_step(rules):
     """200 learners of the kernel, each answered again through the engine: units, order, theta, decision."""
-    release = _two_panels(routing)
+    release = _two_panels(**rules)
     theta = np.random.default_rng(8).normal(0.0, 1.5, 200)
     batch = run_form(release, theta, np.random.default_rng(9))
     words = {1: "passed", 0: "undetermined", -1: "not_passed"}
