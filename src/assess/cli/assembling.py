@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from assess.cli.console import DEFAULT_BANKS, Banks, CommandError, find_bank_folder, out, table
-from assess.cli.designing import parsed_prior
+from assess.cli.designing import population_of
 
 if TYPE_CHECKING:
     from assess.items import Form
@@ -82,7 +82,7 @@ def assemble(
             spread=spread,
             routing=_routing(routing),
             shares=[_numbers(own, float, "shares") for own in shares or ()],
-            population=parsed_prior(population),
+            population=population_of(population),
             targets=_targets(target or ()),
             max_overlap=overlap,
             max_exposure=exposure,

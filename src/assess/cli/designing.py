@@ -48,7 +48,7 @@ def design(
     options = DesignOptions(
         n=learners,
         n_at=at,
-        population=parsed_prior(population),
+        population=population_of(population),
         groups=groups,
         seconds_per_item=seconds_per_item,
     )
@@ -90,11 +90,11 @@ def _named(text: str) -> tuple[str, Prior]:
     name, sign, numbers = text.partition("=")
     if not sign or not name.strip():
         raise CommandError(f"group {text!r}: say its name, mean and SD, as in rural=-0.4,1")
-    return name.strip(), parsed_prior(numbers)
+    return name.strip(), population_of(numbers)
 
 
-def parsed_prior(text: str) -> Prior:
-    """A population as it is typed: mean and SD."""
+def population_of(text: str) -> Prior:
+    """A population from its mean and SD, as in 0.2,1."""
     from assess.irt import Prior
 
     try:
