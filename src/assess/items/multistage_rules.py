@@ -120,7 +120,15 @@ class MultistageRules:
 
 
 def read_multistage_rules(fields: Fields, units: tuple[str, ...]) -> MultistageRules:
-    """The multistage rules of a form over these units; every fault is named with its place."""
+    """The multistage rules of a form over these units; every fault is named with its place.
+
+    Examples
+    --------
+    >>> given = {"modules": {"1": ["x.v1"], "2": ["y.v1"]},
+    ...          "panels": [{"id": "a", "start": "1", "routes": [{"after": ["1"], "to": ["2"]}]}]}
+    >>> read_multistage_rules(Fields(given, "here"), ("x.v1", "y.v1")).lengths
+    (2,)
+    """
     routing = fields.choice("routing", ROUTINGS, "raw")
     given = fields.raw("modules")
     if not isinstance(given, Mapping) or not given:

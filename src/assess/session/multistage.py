@@ -53,6 +53,11 @@ def require_paths(release: Release) -> None:
     ------
     ActivationRefused
         The panel and the path are named.
+
+    Examples
+    --------
+    >>> from tests import synthetic
+    >>> require_paths(synthetic.release(kind="multistage", calibrated=True))
     """
     form, rules = release.form, _rules(release)
     items = {unit.reference: unit.items for unit in release.units}
