@@ -33,7 +33,8 @@ def test_forms_are_shown_first_and_written_then(assess, copied):
 
 def test_panels_are_written_as_one_form_with_their_routes_shown(assess, copied):
     before = set(copied.iterdir())
-    done = assess("assemble", "twt-2", "--stages", "1-2", "--items", "12,12", "--name", "staged")
+    asked = ("--stages", "1-2", "--items", "12,12", "--shares", "0.5,0.5", "--name", "staged")
+    done = assess("assemble", "twt-2", *asked)
     assert done.code == 0, done.err
     assert "routes by raw" in done.out
     assert "a-2-1, a-2-2" in done.out
