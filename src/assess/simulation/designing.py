@@ -111,6 +111,8 @@ class Design:
         What the form's stated target asks and the accuracy does not reach.
     basis : str
         Population, method and what was taken as known, in a sentence.
+    exposure_target : float or None
+        The share of sessions that the form means no unit to exceed.
     """
 
     form: str
@@ -131,6 +133,7 @@ class Design:
     alternatives: pd.DataFrame = field(repr=False)
     missed: tuple[str, ...]
     basis: str
+    exposure_target: float | None = None
 
     def __repr__(self) -> str:
         return f"<Design {self.form}: {self.accuracy.summary()}>"
@@ -246,6 +249,7 @@ def design(
         ),
         missed=() if target is None else tuple(target.missed(accuracy.shares)),
         basis=_basis(release, chosen),
+        exposure_target=_exposure_target(release),
     )
 
 
@@ -386,6 +390,11 @@ def _group_row(release: Release, people: Prior, found: _Population, seconds: flo
 
 def _exposure(release: Release, found: _Population) -> FloatArray:
     return np.asarray(found.first.given(len(release.units)).mean(axis=0))
+
+
+def _exposure_target(release: Release) -> float | None:
+    rules = release.form.adaptive
+    return None if rules is None or rules.exposure is None else rules.exposure.target
 
 
 def _overlap(release: Release, found: _Population) -> float:
