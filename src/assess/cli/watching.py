@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assess.cli.console import DEFAULT_BANKS, Banks, CommandError, find_bank_folder, out, table
+from assess.cli.console import DEFAULT_BANKS, Banks, CommandError, Sandbox, find_bank_folder, out, table
 from assess.progress import bar
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ def exposure(
         float | None, typer.Option(help="The share no unit should exceed; else the form's own.")
     ] = None,
     days: Annotated[int, typer.Option(help="Sessions that began in so many days.")] = 30,
-    sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Sandbox learners instead of real ones.")
-    ] = False,
+    sandbox: Sandbox = False,
     database: Annotated[str, typer.Option(help="A database address; by default the configured one.")] = "",
 ) -> None:
     """Compare the exposure of delivered sessions with its target; exit code 1 raises the alarm."""
