@@ -154,7 +154,7 @@ class Content:
         still_open = np.maximum(self.minima[:, None] - (counts[:, :, None] + self._columns), 0.0)
         needed = np.ceil(still_open / np.maximum(largest, 1e-9)[:, :, None])
         sums = [np.add.reduce(needed[:, group], axis=1) for group in self._minimum_families]
-        return reduce(np.maximum, sums)
+        return np.asarray(reduce(np.maximum, sums))
 
     def _needed_of_marks(self, allowed: BoolArray, counts: FloatArray) -> FloatArray | None:
         """`_needed` of many where every coefficient is 0 or 1: products of small matrices.
@@ -169,7 +169,7 @@ class Content:
             np.add.reduce(need[:, group], axis=1)[:, None] - is_open[:, group] @ self._columns[group]
             for group in self._minimum_families
         ]
-        return reduce(np.maximum, sums)
+        return np.asarray(reduce(np.maximum, sums))
 
     @cached_property
     def _classes(self) -> tuple[IntArray, IntArray]:
