@@ -72,7 +72,9 @@ def design_figures(design: Design, *, theme: str = "print") -> dict[str, tuple[F
         ),
         "ends": (lambda: draw.ends_figure(table, cut, theme=theme), "Shares ended by length and extended."),
         "exposure": (
-            lambda: draw.exposure_figure(design.exposure, design.overlap, theme=theme),
+            lambda: draw.exposure_figure(
+                design.exposure, design.overlap, target=design.exposure_target, theme=theme
+            ),
             f"Share of learners who meet each unit; overlap {design.overlap:.2f}.",
         ),
         "content": (

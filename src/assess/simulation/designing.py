@@ -114,6 +114,8 @@ class Design:
         Population, method and what was taken as known, in a sentence.
     paths, modules : DataFrame
         Of a multistage form, what `assess.simulation.module_paths` tells of them; empty for others.
+    exposure_target : float or None
+        The share of sessions that the form means no unit to exceed.
     """
 
     form: str
@@ -136,6 +138,7 @@ class Design:
     basis: str
     paths: pd.DataFrame = field(repr=False)
     modules: pd.DataFrame = field(repr=False)
+    exposure_target: float | None = None
 
     def __repr__(self) -> str:
         return f"<Design {self.form}: {self.accuracy.summary()}>"
@@ -253,6 +256,7 @@ def design(
         basis=_basis(release, chosen),
         paths=path_table(release, whole.first, whole.theta),
         modules=module_table(release, whole.first),
+        exposure_target=_exposure_target(release),
     )
 
 
@@ -396,6 +400,11 @@ def _group_row(release: Release, people: Prior, found: _Population, seconds: flo
 
 def _exposure(release: Release, found: _Population) -> FloatArray:
     return np.asarray(found.first.given(len(release.units)).mean(axis=0))
+
+
+def _exposure_target(release: Release) -> float | None:
+    rules = release.form.adaptive
+    return None if rules is None or rules.exposure is None else rules.exposure.target
 
 
 def _overlap(release: Release, found: _Population) -> float:
