@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assess.items.adaptive_rules import AdaptiveRules, read_adaptive_rules
+from assess.items.confirming import ConfirmationPolicy, check_confirming, read_confirmation
 from assess.items.content import read_id, split_reference
 from assess.items.policies import AccuracyTarget, ExtensionPolicy, read_extension, read_target
 from assess.items.reading import Fields
@@ -126,6 +127,8 @@ class Form:
         What its accuracy must reach before it goes live.
     extension : ExtensionPolicy or None
         How an undetermined session of an adaptive form may go on.
+    confirms : ConfirmationPolicy or None
+        Whose passes it confirms under supervision; such a form decides nothing else.
     release : str
         "immediate": a session is decided when it ends. "after_standard": its result is held until the
         results of the form are released, by the cut that a panel has adopted by then.
@@ -160,6 +163,7 @@ class Form:
     waiting_cap_seconds: int = _WAITING_CAP_SECONDS
     target: AccuracyTarget | None = None
     extension: ExtensionPolicy | None = None
+    confirms: ConfirmationPolicy | None = None
     further_cuts: tuple[str, ...] = ()
     release: str = "immediate"
 
@@ -218,6 +222,7 @@ class Form:
             waiting_cap_seconds=fields.integer("waiting_cap_seconds", _WAITING_CAP_SECONDS, minimum=0),
             target=read_target(fields),
             extension=read_extension(fields),
+            confirms=read_confirmation(fields),
             further_cuts=fields.strings("further_cuts", ()),
             release=fields.choice("release", ("immediate", "after_standard"), "immediate"),
         )
@@ -265,6 +270,8 @@ class Form:
                 "feedback", "rationales tell what is right, and results that are held tell nothing yet"
             )
         self._check_rising(fields)
+        if self.confirms is not None:
+            check_confirming(self, fields)
 
     def _check_rising(self, fields: Fields) -> None:
         asked = self.retake.p_pass_by_try
@@ -359,6 +366,8 @@ class Form:
             out["target"] = self.target.to_mapping()
         if self.extension is not None:
             out["extension"] = self.extension.to_mapping()
+        if self.confirms is not None:
+            out["confirms"] = self.confirms.to_mapping()
         if self.further_cuts:
             out["further_cuts"] = list(self.further_cuts)
         if self.release != "immediate":

@@ -21,6 +21,7 @@ from assess.standards.records import canonical_json, sha256
 
 if TYPE_CHECKING:
     from assess.irt.composition import Composition
+    from assess.irt.confirmation import ConfirmationTest
     from assess.irt.extension import ExtendedTest
 
 SCHEMA = "assess.release/1"
@@ -185,6 +186,16 @@ class Release:
             ExtendedTest(self.adaptive_test, extension, bounds, number)
             for number in range(1, policy.most + 1)
         )
+
+    @lazy
+    def confirmation_test(self) -> ConfirmationTest:
+        """What chooses and decides in the sessions of a confirming form."""
+        from assess.irt.confirmation import ConfirmationRule, ConfirmationTest
+
+        policy = self.form.confirms
+        assert policy is not None
+        rule = ConfirmationRule(policy.loss, policy.alpha, policy.beta)
+        return ConfirmationTest(self.adaptive_test, rule)
 
     @lazy
     def composition(self) -> Composition:

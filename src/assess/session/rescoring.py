@@ -50,6 +50,11 @@ def require_rescorable(delivered: Release, onto: Release) -> None:
             f"one of {delivered.form.reference} and {onto.form.reference} is a part of a placement, which "
             "decides by another rule"
         )
+    if delivered.form.confirms or onto.form.confirms:
+        raise RescoreRefused(
+            f"one of {delivered.form.reference} and {onto.form.reference} confirms another session: it decides "
+            "nothing that could be scored again"
+        )
     offered = {item.id for unit in delivered.units for item in unit.items}
     strange = [item.id for unit in onto.units for item in unit.items if item.id not in offered]
     if strange and onto.form.kind == "fixed":
