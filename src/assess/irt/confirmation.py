@@ -1,4 +1,4 @@
-r"""Confirmation: is a first score credible, in the light of a few unseen units under supervision?
+r"""Confirmation: whether a first score is credible, by a few unseen units under supervision.
 
 The first session left a distribution :math:`\pi_1(\theta)`: its posterior, or a
 normal one around a bare estimate. Two things may then be true of the person who
@@ -298,7 +298,9 @@ class ConfirmationTest:
         log_ratio = float(ratio[0])
         if code < 0:
             unit = int(self._select(state, first.nodes, weights, np.array([u]))[0])
-            return Confirming(unit, None, log_ratio) if unit >= 0 else Confirming(None, "exhausted", log_ratio)
+            return (
+                Confirming(unit, None, log_ratio) if unit >= 0 else Confirming(None, "exhausted", log_ratio)
+            )
         return Confirming(None, self.rule.outcome(log_ratio) if code == 0 else "length", log_ratio)
 
     def log_ratio(self, first: FirstScore, categories: Sequence[tuple[int, int]]) -> float:
@@ -392,9 +394,7 @@ class ConfirmationTest:
             lowered[going] += tables[1][chosen, given]
         log_ratio = _log_ratio((stands, lowered))
         ready = self._ready(state)
-        return ConfirmationRun(
-            units, categories, log_ratio, np.where(ready, self.rule.signs(log_ratio), 0)
-        )
+        return ConfirmationRun(units, categories, log_ratio, np.where(ready, self.rule.signs(log_ratio), 0))
 
     # --- inside ---------------------------------------------------------------
 

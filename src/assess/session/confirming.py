@@ -131,7 +131,9 @@ def _most_shown(first: Release) -> int:
 def _least_left(release: Release, requirement: Requirement, shared: Sequence[Unit], shown: int) -> int:
     """Items that count for a requirement once the shared units with most of them are met."""
     total = sum(count_items(unit.items, requirement) for unit in release.units)
-    return total - sum(sorted((count_items(unit.items, requirement) for unit in shared), reverse=True)[:shown])
+    return total - sum(
+        sorted((count_items(unit.items, requirement) for unit in shared), reverse=True)[:shown]
+    )
 
 
 def _holds(unit: Unit, ids: Collection[str]) -> bool:

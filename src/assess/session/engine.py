@@ -98,7 +98,9 @@ def start(
     if choosing is not None and not (form.adaptive and form.adaptive.start.earlier):
         raise InvalidParameters(f"{form.reference} does not choose by earlier courses; it states none")
     if (form.confirms is None) != (confirms is None):
-        raise InvalidParameters(f"{form.reference}: a confirming form, and no other, is given what it confirms")
+        raise InvalidParameters(
+            f"{form.reference}: a confirming form, and no other, is given what it confirms"
+        )
     limit = form.time_limit_minutes
     return StartRecord(
         session=session,

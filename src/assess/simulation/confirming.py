@@ -29,7 +29,9 @@ from assess.session import Release, met_units
 from assess.simulation.accuracy import plain
 from assess.simulation.form_runs import PASSED, BoolArray, FormRun, run_form, with_estimates
 
+# Multiples of the stated loss; the first is an honest learner, the third what is stated.
 LOSSES = (0.0, 0.5, 1.0, 1.5, 2.0)
+_STATED = 2
 # Of the table by theta: width of a row, and learners below which a share says nothing.
 _WIDTH, _FEWEST = 0.5, 50
 _ROUNDS = 40
@@ -79,12 +81,12 @@ class ConfirmationStudy:
     @property
     def missed(self) -> float:
         """Share of scores too high by the stated loss that are found consistent."""
-        return float(self.by_loss.loc[self.loss, "consistent"])
+        return float(self.by_loss["consistent"].iloc[_STATED])
 
     @property
     def found(self) -> float:
         """Share of scores too high by the stated loss that are found inconsistent."""
-        return float(self.by_loss.loc[self.loss, "inconsistent"])
+        return float(self.by_loss["inconsistent"].iloc[_STATED])
 
     @property
     def kept(self) -> bool:
@@ -103,7 +105,7 @@ class ConfirmationStudy:
 
     def summary(self) -> str:
         """The rates in a sentence."""
-        honest, lost = self.by_loss.iloc[0], self.by_loss.loc[self.loss]
+        honest, lost = self.by_loss.iloc[0], self.by_loss.iloc[_STATED]
         return (
             f"of scores that hold, {self.false_alarm:.1%} are found inconsistent (stated: at most "
             f"{self.alpha:.1%}) and {honest['undecided']:.0%} stay undecided; of scores too high by "
@@ -170,7 +172,9 @@ def confirmation_study(
     if policy is None:
         raise InvalidParameters(f"{name} confirms nothing; design it as a form")
     if first.form.rule.kind == "raw":
-        raise InvalidParameters(f"{first.form.reference} decides by a raw score, which has no theta to confirm")
+        raise InvalidParameters(
+            f"{first.form.reference} decides by a raw score, which has no theta to confirm"
+        )
     people = Prior(0.0, 1.0) if population is None else population
     theta, run, share = _who_pass(first, people, n, rng)
     nodes, weights = first_scores(first, run)
@@ -291,6 +295,6 @@ def _by_theta(theta: FloatArray, alarmed: BoolArray, missed: BoolArray) -> pd.Da
 
 def _rows(table: pd.DataFrame) -> list[Mapping[str, float | None]]:
     return [
-        {name: plain(value) for name, value in row.items()}
+        {str(name): plain(value) for name, value in row.items()}
         for row in table.reset_index().to_dict(orient="records")
     ]
