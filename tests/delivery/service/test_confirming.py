@@ -273,30 +273,30 @@ def test_naming_only_the_course_never_gives_the_confirming_form(course: World) -
 LOOK = {"note": "Spoke with the learner and the invigilator.", "evidence": ["protocol of the room"]}
 
 
-def _review(world: World) -> str:
+def decided(world: World, *, key: str = "live", **body: Any) -> Any:
+    """What comes of the open review of the learner, after somebody has looked."""
+    (review,) = world.call("GET", "/v1/learners/lrn_1/appeals", key=key).json()["items"]
+    place = f"/v1/appeals/{review['id']}"
+    assert world.call("POST", f"{place}/looks", LOOK, key=key).status_code == 201
+    asked = {"answer": "We looked at it together.", "evidence": ["minutes, 2026-11-24"]} | body
+    return world.call("POST", f"{place}/decide", asked, key=key)
+
+
+def _reviewed(world: World, **body: Any) -> Any:
     _pass(world)
     _confirm(world, "a")
-    appeal = str(_status(world)["decision"]["confirmation"]["review"]["id"])
-    assert world.call("POST", f"/v1/appeals/{appeal}/looks", LOOK).status_code == 201
-    return appeal
-
-
-def _decide(world: World, appeal: str, **body: Any) -> Any:
-    asked = {"answer": "We looked at it together.", "evidence": ["minutes, 2026-11-24"]} | body
-    return world.call("POST", f"/v1/appeals/{appeal}/decide", asked)
+    return decided(world, **body)
 
 
 def test_rejected_it_changes_nothing_and_says_that_people_looked(course: World) -> None:
-    appeal = _review(course)
-    assert _decide(course, appeal, outcome="rejected").status_code == 200
+    assert _reviewed(course, outcome="rejected").status_code == 200
     told = _status(course)
     assert told["passed"] is True
     assert told["decision"]["confirmation"]["review"]["state"] == "rejected"
 
 
 def test_upheld_the_pass_becomes_undetermined_and_the_course_can_be_sat_again(course: World) -> None:
-    appeal = _review(course)
-    answer = _decide(course, appeal, outcome="upheld", status="undetermined")
+    answer = _reviewed(course, outcome="upheld", status="undetermined")
     assert answer.status_code == 200, answer.text
     told = _status(course)
     assert (told["passed"], told["decision"]["status"]) == (None, "undetermined")
@@ -311,7 +311,7 @@ def test_upheld_the_pass_becomes_undetermined_and_the_course_can_be_sat_again(co
 
 @pytest.mark.parametrize("status", ["not_passed", "passed"])
 def test_a_review_fails_nobody(course: World, status: str) -> None:
-    answer = _decide(course, _review(course), outcome="upheld", status=status)
+    answer = _reviewed(course, outcome="upheld", status=status)
     assert refused(answer, 422, "field_invalid")
     assert "a review fails nobody" in answer.json()["detail"]
 

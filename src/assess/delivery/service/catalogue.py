@@ -255,6 +255,10 @@ class Shelf:
 
         return sorted(newest_first, key=rank)
 
+    def confirming_forms(self, course: str) -> list[Release]:
+        """The active releases of a course that confirm its passes."""
+        return [r for r in self.forms.values() if r.course.id == course and r.form.confirms]
+
 
 def _undeclared(release: Release) -> ProgrammeCourse:
     return ProgrammeCourse(

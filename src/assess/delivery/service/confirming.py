@@ -14,7 +14,7 @@ from typing import Any
 
 from assess.delivery import schemas
 from assess.delivery.security import new_id
-from assess.delivery.service import standing
+from assess.delivery.service import learners, standing
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.loading import as_decided, folded
@@ -94,6 +94,24 @@ def confirmable(records: LearnerRecords, release: Release, now: datetime, assure
     if before is not None:
         raise NotConfirmable(f"{speaking.decision.id} has its confirmation: session {before.id}")
     return speaking
+
+
+async def form_for(services: Services, scope: Scope, view: schemas.SessionView) -> Release | None:
+    """The live form by which the pass of a session can be confirmed; None where there is none."""
+    shelf = await services.catalogue.shelf(scope.tenant)
+    for release in shelf.confirming_forms(view.course):
+        if await would_confirm(services, scope, view.learner, release) == view.session:
+            return release
+    return None
+
+
+async def would_confirm(services: Services, scope: Scope, learner: str, release: Release) -> str | None:
+    """The session whose pass this form would confirm under supervision; None where there is none."""
+    records = await learners.records(services, scope, learner)
+    try:
+        return confirmable(records, release, services.clock(), "supervised").session.id
+    except NotConfirmable:
+        return None
 
 
 async def prepared(
