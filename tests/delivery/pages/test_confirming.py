@@ -181,7 +181,7 @@ def test_the_check_reads_well_on_a_narrow_screen(page: Page, site: Site, languag
         client.put(f"/v1/learners/{learner}", json={"external_ids": []})
         begun = client.post("/v1/sessions", json={"learner": learner, "form": "x-fixed"}).json()
         _answered(client, begun, "b")
-        page.goto(f"{begun['url']}&lang={language}")
+        page.goto(f"{site.url}/s/{begun['session']}?token={begun['token']}&lang={language}")
         page.goto(f"{site.url}/s/{begun['session']}/result?lang={language}")
         _fine(page, f"confirm-offered-{language}")
         page.goto(f"{site.url}{CONFIRMING}&lang={language}")

@@ -161,8 +161,14 @@ async def _course_page(
         if confirms
         else start_page.pass_rule(release, words, (found.next.next_try if found else None) or 1),
         retakes=[] if confirms else start_page.retake_rule(release, words),
-        seen_by=start_page.seen_by(release, words, demo=visit.demo),
-        others=[(f"/courses/{course}?form={r.form.id}", _title(r, words)) for r in forms if r is not release],
+        seen_by=confirming_words.seen_by(words)
+        if confirms
+        else start_page.seen_by(release, words, demo=visit.demo),
+        others=[
+            (f"/courses/{course}?form={r.form.id}", _title(r, words))
+            for r in forms
+            if r is not release and not confirms
+        ],
         resume=await _open_session(services, known, release),
         # A confirmation goes on with the code alone, which the form below asks for.
         resume_form=None if confirms else await _own_session(services, known, release),

@@ -20,12 +20,23 @@ def rules(release: Release, language: Language) -> list[str]:
         _("This short check under supervision shows that your earlier result is your own."),
         _("All its items are new to you. It ends as soon as it can tell. Number of items: %(n)s.")
         % {"n": items_words(release, language)},
-        _("It uses no try, and nobody can fail it: whatever comes of it, your result stands."),
+        _("It uses no try, and nobody can fail it."),
         _(
             "If it does not fit your earlier result, people look at it before anything is changed. By chance "
             "alone that happens to at most %(share)s of those whose result is their own."
         )
         % share,
+    ]
+
+
+def seen_by(language: Language) -> list[str]:
+    """Who gets to know what comes of a confirmation."""
+    _ = language.gettext
+    return [
+        _(
+            "You see at once what came of it. It stands beside your result, for the organisation that gave "
+            "you the link and for badge systems that it has connected. Nothing is published."
+        )
     ]
 
 
