@@ -176,7 +176,7 @@ def test_error_rates_of_ten_thousand_learners_keep_to_what_is_stated(alpha, beta
     honest, cheating, more = _rates(n, seed=seed, bank=bank, alpha=alpha, beta=beta, stop=stop)
     doubted, believed = np.mean(honest.signs == 1), np.mean(cheating.signs == -1)
     record(
-        f"confirmation of scores with SE 0.37: loss 1, alpha {alpha}, beta {beta}, up to {longest} of 150 units",
+        f"confirmation, first SE 0.37: loss 1, alpha {alpha}, beta {beta}, up to {longest} of 150 units",
         f"honest: {doubted:.4f} inconsistent, {np.mean(honest.signs == -1):.2f} consistent, "
         f"{honest.n_units.mean():.1f} units; loss 1: {believed:.4f} consistent, "
         f"{np.mean(cheating.signs == 1):.2f} inconsistent, {cheating.n_units.mean():.1f} units; "
