@@ -40,8 +40,6 @@ from assess.session import (
 
 SOURCE = "confirmation"
 REVIEW = "review"
-# What computed a score; people and the sandbox decide without one.
-_COMPUTED = ("course_form", "placement")
 
 
 # --- before it begins ----------------------------------------------------------------
@@ -73,7 +71,7 @@ def confirmable(records: LearnerRecords, release: Release, now: datetime, assure
     speaking = standing.spoken(records, course, now)
     if speaking is None or speaking.word != "passed" or speaking.decision.practice:
         raise NotConfirmable(f"course {course} is not passed; only a pass is confirmed")
-    if speaking.session.form_id not in policy.forms or speaking.decision.source not in _COMPUTED:
+    if speaking.session.form_id not in policy.forms or speaking.decision.source != "course_form":
         raise NotConfirmable(
             f"{speaking.decision.id} is no pass that {release.form.id} confirms; it confirms those of "
             f"{', '.join(policy.forms)} that were computed"
@@ -197,11 +195,19 @@ def report(state: SessionState, found: Confirmation) -> dict[str, Any]:
 
 
 def review(
-    session: Session, state: SessionState, found: Confirmation, shelf: Shelf, now: datetime
+    session: Session,
+    state: SessionState,
+    found: Confirmation,
+    records: LearnerRecords,
+    shelf: Shelf,
+    now: datetime,
 ) -> tuple[Appeal, ...]:
-    """The review that an inconsistent confirmation opens; nothing for another one."""
+    """The review that an inconsistent confirmation opens; nothing for another one, or where one is open."""
     first = state.start.confirms
     if found.outcome != INCONSISTENT or first is None:
+        return ()
+    if any(one.about == first.decision and one.state == "open" for one in records.reviews):
+        # The session was opened again after an incident, and had ended like this before.
         return ()
     stated = found.record["decision"]["terms"]
     return (
@@ -237,6 +243,8 @@ def of_session(records: LearnerRecords, first: str, at: datetime) -> schemas.Con
     sessions = {session.id: session for session in records.sessions}
     for row in records.decisions:
         if row.source != SOURCE or row.decided_at > at:
+            continue
+        if row.superseded_at is not None and row.superseded_at <= at:
             continue
         told, session = row.report["confirmation"], sessions[row.session]
         void = session.void_at is not None and session.void_at <= at

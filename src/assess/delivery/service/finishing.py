@@ -190,7 +190,7 @@ async def commit_end(
     earlier = next((d for d in records.decisions if d.session == row.id and d.superseded_at is None), None)
     found = concluded(state, decided_at=now)
     if isinstance(found, Confirmation):
-        rows += confirming.review(row, state, found, shelf, now)
+        rows += confirming.review(row, state, found, records, shelf, now)
     decision = decision_row(row, state, found, now, earlier)
     before, after = records, records
     if earlier is not None:
