@@ -56,7 +56,7 @@ def design(
     options = DesignOptions(
         n=learners,
         n_at=at,
-        population=_prior(population),
+        population=population_of(population),
         groups=groups,
         seconds_per_item=seconds_per_item,
     )
@@ -105,7 +105,7 @@ def _design_confirmation(
     policy = release.form.confirms
     assert policy is not None
     firsts = [Release.from_document(find_document(banks, form)) for form in policy.forms]
-    people, folder = _prior(population), out_folder or Path("var/designs") / release.form.reference
+    people, folder = population_of(population), out_folder or Path("var/designs") / release.form.reference
     folder.mkdir(parents=True, exist_ok=True)
     studies = {}
     for first in firsts:
@@ -135,10 +135,11 @@ def _named(text: str) -> tuple[str, Prior]:
     name, sign, numbers = text.partition("=")
     if not sign or not name.strip():
         raise CommandError(f"group {text!r}: say its name, mean and SD, as in rural=-0.4,1")
-    return name.strip(), _prior(numbers)
+    return name.strip(), population_of(numbers)
 
 
-def _prior(text: str) -> Prior:
+def population_of(text: str) -> Prior:
+    """A population from its mean and SD, as in 0.2,1."""
     from assess.irt import Prior
 
     try:
