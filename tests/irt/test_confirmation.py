@@ -168,6 +168,7 @@ def test_simulated_honest_and_cheating_learners_are_misjudged_no_more_often_than
 
 
 @pytest.mark.verify
+@pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("longest", [12, 60])
 @pytest.mark.parametrize(("alpha", "beta"), [(0.01, 0.1), (0.05, 0.05)])
 def test_error_rates_of_ten_thousand_learners_keep_to_what_is_stated(alpha, beta, longest):
