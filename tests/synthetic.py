@@ -179,6 +179,18 @@ def two_panels(**changes: Any) -> dict[str, Any]:
     return document(kind="multistage", calibrated=True, n_items=18, form={"multistage": rules})
 
 
+def confirming(**changes: Any) -> Release:
+    """A calibrated confirming form over 40 items, for the passes of the fixed form of the same bank."""
+    form = {
+        "id": "x-confirming",
+        "confirms": {"forms": ["x-fixed"], "loss": 1.0, "alpha": 0.05, "beta": 0.1},
+        "adaptive": {"min_units": 3, "max_units": 12, "randomesque": 2, "certainty": False},
+        "time_limit_minutes": 15,
+    }
+    n_items = changes.pop("n_items", 40)
+    return release(kind="adaptive", calibrated=True, n_items=n_items, form=form | changes)
+
+
 def release(**options: Any) -> Release:
     """The resolved release of `document(**options)`."""
     return Release.from_document(document(**options))
