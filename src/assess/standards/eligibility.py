@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
@@ -408,8 +408,7 @@ def _period(
     """Since when the status holds, until when an eligible one will, and when anything may change at all."""
 
     def status_at(now: datetime) -> str:
-        asked = replace(question, moment=now, now=now, below={})
-        return evaluation.standing(rule, asked).status
+        return evaluation.standing(rule, question.at(now, now)).status
 
     turns = turning_points(rule, question)
     since: datetime | None = None
