@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx2
 import pytest
+
 from tests.delivery import cluster
 from tests.delivery.conftest import open_world
 from tests.delivery.crashing import GIVES_UP, Server
