@@ -22,6 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from assess.progress import bar
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,6 +61,17 @@ def tree() -> str:
             digest.update(name + (ROOT / os.fsdecode(name)).read_bytes())
     differs = digest.digest() != hashlib.sha256().digest()
     return commit().rstrip("+") + (f"-{digest.hexdigest()[:12]}" if differs else "")
+
+
+def planned(n: int) -> int:
+    """How many of `n` replications to run: VERIFY_REPLICATIONS may cut them; the line must say the number."""
+    return min(n, int(os.environ.get("VERIFY_REPLICATIONS", n)))
+
+
+def judged(n: int, wanted: int) -> None:
+    """Skip what a study would assert where it was cut short: it is recorded, and is no verdict."""
+    if n < wanted:
+        pytest.skip(f"{n} of {wanted} replications were run and recorded; the bands are for {wanted}")
 
 
 def replications(

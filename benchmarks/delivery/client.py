@@ -70,7 +70,7 @@ class Connection:
     def __init__(self, port: int, bearer: str = "") -> None:
         self._port = port
         self._wire: _Wire | None = None
-        self._head = f"host: {HOST}\r\n" + (f"authorization: Bearer {bearer}\r\n" if bearer else "")
+        self._bearer = bearer
 
     async def ask(
         self,
@@ -79,12 +79,15 @@ class Connection:
         body: object = None,
         *,
         key: str = "",
+        token: str = "",
         tag: str = "",
         limit: float = 30.0,
     ) -> tuple[int, bytes, float]:
-        """Status, body and seconds of one request."""
+        """Status, body and seconds of one request, under the token given or else the connection's own."""
         payload = b"" if body is None else json.dumps(body).encode()
-        head = f"{method} {path} HTTP/1.1\r\n{self._head}"
+        head = f"{method} {path} HTTP/1.1\r\nhost: {HOST}\r\n"
+        if bearer := token or self._bearer:
+            head += f"authorization: Bearer {bearer}\r\n"
         if key:
             head += f"idempotency-key: {key}\r\n"
         if tag:

@@ -12,6 +12,7 @@ import pytest
 
 import assess as package
 from assess import irt
+from assess.delivery.store import reading
 from assess.irt import ItemParameters
 from assess.publishing import check, load_bank, publish_calibration, seal
 from assess.publishing.judged import judged_parameters
@@ -205,6 +206,9 @@ def test_an_item_that_moved_is_found_frozen_and_no_longer_offered(assess, course
     assert done.code == 2
     assert "toy-fixed.v2 offers toy-003.v1, which is frozen; toy-fixed.v3 goes without" in done.err
     assert assess("activate", "toy-fixed", "--reason", "without the frozen item").code == 0
+    with package.connect() as database:
+        # What the database knows, the API refuses too.
+        assert database.read(reading.frozen_units, database.tenant, "toy") == {"toy-003.v1"}
     assert assess("simulate", "toy", "--learners", 6, "--seed", 2, "--form", "toy-fixed").code == 0
     with package.connect() as database:
         decisions = database.decisions("toy")

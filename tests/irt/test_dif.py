@@ -325,7 +325,7 @@ def test_likelihood_ratios_refuse_what_cannot_be_meant(change, message):
         dif_likelihood_ratio(frame, group, **change)
 
 
-# --- studies -----------------------------------------------------------------
+# --- a short study (the long ones: tests/irt/test_studies.py) -----------------------
 
 
 def _rates(n_replications):
@@ -341,9 +341,3 @@ def _rates(n_replications):
 def test_the_tests_hold_their_level_in_a_short_study():
     for method, rate in _rates(20).items():
         assert 0.025 < rate < 0.08, method
-
-
-@pytest.mark.verify
-def test_the_tests_hold_their_level():
-    for method, rate in _rates(150).items():
-        assert 0.04 < rate < 0.06, method

@@ -12,7 +12,7 @@ from assess import irt
 from assess.errors import InvalidParameters, InvalidResponses
 from assess.irt import ItemParameters, PilotRules, review_pilot, simulate
 from assess.irt.models import category_probabilities
-from tests.verification import record, replications
+from tests.verification import judged, planned, record, replications
 
 OPERATIONAL = [f"i{j:02d}" for j in range(20)]
 BANK = ItemParameters(OPERATIONAL, "2PL", np.linspace(0.9, 1.5, 20), np.linspace(-2.0, 2.0, 20)[:, None])
@@ -186,12 +186,14 @@ def test_fit_and_drift_hold_their_level_where_operational_items_were_routed():
 
 @pytest.mark.verify
 def test_the_gate_of_pilot_items_holds_its_level():
-    fit, drift = rates(1000, seed=7, keep=True)
+    n = planned(1000)
+    fit, drift = rates(n, seed=7, keep=True)
     record(
-        "pilot items after routing, N 500, 1,000 replications of 8 items",
+        f"pilot items after routing, N 500, {n:,} replications of 8 items",
         f"rejected at 5 %: fit {100 * fit:.1f} %, drift {100 * drift:.1f} %",
         seed=7,
     )
+    judged(n, 1000)
     assert 0.035 < fit < 0.065
     assert 0.035 < drift < 0.065
 

@@ -16,7 +16,7 @@ import pytest
 from assess import irt
 from assess.errors import DataWarning
 from assess.irt import ItemParameters, simulate
-from tests.verification import record, replications
+from tests.verification import judged, planned, record, replications
 
 N_ITEMS = 30
 NAMES = [f"i{j:02d}" for j in range(N_ITEMS)]
@@ -61,7 +61,7 @@ def rejected(table: pd.DataFrame, odd: list[str], column: str = "p") -> list[flo
 
 
 def dif_replication(condition: str, seed: int) -> dict[str, list[float]]:
-    """Rates of each method in one sample; the likelihood ratio on five items, over clean anchors."""
+    """Rates of each method in one sample; the likelihood ratio on five items, over 15 clean anchors."""
     rng = np.random.default_rng(seed)
     data, focal, odd = two_groups(condition, rng)
     given = {"reference": False, "focal": True, "purify": bool(odd)}
@@ -72,35 +72,45 @@ def dif_replication(condition: str, seed: int) -> dict[str, list[float]]:
         "MH, corrected": rejected(irt.dif(data, focal, "MH", **given), odd),
         "logistic": rejected(irt.dif(data, focal, "logistic", **given), odd),
         "LRT": rejected(
-            irt.dif_likelihood_ratio(data, focal, reference=False, focal=True, anchors=anchors, items=tested),
+            irt.dif_likelihood_ratio(
+                data[[*anchors, *tested]], focal, reference=False, focal=True, anchors=anchors, items=tested
+            ),
             [name for name in odd if name in tested],
         ),
     }
 
 
-def fit_replication(seed: int) -> dict[str, float]:
-    """Shares of items or persons rejected at 5 % in one sample of 1,000 in which the model holds."""
+def fit_replication(seed: int, bootstrap: bool = True) -> dict[str, float]:
+    """Shares of items or persons rejected at 5 % in one sample of 1,000 in which the model holds.
+
+    X2, G2 and the limits of lz only with `bootstrap`: they take longer than all else.
+    """
     rng = np.random.default_rng(seed)
     data = pd.DataFrame(simulate(BANK, rng.standard_normal(1000), rng), columns=NAMES)
     calibration = irt.calibrate(data)
     mean_squares = irt.item_fit(calibration, data, "infit-outfit")
-    x2 = irt.item_fit_bootstrap(calibration, data, rng, "X2", n_replications=20)
-    g2 = irt.item_fit_bootstrap(calibration, data, rng, "G2", n_replications=20)
     persons = irt.person_fit(calibration, data)
-    limits = irt.person_fit_limits(calibration, data, rng, n_replications=1)
-    return {
+    found = {
         "S-X2": float((irt.item_fit(calibration, data)["p"] < 0.05).mean()),
         "M2*": float(irt.model_fit(calibration, data).p < 0.05),
         "lz* with WL": float((persons["lz_star"] < -1.6449).mean()),
         "lz by its table": float((persons["lz"] < -1.6449).mean()),
-        "lz by simulation": float((persons["lz"] < limits["lz"]).mean()),
         "z infit": float((mean_squares["z_infit"].abs() > 1.96).mean()),
         "z outfit": float((mean_squares["z_outfit"].abs() > 1.96).mean()),
-        "X2 by its table": float((x2["p_table"] < 0.05).mean()),
-        "G2 by its table": float((g2["p_table"] < 0.05).mean()),
-        "X2 by bootstrap": float((x2["p"] < 0.05).mean()),
-        "G2 by bootstrap": float((g2["p"] < 0.05).mean()),
     }
+    if bootstrap:
+        x2, g2 = (
+            irt.item_fit_bootstrap(calibration, data, rng, name, n_replications=20) for name in ("X2", "G2")
+        )
+        limits = irt.person_fit_limits(calibration, data, rng, n_replications=1)
+        found |= {
+            "X2 by its table": float((x2["p_table"] < 0.05).mean()),
+            "G2 by its table": float((g2["p_table"] < 0.05).mean()),
+            "X2 by bootstrap": float((x2["p"] < 0.05).mean()),
+            "G2 by bootstrap": float((g2["p"] < 0.05).mean()),
+            "lz by simulation": float((persons["lz"] < limits["lz"]).mean()),
+        }
+    return found
 
 
 def linking_replication(seed: int) -> dict[str, list[float]]:
@@ -137,8 +147,11 @@ def drift_replication(seed: int, n: int = 500) -> list[float]:
 
 
 def means(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean of each number over replications."""
-    return {name: np.array([one[name] for one in found], dtype=float).mean(axis=0) for name in found[0]}
+    """Mean of each number over the replications that have it, from the first on."""
+    return {
+        name: np.array([one[name] for one in found if name in one], dtype=float).mean(axis=0)
+        for name in found[0]
+    }
 
 
 # --- short -----------------------------------------------------------------------
@@ -178,26 +191,34 @@ def test_drift_of_half_a_logit_is_mostly_found_and_little_else():
 
 # --- long ------------------------------------------------------------------------
 
+FULL = 1000
 
-def percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+
+def percent(value: float, error: float = 0.0) -> str:
+    return f"{100 * value:.1f}" + (f" ± {100 * error:.2f}" if error else "") + " %"
+
+
+def errors(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Standard error of each of `means`, over replications, so that items of one sample may depend."""
+    columns = {name: np.array([one[name] for one in found if name in one], dtype=float) for name in found[0]}
+    return {name: values.std(axis=0, ddof=1) / len(values) ** 0.5 for name, values in columns.items()}
 
 
 @pytest.mark.verify
 @pytest.mark.parametrize("condition", list(CONDITIONS))
 def test_dif_holds_its_level(condition):
-    seed = 71 + list(CONDITIONS).index(condition)
-    found = means(
-        replications(
-            f"DIF {condition}", 1000, lambda i: dif_replication(condition, 100_000 * seed + i), seed=seed
-        )
+    seed, n = 71 + list(CONDITIONS).index(condition), planned(FULL)
+    runs = replications(
+        f"DIF {condition}", n, lambda i: dif_replication(condition, 100_000 * seed + i), seed=seed
     )
+    found, spread = means(runs), errors(runs)
     record(
-        f"DIF, {condition}, 30 items, 1,000 replications",
+        f"DIF, {condition}, 30 items, {n:,} replications",
         "rejected at 5 %, good items / items off by 0.5 logit: "
-        + "; ".join(f"{name} {percent(a)} / {percent(b)}" for name, (a, b) in found.items()),
+        + "; ".join(f"{name} {percent(a, spread[name][0])} / {percent(b)}" for name, (a, b) in found.items()),
         seed=seed,
     )
+    judged(n, FULL)
     for name in ("MH", "logistic", "LRT"):
         assert 0.04 < found[name][0] < 0.06, name
     assert 0.025 < found["MH, corrected"][0] < 0.055
@@ -205,26 +226,31 @@ def test_dif_holds_its_level(condition):
 
 @pytest.mark.verify
 def test_fit_holds_its_level():
-    found = means(replications("fit", 1000, lambda i: fit_replication(7_300_000 + i), seed=73))
+    n = planned(FULL)
+    runs = replications("fit", n, lambda i: fit_replication(7_300_000 + i, bootstrap=i < 200), seed=73)
+    found, spread = means(runs), errors(runs)
     record(
-        "fit, 1,000 x 30, 2PL, 1,000 replications",
-        "rejected at 5 % where the model holds: "
-        + "; ".join(f"{name} {percent(float(value))}" for name, value in found.items()),
+        f"fit, 1,000 x 30, 2PL, {n:,} replications",
+        f"rejected at 5 % where the model holds (from X2 on in {min(n, 200)} replications): "
+        + "; ".join(f"{name} {percent(float(value), spread[name])}" for name, value in found.items()),
         seed=73,
     )
+    judged(n, FULL)
     for name in ("S-X2", "M2*", "lz* with WL"):
         assert 0.04 < found[name] < 0.06, name
 
 
 @pytest.mark.verify
 def test_links_cover():
-    found = means(replications("linking", 1000, lambda i: linking_replication(7_400_000 + i), seed=74))
+    n = planned(FULL)
+    found = means(replications("linking", n, lambda i: linking_replication(7_400_000 + i), seed=74))
     record(
-        "linking, 800 + 800, 15 anchors, 1,000 replications",
+        f"linking, 800 + 800, 15 anchors, {n:,} replications",
         "coverage of 95 % intervals, slope / intercept: "
         + "; ".join(f"{name} {percent(a)} / {percent(b)}" for name, (a, b) in found.items()),
         seed=74,
     )
+    judged(n, FULL)
     for name, value in found.items():
         assert (value > 0.93).all(), name
         assert (value < 0.97).all(), name
@@ -232,15 +258,15 @@ def test_links_cover():
 
 @pytest.mark.verify
 def test_drift_alarms_rarely_by_chance_and_finds_half_a_logit():
+    n = planned(FULL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
-        found = np.mean(
-            replications("drift", 1000, lambda i: drift_replication(7_500_000 + i), seed=75), axis=0
-        )
+        found = np.mean(replications("drift", n, lambda i: drift_replication(7_500_000 + i), seed=75), axis=0)
     record(
-        "drift, N 500, 30 anchors, 1,000 replications",
+        f"drift, N 500, 30 anchors, {n:,} replications",
         f"false alarms {percent(found[0])} per item; an item off by 0.5 is found in {percent(found[1])}",
         seed=75,
     )
+    judged(n, FULL)
     assert found[0] <= 0.02
     assert found[1] >= 0.8

@@ -15,6 +15,7 @@ from assess.errors import InvalidContent, StoreLocked
 if TYPE_CHECKING:
     from assess.delivery.service import Scope, Services
     from assess.delivery.settings import Settings
+    from assess.publishing import ItemBank
 
 T = TypeVar("T")
 Port = Annotated[int, typer.Option(help="The port to listen on.")]
@@ -144,6 +145,57 @@ def call(server: str, key: str, method: str, path: str, body: object = None) -> 
     return response.json() if is_json else response.content
 
 
+def either(
+    here: Callable[[Services, Scope], Awaitable[T]],
+    there: Callable[[str], T],
+    *,
+    server: str,
+    key: str,
+    by: str,
+    sandbox: bool = False,
+) -> T:
+    """Do it in this process, or through the server that has the database; `there` is given its address."""
+    from assess.delivery.settings import Settings
+
+    if not server:
+        try:
+            return with_services(Settings.from_environment(), by or account(), here, sandbox=sandbox)
+        except StoreLocked:
+            if not key:
+                raise CommandError(
+                    "a running server has the database; go through it: "
+                    "add --server http://127.0.0.1:8000 --key ask_..."
+                ) from None
+            server = "http://127.0.0.1:8000"
+    if not key:
+        raise CommandError("add --key, an API key with the scope manage of that server")
+    return there(server)
+
+
+def through(
+    server: str,
+    key: str,
+    by: str,
+    method: str,
+    path: str,
+    body: object,
+    use: Callable[[Services, Scope], Awaitable[Any]],
+    *,
+    sandbox: bool = False,
+) -> Any:
+    """The reply of a running server, or of the service in this process where none runs."""
+    from assess.delivery import schemas
+
+    async def here(services: Services, who: Scope) -> Any:
+        found = await use(services, who)
+        return found if isinstance(found, bytes) else schemas.plain(found)
+
+    def there(address: str) -> Any:
+        return call(address, key, method, path, body)
+
+    return either(here, there, server=server, key=key, by=by, sandbox=sandbox)
+
+
 # --- keys --------------------------------------------------------------------
 
 keys_app = typer.Typer(help="API keys: make, end, list.", no_args_is_help=True)
@@ -240,54 +292,39 @@ def activate(
     Through a server (--server, --key) the key is who activates.
     """
     from assess.delivery.service import activations
-    from assess.delivery.settings import Settings
 
-    document = find_document(banks, form, to_offer=True)
-    if not server:
-        try:
-            done = with_services(
-                Settings.from_environment(),
-                by or account(),
-                lambda services, who: activations.activate(
-                    services,
-                    who,
-                    document=document,
-                    reason=reason,
-                    approved_by=approved_by or None,
-                    exception=exception or None,
-                ),
-            )
-        except StoreLocked:
-            if not key:
-                raise CommandError(
-                    "a running server has the database; activate through it: "
-                    "add --server http://127.0.0.1:8000 --key ask_..."
-                ) from None
-            server = "http://127.0.0.1:8000"
-        else:
-            _say_live(done.name, done.release, done.sequence)
-            return
-    if not key:
-        raise CommandError("add --key, an API key with the scope manage of that server")
-    body = {
+    document, bank, reference = _found(banks, form)
+    if bank is not None:
+        bank.require_offerable(reference)
+    asked: dict[str, Any] = {
         "document": document,
         "reason": reason,
         "approved_by": approved_by or None,
         "exception": exception or None,
     }
-    reply = call(server, key, "POST", "/v1/activations", body)
-    _say_live(reply["name"], reply["release"], reply["sequence"])
+    if bank is not None and bank.frozen:
+        asked["frozen"] = sorted(bank.frozen)
+    done = through(
+        server,
+        key,
+        by,
+        "POST",
+        "/v1/activations",
+        asked,
+        lambda services, who: activations.activate(services, who, **asked),
+    )
+    out.print(
+        f"{done['name']} is live as {done['release'][:12]}, activation {done['sequence']}", markup=False
+    )
 
 
-def _say_live(name: str, release: str, sequence: int) -> None:
-    out.print(f"{name} is live as {release[:12]}, activation {sequence}", markup=False)
+def find_document(banks: Path, name: str) -> dict[str, Any]:
+    """The document of a form, by reference or by id (then its highest version), or of a programme."""
+    return _found(banks, name)[0]
 
 
-def find_document(banks: Path, name: str, *, to_offer: bool = False) -> dict[str, Any]:
-    """The document of a form, by reference or by id (then its highest version), or of a programme.
-
-    `to_offer` refuses a form that offers what is frozen.
-    """
+def _found(banks: Path, name: str) -> tuple[dict[str, Any], ItemBank | None, str]:
+    """The document, and of a form its bank and reference too."""
     from assess.publishing import (
         bank_folders,
         find_programmes,
@@ -301,15 +338,13 @@ def find_document(banks: Path, name: str, *, to_offer: bool = False) -> dict[str
     for programme_folder in find_programmes(banks):
         programme = load_programme(programme_folder)
         if name == programme.id:
-            return programme_document(programme)
+            return programme_document(programme), None, name
         for folder in bank_folders(programme_folder):
             bank = load_bank(folder, programme)
             latest = bank.latest_forms()
             if name in bank.forms or name in latest:
                 reference = name if name in bank.forms else latest[name].reference
-                if to_offer:
-                    bank.require_offerable(reference)
-                return release_document(bank, reference)
+                return release_document(bank, reference), bank, reference
             seen += bank.forms
     raise InvalidContent(
         f"{name!r} is neither a form nor a programme in {banks}; forms: {', '.join(seen) or 'none'}"

@@ -36,11 +36,41 @@ def test_an_activation_needs_its_scope_a_reason_and_something_to_activate(world:
     assert problem["errors"][0]["path"] == "reason"
 
 
+def test_what_is_frozen_stays_so_when_an_older_form_is_named_by_its_hash(world: World) -> None:
+    old = world.ask(reading.activations, "default")[1].release
+    units = [f"x-{number:03d}.v1" for number in range(1, 13)]
+    shorter = synthetic.document(form={"version": 2, "units": units[1:]})
+    body = {"document": shorter, "approved_by": "B", "reason": "its answer is known", "frozen": units[:1]}
+    assert world.call("POST", "/v1/activations", body).status_code == 201
+    back = {"release": old, "approved_by": "B", "reason": "go back"}
+    problem = refused(world.call("POST", "/v1/activations", back), 422, "field_invalid")
+    assert "x-fixed offers x-001.v1, which is frozen" in problem["detail"]
+    # A later activation that does not name it does not thaw it, nor does another form of the course.
+    assert world.call("POST", "/v1/activations", body | {"frozen": []}).status_code == 201
+    refused(world.call("POST", "/v1/activations", back), 422, "field_invalid")
+    other = synthetic.document(form={"id": "x-other"})
+    refused(world.call("POST", "/v1/activations", {"document": other, "reason": "x"}), 422, "field_invalid")
+    # A form that offers what is said to be frozen in the same breath is refused as well, and not stored.
+    before = world.ask(reading.activations, "default")
+    refused(world.call("POST", "/v1/activations", body | {"frozen": units[1:2]}), 422, "field_invalid")
+    assert world.ask(reading.activations, "default") == before
+    # Other tenants have frozen nothing.
+    elsewhere = keys.local("other", "test")
+    world.run(activations.set_tenant, elsewhere, title="Other")
+    assert world.run(activations.activate, elsewhere, document=other, reason="x").name == "x-other"
+
+
 def test_a_tenant_may_demand_a_second_person(world: World) -> None:
     world.run(activations.set_tenant, world.admin, two_person=True)
     known = world.ask(reading.activations, "default")[0].release
     body = {"release": known, "reason": "x"}
     refused(world.call("POST", "/v1/activations", body), 403, "role_not_allowed")
+    activated = world.ask(reading.activations, "default")
+    oneself = next(key.id for key in world.run(keys.listing, world.admin) if not key.sandbox)
+    for nobody_else in ("", " ", oneself, f" {oneself.upper()}\n"):
+        answer = world.call("POST", "/v1/activations", body | {"approved_by": nobody_else})
+        refused(answer, 403, "role_not_allowed")
+    assert world.ask(reading.activations, "default") == activated
     assert world.call("POST", "/v1/activations", body | {"approved_by": "B"}).status_code == 201
 
 

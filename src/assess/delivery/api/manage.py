@@ -37,6 +37,7 @@ async def post_activation(request: Request, scope: Who) -> Response:
                 reason=body.reason,
                 approved_by=body.approved_by,
                 exception=body.exception,
+                frozen=body.frozen,
             )
         except (InvalidContent, InvalidParameters, ScaleMismatch) as fault:
             # Of a stored release these would be our own fault; this document was sent.
@@ -50,6 +51,7 @@ async def post_activation(request: Request, scope: Who) -> Response:
             reason=body.reason,
             approved_by=body.approved_by,
             exception=body.exception,
+            frozen=body.frozen,
         )
     return reply(activated, 201)
 

@@ -12,7 +12,8 @@ class Activate(Body, frozen=True):
     """`POST /v1/activations`: a stored release by its hash, or a document to be stored first.
 
     `exception` says why a form goes live that does not meet its stated target; `approved_by` must then name
-    another person.
+    another person. `frozen` are units of the course that no form may offer any more; they stay so here, for
+    every later activation.
     """
 
     release: str | None = None
@@ -20,6 +21,7 @@ class Activate(Body, frozen=True):
     approved_by: str | None = None
     reason: str = ""
     exception: str | None = None
+    frozen: list[str] = []
 
 
 class Activated(Reply, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from assess.delivery.service.catalogue import PROGRAMME_SCHEMA, Programme, Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import Activation, Job, StoredRelease, Tenant, Update
-from assess.errors import Forbidden, InvalidContent, InvalidRequest, NotFound, StaleSession
+from assess.errors import ActivationRefused, Forbidden, InvalidContent, InvalidRequest, NotFound, StaleSession
 from assess.session import Release, require_feasible
 from assess.simulation import badge_accuracy
 from assess.standards.records import canonical_json, sha256
@@ -35,6 +35,7 @@ async def activate(
     approved_by: str | None = None,
     evidence: Mapping[str, Any] | None = None,
     exception: str | None = None,
+    frozen: Collection[str] = (),
 ) -> schemas.Activated:
     """Store a release or programme document and make it live.
 
@@ -50,6 +51,9 @@ async def activate(
         one that states a target its whole `design`, and whether the target is met.
     exception : str, optional
         Why a form goes live that does not meet its target; another person must approve.
+    frozen : collection of str
+        Units that the bank has frozen. They are kept as evidence, and no later activation of the course
+        may offer them, by a document or by a hash.
 
     Raises
     ------
@@ -71,7 +75,7 @@ async def activate(
         said = f"{type(fault).__name__}: {fault}"
         raise InvalidContent(f"something is missing or of another kind ({said})", place="document") from fault
     stored = StoredRelease(digest, kind, name, text.decode(), services.clock())
-    return await _activate(services, scope, stored, reason, approved_by, evidence, exception)
+    return await _activate(services, scope, stored, reason, approved_by, evidence, exception, frozen)
 
 
 async def activate_stored(
@@ -82,6 +86,7 @@ async def activate_stored(
     reason: str,
     approved_by: str | None = None,
     exception: str | None = None,
+    frozen: Collection[str] = (),
 ) -> schemas.Activated:
     """`POST /v1/activations`: make a release live again that the tenant had before.
 
@@ -93,7 +98,7 @@ async def activate_stored(
     stored = await services.store.read(reading.release, release) if known else None
     if stored is None:
         raise NotFound("form", release)
-    return await _activate(services, scope, stored, reason, approved_by, None, exception)
+    return await _activate(services, scope, stored, reason, approved_by, None, exception, frozen)
 
 
 async def _activate(
@@ -104,6 +109,7 @@ async def _activate(
     approved_by: str | None,
     evidence: Mapping[str, Any] | None,
     exception: str | None,
+    frozen: Collection[str],
 ) -> schemas.Activated:
     tenant = await services.store.read(reading.tenant, scope.tenant)
     if tenant is None:
@@ -115,7 +121,16 @@ async def _activate(
         )
     if not reason.strip():
         raise InvalidRequest("an activation needs a reason", path="reason")
-    _, _, course = _read(json.loads(stored.document), stored.sha256)
+    document = json.loads(stored.document)
+    _, _, course = _read(document, stored.sha256)
+    held = (
+        set()
+        if course is None
+        else set(frozen) | await services.store.read(reading.frozen_units, scope.tenant, course)
+    )
+    if held:
+        _require_offerable(stored.name, document, held)
+        evidence = {**(evidence or {}), "frozen": sorted(held)}
     now = services.clock()
     activation = Activation(
         tenant=scope.tenant,
@@ -162,7 +177,7 @@ def require_second_person(tenant: Tenant, scope: Scope, approved_by: str | None,
     Forbidden
         With the code role_not_allowed.
     """
-    if tenant.two_person and (not approved_by or approved_by == scope.actor):
+    if tenant.two_person and not scope.is_another(approved_by):
         raise Forbidden(f"{what}: another person than {scope.actor} must approve it", code="role_not_allowed")
 
 
@@ -211,6 +226,14 @@ def _read(document: Mapping[str, Any], digest: str) -> tuple[str, str, str | Non
     release = Release.from_document(document, digest)
     require_feasible(release)
     return "form", release.form.id, release.course.id
+
+
+def _require_offerable(name: str, document: Mapping[str, Any], frozen: Collection[str]) -> None:
+    offered = [unit for unit in document["form"]["units"] if unit in frozen]
+    if offered:
+        raise ActivationRefused(
+            f"{name} offers {offered[0]}, which is frozen; activate a form that goes without it"
+        )
 
 
 def _reply(activation: Activation, seq: int, at: datetime) -> schemas.Activated:

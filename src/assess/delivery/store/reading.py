@@ -132,6 +132,18 @@ def badge_accuracies(connection: Connection, tenant: str) -> dict[str, Any]:
     return known
 
 
+def frozen_units(connection: Connection, tenant: str, course: str) -> set[str]:
+    """Units that an activation of the course said are frozen."""
+    c = tables.activations.c
+    found = select(c.evidence).where(c.tenant == tenant, c.course == course, c.evidence.is_not(None))
+    return {
+        unit
+        for evidence in connection.execute(found).scalars()
+        if isinstance(evidence, dict)
+        for unit in evidence.get("frozen", ())
+    }
+
+
 def was_activated(connection: Connection, tenant: str, release: str) -> bool:
     """Whether a tenant ever made this release live."""
     c = tables.activations.c

@@ -19,6 +19,8 @@ from scipy.stats import chi2
 from assess.irt.parameters import FloatArray, IntArray
 
 _ITERATIONS = 100
+# Below this the rounding of the log-likelihood hides whether a step was good.
+_LEFT = 1e-9
 
 
 class _Fit(NamedTuple):
@@ -140,15 +142,17 @@ def _fit(counts: FloatArray, x: FloatArray, start: _Fit | None = None) -> _Fit:
         gradient = np.concatenate([pull.sum(axis=0), x.T @ pull.sum(axis=1)])
         information = np.block([[corner, row.T @ x], [x.T @ row, (x * row.sum(axis=1)[:, None]).T @ x]])
         step = np.linalg.lstsq(information, gradient, rcond=1e-12)[0]
-        if float(gradient @ step) < 1e-18:
-            break
+        # Twice the log-likelihood that is left; the next one would be its square.
+        last = float(gradient @ step) < _LEFT
         for _ in range(30):
             reached, p = cells(beta + step)
             reply = log_likelihood(p)
-            if reply >= level:
+            if reply >= level - (_LEFT if last else 0.0):
                 break
             step = 0.5 * step
         else:
             break
         beta, level = beta + step, reply
+        if last:
+            break
     return _Fit(level, beta[:n_steps], beta[n_steps:])

@@ -310,18 +310,20 @@ def _item_statistic(model: Fitted, statistic: str, n_groups: int, scoring: Metho
     if statistic in ("infit", "outfit"):
         return mean_squares(residuals(codes, model.items, place), axis=0)[statistic]
     chance = category_probabilities(model.items, place)
+    order = np.argsort(place, kind="stable")
     out = np.empty(len(model.items))
     for j, n_categories in enumerate(model.items.n_categories.tolist()):
-        rows = np.flatnonzero(codes[:, j] >= 0)
-        rows = rows[np.argsort(place[rows], kind="stable")]
-        total = 0.0
-        for group in np.array_split(rows, n_groups):
-            expected = chance[group, j, :n_categories].sum(axis=0)
-            seen = np.bincount(codes[group, j], minlength=n_categories)
-            if statistic == "X2":
-                total += float(((seen - expected) ** 2 / np.maximum(expected, 1e-9)).sum())
-            else:
-                there = seen > 0
-                total += 2.0 * float((seen[there] * np.log(seen[there] / expected[there])).sum())
+        rows = order[codes[order, j] >= 0]
+        group = np.arange(n_groups).repeat([len(part) for part in np.array_split(rows, n_groups)])
+        seen = np.bincount(group * n_categories + codes[rows, j], minlength=n_groups * n_categories)
+        there = seen > 0
+        expected = np.stack(
+            [np.bincount(group, chance[rows, j, k], minlength=n_groups) for k in range(n_categories)],
+            axis=1,
+        ).ravel()
+        if statistic == "X2":
+            total = float(((seen - expected) ** 2 / np.maximum(expected, 1e-9)).sum())
+        else:
+            total = 2.0 * float((seen[there] * np.log(seen[there] / expected[there])).sum())
         out[j] = total
     return out

@@ -345,19 +345,14 @@ def _shifts(codes: NDArray[np.int8], anchored: Source, published: ItemParameters
         ]
 
         def log_likelihood(shift: float, at: ItemParameters = at, rest: list[FloatArray] = rest) -> float:
-            moved = _with_steps(at, at.steps + shift)
-            chance = category_probabilities(moved, nodes)[:, 0].T
+            # Harder by so much is as good as seen from so far below.
+            chance = category_probabilities(at, nodes - shift)[:, 0].T
             return sum(
                 float(np.log(part @ p).sum()) for part, p in zip(rest, chance, strict=True) if len(part)
             )
 
         found[j] = _maximum(log_likelihood)
     return found
-
-
-def _with_steps(items: ItemParameters, steps: FloatArray) -> ItemParameters:
-    """The same items at other steps."""
-    return ItemParameters(items.item_ids, items.models, items.slopes, steps, items.lower, items.upper)
 
 
 def _maximum(function: Callable[[float], float], width: float = 0.05) -> float:
