@@ -408,7 +408,10 @@ def _period(
     """Since when the status holds, until when an eligible one will, and when anything may change at all."""
 
     def status_at(now: datetime) -> str:
-        return evaluation.standing(rule, question.at(now, now)).status
+        asked = Question(
+            question.rules, question.book, question.subject, now, now, question.accept_provisional
+        )
+        return evaluation.standing(rule, asked).status
 
     turns = turning_points(rule, question)
     since: datetime | None = None

@@ -115,10 +115,6 @@ class Question:
     def void(self, type_: str) -> list[Fact]:
         return [fact for fact in self.of(type_) if fact.at <= self.moment and fact.void_at <= self.now]
 
-    def at(self, moment: datetime, now: datetime) -> Question:
-        """The same question about another time."""
-        return Question(self.rules, self.book, self.subject, moment, now, self.accept_provisional)
-
     def supposing(self, facts: Iterable[Fact]) -> Question:
         return replace(self, book=self.book.supposing(facts), below={})
 
@@ -271,16 +267,11 @@ def _assured(decision: Fact) -> int:
     return ASSURANCES.index(said) if said in ASSURANCES else 0
 
 
-def matches(predicate: HasFact, fact: Fact) -> bool:
-    """Whether a fact of the type carries all properties itself."""
-    return all(fact.tokens.get(name) in wanted for name, wanted in predicate.where)
-
-
 def matching(predicate: HasFact, facts: Iterable[Fact]) -> dict[tuple[str, ...], Fact]:
     """Facts that carry all properties themselves, one for each different thing."""
     found: dict[tuple[str, ...], Fact] = {}
     for fact in facts:
-        if matches(predicate, fact):
+        if predicate.matches(fact.tokens):
             # Facts that lack the property cannot be told apart, so together they are one.
             key = tuple(fact.tokens.get(name, "") for name in predicate.distinct_by) or (fact.id,)
             found.setdefault(key, fact)

@@ -98,6 +98,10 @@ class HasFact(Predicate):
     count: int = 1
     distinct_by: tuple[str, ...] = ()
 
+    def matches(self, tokens: Mapping[str, str]) -> bool:
+        """Whether a fact of the type, with these properties as tokens, carries all that is asked for."""
+        return all(tokens.get(name) in wanted for name, wanted in self.where)
+
 
 @dataclass(frozen=True, slots=True)
 class Held(Predicate):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from assess.standards.evaluation import NAMED, Question, award_end, bounds, decision_end, matches
+from assess.standards.evaluation import NAMED, Question, award_end, bounds, decision_end
 from assess.standards.facts import (
     FIRST,
     LAST,
@@ -109,7 +109,7 @@ class Interest:
             return True
         if fact.type == "membership":
             return self.memberships
-        return any(matches(predicate, fact) for predicate in self.asked.get(fact.type, ()))
+        return any(predicate.matches(fact.tokens) for predicate in self.asked.get(fact.type, ()))
 
     def touched(self, book: FactBook) -> list[Fact]:
         """The facts of a book that it looks at."""
