@@ -51,6 +51,6 @@ def test_a_thousand_shuffles_of_every_vector_change_nothing():
     _shuffled(1000)
     record(
         "our own vectors of badge rules, 1,000 orders of each with three facts twice",
-        f"{len(VECTORS)} vectors, {len(VECTORS) * 1000:,} answers: none differed from that of the written order",
+        f"{len(VECTORS)} vectors, {len(VECTORS) * 1000:,} answers, none unlike that of the written order",
         seed=20261128,
     )
