@@ -167,7 +167,7 @@ def release_of(url: str) -> str:
     from sqlalchemy import create_engine, text
 
     with create_engine(url).connect() as connection:
-        return str(connection.scalar(text("SELECT sha256 FROM releases WHERE kind = 'release' LIMIT 1")))
+        return str(connection.scalar(text("SELECT sha256 FROM releases WHERE kind <> 'programme' LIMIT 1")))
 
 
 def back_fill(options: argparse.Namespace, kind: str) -> str:
