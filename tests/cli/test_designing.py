@@ -31,3 +31,26 @@ def test_what_cannot_be_studied_is_said(assess, banks, arguments, said):
     done = assess("design", *arguments)
     assert done.code == 2
     assert said in done.err
+
+
+def test_a_table_of_exposure_is_shown_first_and_written_then_as_the_next_version(assess, banks):
+    forms = next(banks.rglob("toy-adaptive.v1.yaml")).parent
+    ask = ("exposure-table", "toy-adaptive", "--target", 0.8, "--population", "0,1", "--learners", 80)
+    done = assess(*ask, "--dry-run")
+    assert done.code == 0, done.err
+    assert "nothing was written" in done.out
+    assert not (forms / "toy-adaptive.v2.yaml").exists()
+    done = assess(*ask)
+    assert done.code == 0, done.err
+    assert "the largest exposure came to" in done.out
+    assert (forms / "toy-adaptive.v2.yaml").exists()
+    assert assess("bank", "check", banks).code == 0
+
+
+def test_a_table_of_exposure_that_cannot_be_made_is_said(assess, banks):
+    done = assess("exposure-table", "toy-adaptive.v1", "--target", 0.8, "--population", "0,1")
+    assert (done.code, "name a form by its id, without a version" in done.err) == (2, True)
+    done = assess("exposure-table", "toy-adaptive", "--population", "0,1")
+    assert (done.code, "states no target of exposure" in done.err) == (2, True)
+    done = assess("exposure-table", "toy-adaptive", "--target", 0.8, "--population", "0;1")
+    assert (done.code, "say mean and SD" in done.err) == (2, True)
