@@ -168,7 +168,8 @@ def multistage(units: list[str], **changes: Any) -> dict[str, Any]:
 def two_panels(**changes: Any) -> dict[str, Any]:
     """Panels a and b of 1-2 over 18 units that no two modules share, as a release document."""
     units = [f"x-{number:03d}.v1" for number in range(1, 19)]
-    modules, panels = {}, []
+    modules: dict[str, list[str]] = {}
+    panels = []
     for p, letter in enumerate("ab"):
         easy, middle, hard = units[p:6:2], units[6 + p : 12 : 2], units[12 + p :: 2]
         modules |= {f"{letter}-1": middle, f"{letter}-2-1": easy, f"{letter}-2-2": hard}

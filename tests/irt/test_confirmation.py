@@ -111,7 +111,8 @@ def _paths(test, first, u=0.0):
     """Every path of a small confirmation: probability while the score holds, after the loss, outcome."""
     bank = test.base.parameters
     for answers in product((0, 1), repeat=test.base.stop.max_units):
-        given, end = [], None
+        given: list[tuple[int, int]] = []
+        end = None
         for answer in answers:
             found = test.next_unit(first, given, u=u)
             if found.unit is None:
@@ -226,7 +227,8 @@ def test_it_waits_for_its_minimum_and_for_its_content():
     first = _normal(1.5, 0.1)
     wrong = [(unit, 0) for unit in range(6)]
     assert test.next_unit(first, wrong[:3], u=0.0).unit is not None
-    assert test.next_unit(first, wrong, u=0.0).unit >= 10
+    late = test.next_unit(first, wrong, u=0.0).unit
+    assert late is not None and late >= 10
     assert test.next_unit(first, [*wrong, (10, 0), (11, 0)], u=0.0).reason == "inconsistent"
 
 
@@ -239,7 +241,8 @@ def test_what_was_met_before_is_not_chosen_and_nothing_left_ends_it():
 
 def test_a_learner_who_does_better_than_before_is_consistent():
     test = ConfirmationTest(AdaptiveTest(_bank(), stop=StopRule(3, 40)), ConfirmationRule(1.0, 0.01, 0.05))
-    first, done = _normal(0.0, 0.4), []
+    first = _normal(0.0, 0.4)
+    done: list[tuple[int, int]] = []
     while (found := test.next_unit(first, done, u=0.0)).unit is not None:
         done.append((found.unit, 1))
     assert found.reason == "consistent"

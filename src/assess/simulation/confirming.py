@@ -266,6 +266,7 @@ def _who_pass(
         nothing,
         ("passed",) * n,
         np.zeros(n, dtype=np.int64),
+        np.full(n, -1),
     )
     return np.concatenate(thetas)[:n], taken, n_passed / n_tried
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ def _document(*, calibrated: bool = True, **target: float) -> dict[str, Any]:
     return synthetic.document(calibrated=calibrated, form={"target": target, "rule": rule, "review": "none"})
 
 
-def _activate(world: World, document: dict[str, Any], **more: Any) -> Any:
-    return world.run(activations.activate, world.admin, document=document, reason="x", **more)
+def _activate(world: World, document: Mapping[str, Any], **more: Any) -> Any:
+    return world.run(activations.activate, world.admin, document=dict(document), reason="x", **more)
 
 
 def _evidence(world: World) -> dict[str, Any]:
