@@ -63,7 +63,8 @@ def test_facts_that_the_rules_do_not_look_at_change_no_status(rules, facts, awar
     kept = [
         fact
         for fact in facts
-        if fact["t"] in interest.fact_types and (fact["t"] != "decision" or fact["course"] in interest.courses)
+        if fact["t"] in interest.fact_types
+        and (fact["t"] != "decision" or fact["course"] in interest.courses)
     ]
     event(f"left out: {len(kept) < len(facts)}")
     assert status(rules, kept) == status(rules, facts)

@@ -62,6 +62,10 @@ def design(
     rows = [(float(theta), *(float(v) for v in row)) for theta, *row in found.by_theta[known].itertuples()]
     table(f"{found.form} by theta", ["theta", *known], rows)
     out.print(found.summary(), markup=False)
+    for title, frame in (("paths", found.paths), ("modules", found.modules)):
+        if len(frame):
+            lines = [(str(n), *map(float, row)) for n, *row in frame.itertuples()]
+            table(f"{found.form}: {title}", [title, *frame.columns], lines)
     if len(found.alternatives) > 1:
         names = [str(name) for name in found.alternatives if found.alternatives[name].notna().any()]
         compared = found.alternatives[names].itertuples()

@@ -124,6 +124,7 @@ def write_design(
         "exposure": design.exposure,
         "content": design.content,
         "alternatives": design.alternatives,
+        **({"paths": design.paths, "modules": design.modules} if len(design.paths) else {}),
     }
     for name, frame in tables.items():
         frame.to_csv(folder / f"{name}.csv")
@@ -156,6 +157,8 @@ def _page(
         )
     parts += [
         _html(design.by_group[["mean", "sd", *_SHARES, "items", "minutes"]], "By group"),
+        _html(design.paths, "Paths"),
+        _html(design.modules, "Modules"),
         _html(design.content, "Content"),
         _html(design.alternatives, "Other designs"),
     ]

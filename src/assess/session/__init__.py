@@ -16,6 +16,7 @@ from assess.session.engine import (
     with_response,
 )
 from assess.session.extending import can_be_extended, with_extension
+from assess.session.multistage import path_lengths
 from assess.session.outcome import (
     AWAITING_STANDARD,
     PENDING,
@@ -89,6 +90,7 @@ __all__ = [
     "kept_closed",
     "left_out",
     "outcome",
+    "path_lengths",
     "require_feasible",
     "require_rescorable",
     "require_standard",

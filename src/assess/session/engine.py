@@ -20,6 +20,7 @@ from assess.errors import (
 )
 from assess.irt.scoring import Prior
 from assess.items import RawAnswer
+from assess.session import multistage
 from assess.session.pilots import place_pilot
 from assess.session.release import Release, count_items
 from assess.session.selection import coming, kept_closed
@@ -67,7 +68,8 @@ def start(
     seed : str
         128 secret bits as 32 hexadecimal digits.
     excluded : collection of str
-        Unit references that this learner must not meet (adaptive forms; a fixed form has no choice).
+        Unit references that this learner must not meet; a fixed form has no choice, and a multistage one
+        only that of the panel.
     with_pilot : bool
         False leaves unscored items out, as an accommodation may.
     accommodation : Accommodation
@@ -106,14 +108,15 @@ def start(
         engine=__version__,
         try_number=0 if placement else try_number,
         time_limit_seconds=None if limit is None else 60 * limit,
-        excluded=tuple(sorted(excluded)) if form.kind == "adaptive" else (),
+        excluded=tuple(sorted(excluded)) if form.kind != "fixed" else (),
         pilot=place_pilot(release, seed) if with_pilot and not accommodation.no_pilot else (),
         assurance=assurance,
         accommodation=accommodation,
         closed=kept_closed(release, seed, excluded),
         choosing=None if choosing is None else (choosing.mean, choosing.sd),
-        evidence=form.kind == "adaptive",
+        evidence=form.kind != "fixed",
         placement=placement,
+        panel="" if form.multistage is None else multistage.drawn_panel(release, seed, excluded),
     )
 
 
@@ -345,8 +348,9 @@ def step(state: SessionState, now: datetime) -> Step:
     """What comes next, from the records alone.
 
     A fixed form runs through its items; an adaptive one asks the selection
-    kernel between units. Time that ran out ends the session, or closes an item
-    or a section, at its deadline, whenever that is noticed.
+    kernel between units, a multistage one the routes between modules. Time that
+    ran out ends the session, or closes an item or a section, at its deadline,
+    whenever that is noticed.
 
     Examples
     --------
@@ -368,7 +372,7 @@ def step(state: SessionState, now: datetime) -> Step:
         return Step(offer=inside)
     if state.release.form.kind == "fixed":
         return _fixed_step(state, pilot, now)
-    return _adaptive_step(state, pilot, now)
+    return _routed_step(state, pilot, now)
 
 
 def _unit_in_progress(state: SessionState, now: datetime) -> str | None:
@@ -417,8 +421,9 @@ def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> St
     return Step(ending=Ending("completed", now))
 
 
-def _adaptive_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
-    unit = coming(state)
+def _routed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
+    routed = state.release.form.multistage is not None
+    unit = multistage.coming(state) if routed else coming(state)
     if unit is None:
         return Step(ending=Ending("completed", now))
     due = _pilot_due(state, pilot)
@@ -432,9 +437,10 @@ def is_complete(state: SessionState) -> bool:
 
     A session that was handed in before every item of a fixed form was answered
     or left blank, or that ended before the minimum length and blueprint of an
-    adaptive one, is incomplete and never passed. A fixed form whose time ran
-    out is complete, and so is one that went to its end past a section whose
-    time ran out: what was not reached scores 0.
+    adaptive one, or before the last module of a multistage one, is incomplete
+    and never passed. A fixed form whose time ran out is complete, and so is one
+    that went to its end past a section whose time ran out: what was not reached
+    scores 0.
 
     Examples
     --------
@@ -447,6 +453,8 @@ def is_complete(state: SessionState) -> bool:
         if state.ending is not None and state.ending.how in ("timed_out", "completed"):
             return True
         return len(state.unit_categories()) == len(release.units)
+    if release.form.multistage is not None:
+        return multistage.is_complete(state)
     rules = release.form.adaptive
     assert rules is not None
     done = [release.units[unit] for unit, _ in state.unit_categories()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ from assess.errors import NotFinished
 from assess.irt.scoring import Prior, score_one
 from assess.scale import Score
 from assess.session.engine import is_complete
+from assess.session.multistage import assigned
 from assess.session.selection import evidence
 from assess.session.state import SessionState
 from assess.standards.decisions import (
@@ -227,12 +228,15 @@ def _answered(state: SessionState) -> bool:
 def _scored_categories(state: SessionState) -> dict[int, int]:
     """Category of each unit that counts. Omitted and not reached score 0.
 
-    A fixed form counts all its units. An adaptive session counts the units
-    that were begun: an item that was seen and left unanswered when time ran
-    out scores 0, or waiting would be a way to skip.
+    A fixed form counts all its units, a multistage session those of the
+    modules that were begun. An adaptive session counts the units that were
+    begun: an item that was seen and left unanswered when time ran out scores
+    0, or waiting would be a way to skip.
     """
     release = state.release
-    units = range(len(release.units)) if release.form.kind == "fixed" else _begun(state)
+    units: Iterable[int] = range(len(release.units))
+    if release.form.kind != "fixed":
+        units = _begun(state) if release.form.multistage is None else assigned(state)
     categories = dict.fromkeys(units, 0)
     for offer in state.offers:
         unit = release.unit_of.get(offer.item)

@@ -60,6 +60,8 @@ class StartRecord:
         Units that exposure control keeps from this session.
     choosing : (mean, sd) or None
         The prior by which units are chosen, where that is not the prior of the score.
+    panel : str
+        Of a multistage form, the panel that the session takes.
     evidence : bool
         Whether the record tells what was covered and why the session ended.
     """
@@ -83,11 +85,13 @@ class StartRecord:
     choosing: tuple[float, float] | None = None
     evidence: bool = False
     placement: str = ""
+    panel: str = ""
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for storage; what says nothing is left out, as before it could be said."""
         out = {name: getattr(self, name) for name in self.__slots__}
         del out["accommodation"], out["closed"], out["choosing"], out["evidence"], out["placement"]
+        del out["panel"]
         if self.closed:
             out["closed"] = list(self.closed)
         if self.choosing is not None:
@@ -96,6 +100,8 @@ class StartRecord:
             out["evidence"] = True
         if self.placement:
             out["placement"] = self.placement
+        if self.panel:
+            out["panel"] = self.panel
         if self.accommodation != NO_ACCOMMODATION:
             out["accommodation"] = self.accommodation.to_mapping()
         out["started_at"] = self.started_at.isoformat()
@@ -127,6 +133,7 @@ class StartRecord:
             choosing=_read_pair(fields.raw("choosing", None)),
             evidence=fields.flag("evidence", False),
             placement=fields.text("placement", ""),
+            panel=fields.text("panel", ""),
         )
         fields.finish()
         return record

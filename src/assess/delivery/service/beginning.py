@@ -308,11 +308,11 @@ async def fresh_form(services: Services, records: LearnerRecords, shelf: Shelf, 
     """The form for a learner who names only the course: of forms like the default, the one least met.
 
     Who tries again takes a form without the items of the last session, as far
-    as the course has one; an adaptive form leaves them out by itself.
+    as the course has one; a form whose items depend on the answers leaves them out by itself.
     """
     forms = shelf.course_forms(course)
     default = forms[0]
-    if default.form.kind == "adaptive":
+    if default.form.kind != "fixed":
         return default
     met = await _met(services, records, course)
     alike = [r for r in forms if r.form.kind == default.form.kind and r.practice == default.practice]
@@ -371,12 +371,12 @@ def _level_left(records: LearnerRecords, release: Release, now: datetime) -> boo
 
 async def _met_before(services: Services, records: LearnerRecords, release: Release) -> list[list[str]]:
     """Units of the last tries of the course, the last one first; as many tries as the form looks back to."""
-    rules = release.form.adaptive
-    if rules is None:
+    if release.form.kind == "fixed":
         return []
+    rules = release.form.adaptive
     ended = [s for s in records.sessions if s.course == release.course.id and s.state == "ended"]
     tries = [s for s in ended if s.try_number]
-    n_tries = 1 if rules.overlap is None else rules.overlap.sessions
+    n_tries = 1 if rules is None or rules.overlap is None else rules.overlap.sessions
     # What a placement showed counts with the last try, so that it is met again last of all.
     together = [[session] for session in reversed(tries[-n_tries:])] or [[]]
     together[0] += [s for s in ended if not s.try_number][-1:]
