@@ -228,7 +228,8 @@ def test_it_waits_for_its_minimum_and_for_its_content():
     wrong = [(unit, 0) for unit in range(6)]
     assert test.next_unit(first, wrong[:3], u=0.0).unit is not None
     late = test.next_unit(first, wrong, u=0.0).unit
-    assert late is not None and late >= 10
+    assert late is not None
+    assert late >= 10
     assert test.next_unit(first, [*wrong, (10, 0), (11, 0)], u=0.0).reason == "inconsistent"
 
 

@@ -51,7 +51,8 @@ def test_a_first_score_is_the_posterior_that_production_computes():
         given = dict(zip(FIRST.parameters.item_ids, run.categories[row].tolist(), strict=True))
         own = score_one(given, FIRST.parameters, prior=FIRST.prior)
         assert weights[row] @ nodes == pytest.approx(own.theta, abs=1e-9)
-        assert own.nodes is not None and own.posterior is not None
+        assert own.nodes is not None
+        assert own.posterior is not None
         np.testing.assert_allclose(np.interp(nodes, own.nodes, own.posterior), weights[row], atol=1e-9)
 
 
