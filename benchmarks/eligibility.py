@@ -1,13 +1,17 @@
 """How fast eligibility is told, and a new rule judged over everybody.
 
-    python benchmarks/eligibility.py                      some minutes: 2,000 learners, 20,000 judged
+    python benchmarks/eligibility.py                      requests, and 20,000 learners judged; some minutes
     python benchmarks/eligibility.py --judged 1000000     the back-fill at its full size
     python benchmarks/eligibility.py --only back-fill --database postgres
 
-Learners have six sessions with their decisions, thirty facts and a feed; all
-the badges of the programmes that ship are live. Requests come at a fixed rate,
-whether or not the ones before are answered. Other jobs on the machine move
-every time; processor time per request hardly moves.
+Who is asked for has six sessions with their decisions, thirty facts and a
+feed, and all the badges of the programmes that ship are live. Requests come at
+a fixed rate, whether or not the ones before are answered. Other jobs on the
+machine move every time; processor time per request hardly moves. The tables at
+the end go into docs/badges.md as they are.
+
+Who is judged is as `delivery/crowd.py` says. The work is done by `assess work`,
+which is killed with half of the learners judged, and started again.
 """
 
 from __future__ import annotations
@@ -15,140 +19,45 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
+import shlex
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "delivery"))
 
 from client import Connection
+from crowd import BUSY, name, populate
 from machinery import BANKS, Server, database, hello, ours, prepare
 from scenarios import Times
 
 PROGRAMMES = ("microsoft-educator-network", "microsoft-educator-center", "piln", "pdln", "mps")
-COURSES = tuple(f"twt-{n}" for n in range(1, 7))
-START = datetime(2026, 1, 1, tzinfo=UTC)
 TARGETS = {"one badge": 20.0, "all badges": 100.0}
-_PART = 250
 
 
-def rows_of(learner: str, release: str, rng: random.Random) -> list[Any]:
-    """What a learner of two years has: sessions with decisions, facts, and what was told."""
-    from assess.delivery.store.rows import DecisionRow, EligibilityState, Fact, Learner, Session
-
-    rows: list[Any] = [Learner("default", learner, "en", False, 1, START, region=rng.choice("ABCD"))]
-    report = {
-        "release": release, "level": "KA", "assurance": "unsupervised",
-        "score": {"value": 12, "se": 2.0, "interval_90": [9, 15], "min": 0, "max": 20, "scale": "raw/x"},
-        "cut": {"value": 12.0, "version": "x.v1", "status": "adopted"}, "p_at_or_above_cut": None,
-        "probability_basis": "not_calibrated", "rule": "raw/1", "parameter_set": "x.v1", "engine": "1",
-        "bank_security": "open", "alignments": [], "objectives": [],
-    }  # fmt: skip
-    for n, course in enumerate(COURSES):
-        at, id_ = START + timedelta(days=10 * n, seconds=rng.randrange(80_000)), f"{learner}-{course}"
-        rows.append(
-            Session(
-                "default", f"ses-{id_}", learner, course, f"{course}-fixed", f"{course}-fixed.v1", release,
-                {}, f"hash-{id_}", 1, "ended", at, at, at, "submitted", None, None, False, False, 1,
-            )
-        )  # fmt: skip
-        status = "passed" if rng.random() < 0.8 else "not_passed"
-        rows.append(
-            DecisionRow(
-                "default", f"dec-{id_}", f"ses-{id_}", learner, course, f"{course}-fixed.v1", status,
-                False, False, status == "passed", "course_form", "{}", "0" * 64, report, "benchmark", 0,
-                "0" * 64, at,
-            )
-        )  # fmt: skip
-    for n in range(30):
-        t, data = rng.choice(_FACTS)
-        at = (START + timedelta(days=rng.randrange(300))).date().isoformat()
-        given = {name: value() if callable(value) else value for name, value in data.items()}
-        if t == "points":
-            given["key"] = f"k{n}"
-        rows.append(
-            Fact(
-                "default",
-                f"f-{learner}-{n}",
-                "benchmark",
-                t,
-                learner,
-                at,
-                START,
-                None,
-                None,
-                None,
-                False,
-                given,
-            )
-        )
-    rows.append(EligibilityState("default", learner, "TWT", "not_eligible", START, 0, False))
-    return rows
-
-
-_FACTS: list[tuple[str, dict[str, Any]]] = [
-    ("registered", {"network": "MSEN"}),
-    ("profile_created", {"network": "MSEN"}),
-    ("attended", {"event": "21CLD training"}),
-    ("attended", {"event": "train-the-trainer"}),
-    ("points", {"ledger": "activity", "value": 10}),
-    ("award", {"badge": "MIE-TRAINER"}),
-    ("award", {"badge": "PILN-ACTIVITY"}),
-    ("judged", {"forum": "local"}),
-    ("invitation", {"program": "Regional Forum", "status": "accepted"}),
-    ("application", {"program": "MIE Expert", "cohort": "2021-2022", "decision": "accepted"}),
-    ("judgement", {"q": "top expert or trainer", "role": "program_manager", "answer": "yes"}),
-    ("program_joined", {"program": "MIE"}),
-]
-
-
-def fill(url: str, n: int, *, settle: bool) -> None:
-    """Make the programmes live and so many learners known; `settle` does the work that this enters."""
-    from dataclasses import replace
-
+def fill(url: str, n: int) -> None:
+    """Make the programmes live and so many learners known, and do the work that this enters."""
     from assess.cli.running import find_document
     from assess.delivery.jobs import worker
     from assess.delivery.service import activations, keys, open_services
     from assess.delivery.settings import Settings
-    from assess.delivery.store import Writes
-    from assess.delivery.store.rows import DecisionRow, Learner
-
-    def written(part: range, release: str) -> Iterator[Writes]:
-        made = [rows_of(f"lrn{number:07d}", release, random.Random(number)) for number in part]
-        rows = [row for one in made for row in one]
-        plain = sorted(
-            (row for row in rows if not isinstance(row, DecisionRow)), key=lambda row: str(row.table.name)
-        )
-        plain = [r for r in plain if isinstance(r, Learner)] + [
-            r for r in plain if not isinstance(r, Learner)
-        ]
-        first = part.start * len(COURSES) + 1
-        decisions = [row for row in rows if isinstance(row, DecisionRow)]
-        numbered = [replace(row, chain_seq=first + k) for k, row in enumerate(decisions)]
-        yield Writes("default", inserts=tuple(plain))
-        yield Writes("default", inserts=tuple(numbered))
 
     async def run() -> None:
         services = await open_services(Settings(database_url=url))
         try:
             scope = keys.local("default", "benchmark")
-            for name in PROGRAMMES:
-                document = find_document(BANKS, name)
+            for programme in PROGRAMMES:
+                document = find_document(BANKS, programme)
                 await activations.activate(services, scope, document=document, reason="to measure")
-            shelf = await services.catalogue.shelf("default")
-            release = next(iter(shelf.forms.values())).sha256
-            for start in range(0, n, _PART):
-                for writes in written(range(start, min(start + _PART, n)), release):
-                    await services.store.commit(writes)
-            if settle:
-                # What activations and new learners left to do would else be done while we measure.
-                while await worker(services).work():
-                    pass
+            populate(url, n, release_of(url), BUSY)
+            # What activations and new learners left to do would else be done while we measure.
+            while await worker(services).work():
+                pass
         finally:
             services.store.close()
 
@@ -158,9 +67,10 @@ def fill(url: str, n: int, *, settle: bool) -> None:
 # --- requests at a fixed rate ------------------------------------------------------------
 
 
-async def ask(server: Server, paths: list[str], rate: float, seconds: float) -> Times:
+async def ask(server: Server, paths: list[str], rate: float, seconds: float, tags: list[str]) -> Times:
     """Requests at a fixed rate over a few dozen connections; each waits from when it was due."""
     times, n = Times(), int(rate * seconds)
+    wanted = 304 if tags else 200
     idle = [Connection(server.port, server.key) for _ in range(64)]
     gate, started = asyncio.Semaphore(len(idle)), time.perf_counter()
 
@@ -169,14 +79,16 @@ async def ask(server: Server, paths: list[str], rate: float, seconds: float) -> 
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         async with gate:
             wire = idle.pop()
+            place = number % len(paths)
+            tag = tags[place] if tags else ""
             try:
-                status, _, _ = await wire.ask("GET", paths[number % len(paths)])
+                status, _, _ = await wire.ask("GET", paths[place], tag=tag)
             except (TimeoutError, OSError) as fault:
                 times.fail(type(fault).__name__)
                 wire.close()
                 wire = Connection(server.port, server.key)
             else:
-                if status != 200:
+                if status != wanted:
                     times.fail(str(status))
             times.seconds.append(time.perf_counter() - due)
             idle.append(wire)
@@ -185,29 +97,41 @@ async def ask(server: Server, paths: list[str], rate: float, seconds: float) -> 
     return times
 
 
-def requests(options: argparse.Namespace, kind: str) -> None:
-    """One badge, and all badges of a learner, beside hello-world at the same rate."""
+def requests(options: argparse.Namespace, kind: str) -> list[str]:
+    """One badge, and all badges of a learner, beside hello-world at the same rate; rows of a table."""
     rng = random.Random(1)
     with hello() as server:
-        plain = asyncio.run(ask(server, ["/"], options.rate, options.seconds / 2))
-    print(f"hello-world at {options.rate:.0f}/s: p95 {plain.quantile(0.95):.1f} ms")
+        plain = measured(server, ["/"], options.rate, options.seconds / 2)
+    rows = [plain.row(f"nothing (hello-world), {options.rate:.0f}/s")]
     with database(kind) as url:
         key = prepare(url)
-        fill(url, options.learners, settle=True)
+        fill(url, options.learners)
         with ours(url, key) as server:
             for what, ending in (("one badge", "/TWT"), ("all badges", "")):
-                learners = rng.sample(range(options.learners), options.pool)
-                paths = [f"/v1/learners/lrn{number:07d}/badges{ending}" for number in learners]
-                first = measured(server, paths, options.first_rate, options.pool / options.first_rate)
-                again = measured(server, paths, options.rate, options.seconds)
-                print(
-                    f"{kind}, {what}, asked for the first time at {options.first_rate:.0f}/s: {first.words()}"
-                )
-                print(
-                    f"{kind}, {what}, {options.pool} learners again and again at {options.rate:.0f}/s: "
-                    f"{again.words()}, target p95 {TARGETS[what]:.0f} ms, "
-                    f"{again.times.quantile(0.95) / plain.quantile(0.95):.1f} x hello-world"
-                )
+                some = rng.sample(range(options.learners), options.pool + int(options.rate * options.seconds))
+                paths = [f"/v1/learners/{name(number)}/badges{ending}" for number in some]
+                known, others = paths[: options.pool], paths[options.pool :]
+                again = f"{what}, {options.pool} learners again and again"
+                tags = asyncio.run(tags_of(server, known))
+                for said, asked, heads in (
+                    (again, known, []),
+                    (f"{again}, with their ETags", known, tags),
+                    (f"{what}, other learners every time", others, []),
+                ):
+                    found = measured(server, asked, options.rate, options.seconds, heads)
+                    rows.append(found.row(f"{kind}, {said}, {options.rate:.0f}/s", TARGETS[what]))
+                    print(rows[-1], flush=True)
+    return rows
+
+
+async def tags_of(server: Server, paths: list[str]) -> list[str]:
+    """The ETag of each answer; whoever was asked for here is not asked for the first time afterwards."""
+    wire, found = Connection(server.port, server.key), []
+    for path in paths:
+        await wire.ask("GET", path)
+        found.append(wire.etag())
+    wire.close()
+    return found
 
 
 @dataclass
@@ -217,17 +141,20 @@ class Measured:
     times: Times
     processor_ms: float
 
-    def words(self) -> str:
+    def row(self, what: str, target: float | None = None) -> str:
         p50, p95, p99 = (self.times.quantile(share) for share in (0.5, 0.95, 0.99))
+        wanted = "" if target is None else f"{target:.0f}"
         return (
-            f"p50 {p50:.1f}, p95 {p95:.1f}, p99 {p99:.1f} ms, {self.processor_ms:.2f} ms of processor each, "
-            f"{self.times.errors} failed"
+            f"| {what} | {p50:.1f} | {p95:.1f} | {p99:.1f} | {wanted} | {self.processor_ms:.2f} "
+            f"| {self.times.errors} |"
         )
 
 
-def measured(server: Server, paths: list[str], rate: float, seconds: float) -> Measured:
+def measured(
+    server: Server, paths: list[str], rate: float, seconds: float, tags: list[str] | None = None
+) -> Measured:
     before = server.processor_seconds()
-    times = asyncio.run(ask(server, paths, rate, seconds))
+    times = asyncio.run(ask(server, paths, rate, seconds, tags or []))
     used = 1000 * (server.processor_seconds() - before) / max(len(times.seconds), 1)
     return Measured(times, used)
 
@@ -235,34 +162,93 @@ def measured(server: Server, paths: list[str], rate: float, seconds: float) -> M
 # --- a new rule over everybody --------------------------------------------------------------
 
 
-def back_fill(options: argparse.Namespace, kind: str) -> None:
-    """A new rule of a badge judged over everybody, in one go."""
-    from assess.delivery.service import open_services, reassessing
-    from assess.delivery.settings import Settings
+def release_of(url: str) -> str:
+    """Some release that is live: a session must have one."""
+    from sqlalchemy import create_engine, text
 
+    with create_engine(url).connect() as connection:
+        return str(connection.scalar(text("SELECT sha256 FROM releases WHERE kind = 'release' LIMIT 1")))
+
+
+def back_fill(options: argparse.Namespace, kind: str) -> str:
+    """A badge that went live judged over everybody, with a kill in the midst; a row of a table."""
     with database(kind) as url:
         prepare(url)
-        fill(url, options.judged, settle=False)
+        begun = time.perf_counter()
+        entered = populate(url, options.judged, release_of(url))
+        print(f"{kind}: {entered} entered in {time.perf_counter() - begun:.0f} s", flush=True)
+        begun, used = time.perf_counter(), 0.0
+        work = _Work(url)
+        while work.judged() < options.judged / 2:
+            time.sleep(0.5)
+        used += work.end(signal.SIGKILL)
+        done, killed = work.judged(), time.perf_counter()
+        work = _Work(url)
+        while work.judged() == done and work.waits():
+            time.sleep(0.5)
+        idle = time.perf_counter() - killed
+        while work.waits():
+            time.sleep(0.5)
+        lasted = time.perf_counter() - begun
+        used += work.end(signal.SIGTERM)
+        told, twice = work.told()
+    each = 1e6 * used / options.judged
+    print(f"{kind}: killed at {done:,}, the next slice ended after {idle:.0f} s, {told:,} told", flush=True)
+    return (
+        f"| {kind} | {options.judged:,} | {lasted / 60:.1f} | {used / 60:.1f} | {each:.0f} | {done:,} "
+        f"| {told:,} | {twice} |"
+    )
 
-        async def run() -> int:
-            services = await open_services(Settings(database_url=url))
-            try:
-                payload = {
-                    "tenant": "default", "sandbox": False, "badges": ["TWT"], "reason_id": "benchmark",
-                    "after": "",
-                }  # fmt: skip
-                return await reassessing.work_everybody(services, payload, seconds=None)
-            finally:
-                services.store.close()
 
-        begun, used = time.perf_counter(), time.process_time()
-        seen = asyncio.run(run())
-        lasted, used = time.perf_counter() - begun, time.process_time() - used
-        print(
-            f"{kind}, back-fill of one badge over {seen:,} learners: {lasted:.1f} s, "
-            f"{used:.1f} s of processor, {1000 * used / seen:.2f} ms each; "
-            f"1,000,000 at this rate: {lasted / seen * 1e6 / 60:.0f} minutes"
+class _Work:
+    """`assess work` as a process, and what another process sees of how far it is."""
+
+    def __init__(self, url: str) -> None:
+        from sqlalchemy import create_engine
+
+        self._engine = create_engine(url)
+        command = [str(Path(sys.executable).with_name("assess")), "work"]
+        self._process = subprocess.Popen(
+            command, env=os.environ | {"ASSESS_DATABASE_URL": url}, stdout=subprocess.DEVNULL
         )
+
+    def _asked(self, statement: str) -> list[tuple[object, ...]]:
+        from sqlalchemy import text
+
+        with self._engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
+
+    def judged(self) -> int:
+        """Live learners judged in slices that are over."""
+        found = self._asked("SELECT payload FROM jobs WHERE kind = 'reassess-everybody'")
+        left = [payload for (text,) in found if not (payload := json.loads(str(text)))["sandbox"]]
+        return max((payload.get("seen", 0) for payload in left), default=1 << 60)
+
+    def waits(self) -> bool:
+        """Whether any of it is still to be done."""
+        return bool(self._asked("SELECT id FROM jobs WHERE kind = 'reassess-everybody' LIMIT 1"))
+
+    def told(self) -> tuple[int, int]:
+        """How many changes were told, and how many of them twice."""
+        ((n, different),) = self._asked("SELECT count(*), count(DISTINCT learner) FROM changes")
+        return int(str(n)), int(str(n)) - int(str(different))
+
+    def end(self, how: signal.Signals) -> float:
+        """End the process; what it used of the processor, in seconds."""
+        if self._process.poll() is not None:
+            raise SystemExit("assess work ended by itself")
+        self._process.send_signal(how)
+        _, _, usage = os.wait4(self._process.pid, 0)
+        self._process.returncode = 0
+        return usage.ru_utime + usage.ru_stime
+
+
+REQUESTS = """\
+| asked | p50 ms | p95 ms | p99 ms | target p95 | processor ms each | failed |
+|---|---|---|---|---|---|---|"""
+JUDGED = """\
+| database | learners | minutes | of processor | microseconds each | killed at | told | told twice |
+|---|---|---|---|---|---|---|---|"""
 
 
 def main() -> None:
@@ -272,18 +258,20 @@ def main() -> None:
     parser.add_argument("--only", choices=["requests", "back-fill"])
     parser.add_argument("--database", choices=["sqlite", "postgres"])
     parser.add_argument("--rate", type=float, default=200)
-    parser.add_argument("--first-rate", type=float, default=20, help="when a learner is asked for first")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--pool", type=int, default=400, help="learners who are asked for again and again")
-    parser.add_argument("--learners", type=int, default=2_000)
+    parser.add_argument("--learners", type=int, default=5_000)
     parser.add_argument("--judged", type=int, default=20_000)
     options = parser.parse_args()
-    print(json.dumps({k: v for k, v in vars(options).items() if v is not None}))
-    for kind in [options.database] if options.database else ["sqlite", "postgres"]:
-        if options.only != "back-fill":
-            requests(options, kind)
-        if options.only != "requests":
-            back_fill(options, kind)
+    kinds = [options.database] if options.database else ["sqlite", "postgres"]
+    load = os.getloadavg()[0]
+    tables: list[str] = []
+    if options.only != "back-fill":
+        tables += [REQUESTS, *(row for kind in kinds for row in requests(options, kind)), ""]
+    if options.only != "requests":
+        tables += [JUDGED, *(back_fill(options, kind) for kind in kinds), ""]
+    print(f"\n`python {shlex.join(sys.argv)}` on {os.cpu_count()} processors, load {load:.1f} before:\n")
+    print("\n".join(tables))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ class Learner:
 
     wire: Connection
     session: str = ""
+    token: str = ""
     current: dict[str, Any] | None = None
     finished: bool = False
 
@@ -70,7 +71,7 @@ class Learner:
         reply = await self._asked(times, 201, "POST", "/v1/sessions", body, key=id)
         if reply is not None:
             begun = json.loads(reply)
-            self.session, self.current = begun["session"], begun["current"]
+            self.session, self.token, self.current = begun["session"], begun["token"], begun["current"]
 
     async def answer(self, times: Times) -> None:
         """Answer the item that waits."""
@@ -93,7 +94,7 @@ class Learner:
             "answer": raw,
         }
         path, key = f"/v1/sessions/{self.session}/responses", f"{self.session}-{current['position']}"
-        reply = await self._asked(times, 200, "POST", path, body, key=key)
+        reply = await self._asked(times, 200, "POST", path, body, key=key, token=self.token)
         if reply is not None:
             said = json.loads(reply)
             self.current, self.finished = said["current"], said["finished"]
@@ -101,7 +102,7 @@ class Learner:
     async def submit(self, times: Times) -> None:
         """Hand in."""
         path = f"/v1/sessions/{self.session}/submit"
-        self.finished = await self._asked(times, 200, "POST", path) is not None
+        self.finished = await self._asked(times, 200, "POST", path, token=self.token) is not None
 
 
 async def _all(jobs: list[Awaitable[None]]) -> None:

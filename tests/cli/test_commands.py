@@ -7,7 +7,9 @@ import socket
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 
 from tests.shared import needs_shared, shared
 
@@ -326,3 +328,71 @@ def test_a_study_is_computed_with_its_impact_and_a_made_up_one_is_not_adopted(as
     assert (done.code, "no form of twt-3" in done.err) == (2, True)
     done = assess("standard", "compute", *arguments[:3], "--parameters", "x.v1", "--banks", OWN_BANKS)
     assert (done.code, "no parameter set of twt-3" in done.err) == (2, True)
+
+
+def _study(path, method, rows):
+    panel = [{"id": f"j{n}", "qualifications": "knows these teachers"} for n in (1, 2)]
+    document = {
+        "id": path.stem, "version": 1, "course": "toy", "level": "KA", "method": method, "panel": panel,
+        "definition": "Plans a lesson in which a tool serves the aim.",
+    }  # fmt: skip
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    table = path.with_suffix(".csv")
+    lines = "".join(f"1,{judge},{about},{value}\n" for judge, about, value in rows)
+    table.write_text("round,judge,about,value\n" + lines, encoding="utf-8")
+    return path, "--judgements", table
+
+
+def test_a_panel_that_knows_learners_sets_a_cut_by_the_same_command(assess, banks, tmp_path):
+    for name in ("toys", "toy-fixed"):
+        assert assess("activate", name, "--reason", "first release").code == 0
+    assert assess("simulate", "toy", "--learners", 30, "--form", "toy-fixed", "--seed", 5).code == 0
+    scores = tmp_path / "scores.csv"
+    done = assess("standard", "scores", "toy", "--out", scores, "--sandbox")
+    assert (done.code, "wrote 30 learners on" in done.out) == (0, True), done.err
+    theta = pd.read_csv(scores).set_index("learner").theta.sort_values()
+    rows = [(f"j{1 + n % 2}", who, int(n > 14)) for n, who in enumerate(theta.index)]
+    contrasting = _study(tmp_path / "contrasting.yaml", "contrasting groups", rows)
+    done = assess("standard", "compute", *contrasting, "--parameters", "nothing")
+    assert done.code == 2
+    done = assess("standard", "compute", *contrasting)
+    assert (done.code, "was judged but has no score" in done.err) == (2, True)
+    kept = tmp_path / "done.yaml"
+    done = assess("standard", "compute", *contrasting, "--scores", scores, "--out", kept)
+    assert (done.code, "base rates as sampled" in done.out) == (0, True), done.err
+
+    border = [(f"j{1 + n % 2}", who, int(10 < n < 20)) for n, who in enumerate(theta.index)]
+    borderline = _study(tmp_path / "borderline.yaml", "borderline group", border)
+    done = assess("standard", "compute", *borderline, "--scores", scores, "--beside", kept)
+    assert done.code == 0, done.err
+    assert "median of 9 learners judged borderline" in done.out
+    assert {"borderline.v1", "contrasting.v1"} <= set(done.out.split())
+
+    done = assess("standard", "adopt", kept, "--cut", "toy-ka", "--by", "the board")
+    assert done.code == 0, done.err
+    cut = yaml.safe_load((banks / "toys" / "toy" / "cuts" / "toy-ka.v2.yaml").read_text(encoding="utf-8"))
+    assert (cut["method"], cut["status"], cut["panel"]) == ("contrasting groups", "adopted", "contrasting.v1")
+    assert theta.iloc[14] < cut["theta"] < theta.iloc[15]
+    done = assess("standard", "scores", "toy", "--out", scores, "--sandbox", "--method", "ML")
+    assert (done.code, "say EAP, MAP, WL" in done.err) == (2, True)
+
+
+def test_a_compromise_advises_and_is_never_kept_or_adopted(assess, banks, tmp_path):
+    said = [("j1", "cut", 5), ("j1", "pass_rate", 0.6), ("j2", "cut", 6), ("j2", "pass_rate", 0.8)]
+    beuk = _study(tmp_path / "beuk.yaml", "Beuk", said)
+    cohort = tmp_path / "cohort.csv"
+    cohort.write_text("score\n" + "".join(f"{n}\n" for n in range(13)), encoding="utf-8")
+    done = assess("standard", "compute", *beuk, "--scores", cohort)
+    assert (done.code, "advice only: Beuk over 2 judges and 13 scores" in done.out) == (0, True), done.err
+    done = assess("standard", "compute", *beuk)
+    assert (done.code, "add --scores" in done.err) == (2, True)
+    done = assess("standard", "compute", *beuk, "--scores", cohort, "--out", tmp_path / "kept.yaml")
+    assert (done.code, "gives advice, not a cut" in done.err) == (2, True)
+    whole = yaml.safe_load(beuk[0].read_text(encoding="utf-8"))
+    whole["judgements"] = [
+        {"round": 1, "judge": judge, "about": about, "value": value} for judge, about, value in said
+    ]
+    beuk[0].write_text(yaml.safe_dump(whole), encoding="utf-8")
+    done = assess("standard", "adopt", beuk[0], "--cut", "toy-ka")
+    assert (done.code, "a cut comes from a criterion-referenced study" in done.err) == (2, True)
+    assert not (banks / "toys" / "toy" / "cuts" / "toy-ka.v2.yaml").exists()

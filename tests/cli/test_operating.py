@@ -114,6 +114,7 @@ BESIDE = {
     "exposure": READS,
     "standard compute": APART,
     "standard adopt": APART,
+    "standard scores": READS,
     "keys create": REFUSES,
     "keys revoke": REFUSES,
     "keys list": READS,
@@ -215,6 +216,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "simulate": ("toy", "--learners", 1),
     "accuracy": ("toy-fixed", "--as-if-calibrated", "--learners", 100),
     "analyse": ("toy", "--sandbox"),
+    "standard scores": ("toy", "--sandbox", "--out", "scores.csv"),
     "calibrate": ("toy", "--sandbox", "--model", "PCM", "--exclude-constant", "--min-responses", 5),
     # A fixed form shows every unit to all; so high a target raises no alarm.
     "exposure": ("toy-fixed", "--sandbox", "--target", "0.9999"),

@@ -8,7 +8,6 @@ import math
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,8 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import httpx2
 
 import assess
 from assess.delivery.replay import replay_all
@@ -35,6 +32,7 @@ from assess.session import (
     with_offer,
     with_response,
 )
+from tests.delivery.serving import free_port, wait_until_ready
 from tests.delivery.world import settings
 
 _NURSERY = """
@@ -70,9 +68,7 @@ class Server:
     """
 
     def __init__(self, folder: Path, database_url: str = "") -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = settings(folder, database_url=database_url) if database_url else settings(folder)
         command = [sys.executable, "-c", _NURSERY, self.settings.database_url, str(self.port)]
@@ -92,15 +88,7 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self.launch()
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if httpx2.get(f"{self.url}/readyz", timeout=2).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
-            assert time.monotonic() < deadline, "the server did not come up"
-            time.sleep(0.05)
+        wait_until_ready(self.url, self._nursery)
 
     def kill(self) -> None:
         """End it without a word."""

@@ -30,7 +30,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[Any]) -> None:
     """Ask until a server says that it is ready."""
     deadline = time.monotonic() + 120
     while True:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+import string
 from typing import Any
 
 import pytest
@@ -90,6 +92,65 @@ def test_a_receipt_with_impossible_numbers_is_not_valid(world: World) -> None:
     }
     answer = world.call("POST", "/v1/receipts/verify", {"receipt": receipt}, key=None)
     assert (answer.status_code, answer.json()) == (200, {"valid": False})
+
+
+# --- what could be stored and never read again ------------------------------------
+
+FIRST, LAST = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
+HOURS = {"from": "2026-11-22T11:00:00Z", "to": "2026-11-22T11:10:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        (
+            "POST",
+            "/v1/incidents",
+            {"action": "add_time", "scope": {"tenant": True}, "reason": "x"} | HOURS | {"from": FIRST},
+            "from",
+        ),
+        ("PUT", "/v1/learners/lrn_1/accommodations", {"time_multiplier": 1.5, "until": LAST}, "until"),
+        ("POST", "/v1/invigilator-codes", {"course": "twt-3"} | HOURS | {"to": LAST}, "to"),
+        (
+            "PUT",
+            "/v1/learners/lrn_1/courses",
+            {"courses": [{"course": "twt-3", "from": "0001-01-01T01:00", "time_zone": "Asia/Tokyo"}]},
+            "courses[0].from",
+        ),
+    ],
+)
+def test_an_instant_beyond_the_calendar_is_refused_and_locks_nobody_out(
+    world: World, method: str, path: str, body: dict[str, Any], field: str
+) -> None:
+    """Such a row would answer 500 to every later reading: of all incidents, of a learner's next begin."""
+    world.learner()
+    refusal = refused(world.call(method, path, body), 422, "date_invalid")
+    assert refusal["errors"][0]["path"] == field
+    assert world.call("GET", "/v1/incidents").json()["items"] == []
+    assert world.begin()["current"] is not None
+
+
+def test_a_name_too_long_for_a_key_is_refused_and_nothing_of_its_file_is_written(both_worlds: World) -> None:
+    """Only PostgreSQL cannot hold it, and said so after the lines before it were written."""
+    world, letters = both_worlds, random.Random(1)
+    long = "".join(letters.choice(string.ascii_letters) for _ in range(9000))  # no repeats to pack away
+    world.learner()
+    for name in ("issuer", "subject"):
+        pair = {"issuer": "i", "subject": "s"} | {name: long}
+        answer = world.call("PUT", "/v1/learners/lrn_2", {"external_ids": [pair]})
+        assert refused(answer, 422, "field_invalid")["errors"][0]["path"] == f"external_ids[0].{name}"
+        answer = world.call("POST", "/v1/roster", {"rows": [{"row": 1} | pair]})
+        assert refused(answer, 422, "field_invalid")["errors"][0]["path"] == f"rows[0].{name}"
+    fact = {"source": "lms", "t": "attended", "subject": "lrn_1", "event": "e1", "at": "2026-11-20"}
+    rows = [{"row": n, "fact": fact | {"id": id}} for n, id in enumerate(("f1", long), start=1)]
+    found = world.call("POST", "/v1/facts/import", {"rows": rows}).json()
+    assert [(fault["row"], fault["field"]) for fault in found["faults"]] == [(2, "id")]
+    assert world.ask(reading.fact, "default", "f1") is None
+    # The longest that is taken fits, in the script that takes most bytes.
+    wide = "".join(chr(letters.randrange(0x10000, 0x1F000)) for _ in range(1100))
+    longest = {"issuer": wide[:300], "subject": wide[300:600]}
+    assert world.call("PUT", "/v1/learners/lrn_2", {"external_ids": [longest]}).status_code == 201
+    assert world.call("POST", "/v1/facts", fact | {"id": wide[600:]}).status_code == 201
 
 
 # --- pages -------------------------------------------------------------------------

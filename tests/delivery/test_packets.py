@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from assess.delivery import packets
+from assess.delivery.receipts import new_signing_key
+from assess.delivery.statements import StatementSigner
 from assess.errors import InvalidContent
 from assess.standards.records import sha256
 from tests.delivery.conftest import open_world
@@ -35,7 +37,12 @@ def packet(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         assert found.headers["content-type"] == "application/zip"
         again = world.call("GET", f"/v1/appeals/{appeal}/packet").content
         assert found.content == again  # the same content is the same file
+        KEYS.append(world.client.get("/.well-known/jwks.json").json())
     return bytes(found.content)
+
+
+KEYS: list[dict[str, Any]] = []
+"""The public keys of the server that made the packet."""
 
 
 def files_of(data: bytes) -> dict[str, bytes]:
@@ -47,6 +54,8 @@ def checked(tmp_path: Path, files: dict[str, bytes], *, listed: bool = True) -> 
     """The check of these files; with `listed`, the manifest is made to agree with what was changed."""
     manifest = json.loads(files[packets.MANIFEST])
     if listed:
+        # Whoever makes another list cannot sign it.
+        files = {name: data for name, data in files.items() if name != packets.SIGNATURE}
         names = [name for name in files if name != packets.MANIFEST]
         manifest["files"] = {name: sha256(files[name]) for name in names}
         files = files | {packets.MANIFEST: json.dumps(manifest).encode()}
@@ -243,3 +252,96 @@ def test_a_packet_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
 def test_broken_content_is_a_fault_and_no_crash(packet: bytes, tmp_path: Path) -> None:
     found = checked(tmp_path, files_of(packet) | {"session.json": b"[]"})
     assert "cannot be read" in found.faults[0]
+
+
+# --- who made it -----------------------------------------------------------------
+
+
+def signed(
+    packet: bytes, tmp_path: Path, keys: object, edit: Callable[[dict[str, bytes]], None] = lambda files: None
+) -> packets.Checked:
+    """The check of a packet, after an edit, with the keys of a server."""
+    files = files_of(packet)
+    edit(files)
+    path, saved = tmp_path / "packet.zip", tmp_path / "jwks.json"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    saved.write_text(json.dumps(keys))
+    return packets.check(path, packets.read_keys(saved))
+
+
+def _relist(files: dict[str, bytes]) -> None:
+    """Somebody alters the report and makes the list of files agree."""
+    files["report.md"] += b"It was a pass."
+    manifest = json.loads(files[packets.MANIFEST])
+    manifest["files"]["report.md"] = sha256(files["report.md"])
+    files[packets.MANIFEST] = json.dumps(manifest).encode()
+
+
+def _unsign(files: dict[str, bytes]) -> None:
+    _relist(files)
+    del files[packets.SIGNATURE]
+
+
+def _sign_anew(files: dict[str, bytes]) -> None:
+    """Somebody signs what was altered under the server's key id, with a key of their own."""
+    _relist(files)
+    own = StatementSigner([new_signing_key(KEYS[0]["keys"][0]["kid"], Clock()(), "statement")])
+    claims = {"iss": "assess", "iat": 0, "sub": "x", "manifest_sha256": sha256(files[packets.MANIFEST])}
+    files[packets.SIGNATURE] = own.jws(claims, kind=packets.KIND).encode()
+
+
+def test_the_keys_of_its_server_say_who_made_a_packet(packet: bytes, tmp_path: Path) -> None:
+    found = signed(packet, tmp_path, KEYS[0])
+    assert found.faults == ()
+    assert "verifies with the keys that were given" in found.lines[1]
+    unknown = packets.check(tmp_path / "packet.zip")
+    assert unknown.faults == ()
+    assert "add --keys" in unknown.lines[1]
+
+
+@pytest.mark.parametrize(
+    ("edit", "fault"),
+    [
+        (_relist, "it signs another list of files"),
+        (_unsign, "it is missing: nobody signed"),
+        (_sign_anew, "does not verify"),
+        (lambda files: files.update({packets.SIGNATURE: b"a.b"}), "it cannot be read"),
+        (lambda files: files.update({packets.SIGNATURE: b"\xff.e30.e30"}), "it cannot be read"),
+    ],
+)
+def test_a_packet_that_its_server_did_not_sign_is_refused(
+    packet: bytes, tmp_path: Path, edit: Callable[[dict[str, bytes]], None], fault: str
+) -> None:
+    found = signed(packet, tmp_path, KEYS[0], edit)
+    assert [fault in one for one in found.faults] == [True], found.faults
+
+
+def test_a_statement_of_another_kind_is_no_signature(packet: bytes, tmp_path: Path) -> None:
+    """The same key signs eligibilities and claims; none of them can be taken for a packet's."""
+    secret = new_signing_key("key_1", Clock()(), "statement")
+
+    def edit(files: dict[str, bytes]) -> None:
+        claims = {"iss": "assess", "sub": "x", "manifest_sha256": sha256(files[packets.MANIFEST])}
+        files[packets.SIGNATURE] = StatementSigner([secret]).jws(claims, kind="JWT").encode()
+
+    keys = {"keys": [{"kid": "key_1", "crv": "Ed25519", "x": secret.public_key}]}
+    assert "does not verify" in signed(packet, tmp_path, keys, edit).faults[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"keys": [1]}', '{"keys": []}', '{"keys": [{"crv": "Ed25519"}]}']
+)
+def test_what_is_no_key_set_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "jwks.json"
+    path.write_text(text)
+    with pytest.raises(InvalidContent, match=r"no Ed25519 key|cannot be read as a key set"):
+        packets.read_keys(path)
+
+
+def test_keys_of_another_server_do_not_fit(packet: bytes, tmp_path: Path) -> None:
+    other = new_signing_key("key_other", Clock()(), "statement")
+    keys = {"keys": [{"kid": other.id, "crv": "Ed25519", "x": other.public_key}]}
+    found = signed(packet, tmp_path, keys)
+    assert "not among the keys that were given" in found.faults[0]

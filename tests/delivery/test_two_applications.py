@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from assess.delivery.security import digest
 from assess.delivery.service import keys
 from assess.delivery.store import reading
 from tests import synthetic
@@ -99,6 +100,21 @@ def test_what_one_ended_the_other_takes_no_more_answers_for(pair: Pair) -> None:
     one.call("POST", f"/v1/sessions/{begun['session']}/submit")
     refused(other.respond(begun["session"], current, "b"), 409, "session_finished")
     refused(one.respond(begun["session"], current, "b"), 409, "session_finished")
+
+
+def test_a_token_that_the_other_replaced_opens_nothing_however_well_it_is_remembered(pair: Pair) -> None:
+    one, other = pair
+    one.learner()
+    begun = one.begin()
+    session, current = begun["session"], begun["current"]
+    current = one.respond(session, current, "b", key=begun["token"]).json()["current"]
+    resumed = other.begin()
+    assert resumed["token"] != begun["token"]
+    one.services.recent._seconds = 0.0  # whom the token stands for would be read, were it not an answer
+    assert one.services.recent.scope_of_session(digest(begun["token"])) is not None
+    refused(one.respond(session, current, "a", key=begun["token"]), 401, "credentials_invalid")
+    assert _answers(one, session) == [(1, 1, "b")]
+    assert one.respond(session, current, "a", key=resumed["token"]).status_code == 200
 
 
 def test_a_key_with_another_body_is_refused_through_the_other_too(pair: Pair) -> None:

@@ -249,7 +249,7 @@ def _by_arrays_of_one(test, done, u, excluded):
             test._log_table[[unit for unit, _ in scored], [category for _, category in scored]], axis=0
         )
         state.n_units[0] = len(done)
-        state.counts[0] = np.add.reduce(test._coefficients[:, given_units], axis=1)
+        state.counts[0] = np.add.reduce(test.content.coefficients[:, given_units], axis=1)
         state.available[0, given_units] = False
         if test._enemies is not None:
             state.available[0] &= ~test._enemies[given_units].any(axis=0)

@@ -103,8 +103,8 @@ def expected_eap(items, order, theta, n_given):
     return expected, square - expected**2
 
 
-@pytest.mark.parametrize("theta", [-1.5, 0.4])
-def test_the_mean_of_the_estimates_at_a_theta_is_its_expectation_over_all_paths(theta):
+def mean_and_expectation(theta, n_learners, seed):
+    """Mean of the estimates of so many learners, its expectation, and the variance of one."""
     items = bank(40)
     test = AdaptiveTest(items, stop=StopRule(6, 6))
     known: dict[tuple[tuple[int, int], ...], int] = {}
@@ -117,11 +117,31 @@ def test_the_mean_of_the_estimates_at_a_theta_is_its_expectation_over_all_paths(
             known[key] = unit
         return known[key]
 
-    expected, variance = expected_eap(items, order, theta, 6)
-    n = 20_000
-    found = simulate_adaptive(test, np.full(n, theta), np.random.default_rng(11)).theta
-    assert abs(found.mean() - expected) <= 3.0 * math.sqrt(variance / n)
-    assert found.var() == pytest.approx(variance, rel=0.05)
+    found = simulate_adaptive(test, np.full(n_learners, theta), np.random.default_rng(seed)).theta
+    return float(found.mean()), float(found.var()), *expected_eap(items, order, theta, 6)
+
+
+def test_the_mean_of_the_estimates_at_a_theta_is_its_expectation_over_all_paths():
+    n = 10_000
+    mean, spread, expected, variance = mean_and_expectation(0.4, n, 11)
+    assert abs(mean - expected) <= 3.0 * math.sqrt(variance / n)
+    assert spread == pytest.approx(variance, rel=0.08)
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(3600)
+def test_the_mean_of_many_estimates_is_their_expectation_from_minus_two_to_two():
+    grid, n = np.linspace(-2.0, 2.0, 5), 40_000
+    found = replications(
+        "E[EAP] by all paths", 5, lambda r: mean_and_expectation(float(grid[r]), n, 400 + r), seed=400
+    )
+    off = [(mean - expected) / math.sqrt(variance / n) for mean, _, expected, variance in found]
+    record(
+        f"E[EAP at theta] of 6 of 40 units, all paths by quadrature, 5 thetas in -2..2, {n:,} learners each",
+        f"Monte Carlo errors away: {', '.join(f'{z:+.2f}' for z in off)}",
+        seed=400,
+    )
+    assert max(map(abs, off)) <= 3.0
 
 
 def warm_bias(theta, n_learners, seed):

@@ -11,7 +11,7 @@ import yaml
 
 from assess.errors import InvalidContent, PublishRefused, ScaleMismatch
 from assess.publishing import check, load_bank
-from assess.publishing.studies import adopt_study, load_study, write_study
+from assess.publishing.studies import adopt_study, cohort_scores, load_study, write_study
 from assess.standard_setting import Judgement, Panelist, Study, with_result
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "standard_setting"
@@ -116,3 +116,49 @@ def test_the_example_is_made_up_reads_and_cannot_be_adopted():
     assert done.result.theta == pytest.approx(0.15, abs=0.2)
     with pytest.raises(PublishRefused, match="made up"):
         adopt_study(bank, done, parameter_set, cut_id="twt-3-ka", by="anyone", now=NOW)
+
+
+def test_judged_learners_and_their_scores_come_from_tables_and_are_adopted_together(course, tmp_path):
+    bank = load_bank(course)
+    parameter_set = next(iter(bank.parameter_sets.values()))
+    judged = [f"lrn_{n}" for n in range(8)]
+    rows = [Judgement(1, f"j{1 + n % 2}", one, float(n > 3)) for n, one in enumerate(judged)]
+    made = study(method="contrasting groups", judgements=tuple(rows))
+    document = {k: v for k, v in made.document().items() if k not in ("judgements", "options")}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    table = "".join(f"1,{one.judge},{one.about},{one.value:g}\n" for one in rows)
+    (tmp_path / "judged.csv").write_text("round,judge,about,value\n" + table, encoding="utf-8")
+    # One more than were judged: who is nobody's business does not get into the study.
+    scores = "".join(
+        f"{one},{n / 4 - 1},{parameter_set.scale_id},EAP\n" for n, one in enumerate([*judged, "x"])
+    )
+    (tmp_path / "scores.csv").write_text("learner,theta,scale,method\n" + scores, encoding="utf-8")
+
+    found = load_study(tmp_path / "study.yaml", tmp_path / "judged.csv", tmp_path / "scores.csv")
+    assert found.scores is not None
+    assert [learner for learner, _ in found.scores.theta] == judged
+    whole = with_result(found, parameter_set)
+    write_study(tmp_path / "done.yaml", whole)
+    assert load_study(tmp_path / "done.yaml").sha256 == whole.sha256
+    adopted, stored = adopt_study(
+        bank, load_study(tmp_path / "done.yaml"), parameter_set, cut_id="toy-ka", by="the board", now=NOW
+    )
+    # The groups do not overlap: the cut is half way between the fourth and the fifth learner.
+    assert stored.cut.theta == pytest.approx(-0.125)
+    assert (stored.cut.method, adopted.scores) == ("contrasting groups", whole.scores)
+    assert load_bank(course).cuts["toy-ka.v2"].cut == stored.cut
+    with pytest.raises(InvalidContent, match=r"has scores of its own beside scores\.csv"):
+        load_study(tmp_path / "done.yaml", None, tmp_path / "scores.csv")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [("learner,points\na,3\n", "no column 'score'"), ("score\n3\nmany\n", r"\[1\]: score is 'many'")],
+)
+def test_a_cohort_without_scores_is_refused_with_its_row(tmp_path, table, message):
+    path = tmp_path / "cohort.csv"
+    path.write_text(table, encoding="utf-8")
+    with pytest.raises(InvalidContent, match=message):
+        cohort_scores(path)
+    path.write_text("learner,theta,score\na,0.1,12\nb,0.3,14\n", encoding="utf-8")
+    assert cohort_scores(path) == [12.0, 14.0]

@@ -12,7 +12,9 @@ from assess.errors import CutNotFound, InvalidContent, InvalidParameters, Publis
 from assess.irt import ItemParameters
 from assess.scale import Score
 from assess.standard_setting import (
+    ADVICE,
     Judgement,
+    LearnerScores,
     StudyOptions,
     adopt,
     adopted_cut,
@@ -93,6 +95,20 @@ def test_a_study_of_learners_needs_their_scores_on_the_scale_of_the_cut(method):
         with_result(study, PUBLISHED, learners(method=method, scale="x/9")[1])
 
 
+@pytest.mark.parametrize("method", ["contrasting groups", "borderline group"])
+def test_scores_that_stand_in_the_study_are_part_of_what_is_adopted(method):
+    study, scores = learners(method=method)
+    theta = tuple((learner, score.theta) for learner, score in scores.items())
+    whole = replace(study, scores=LearnerScores("x/1", "EAP", theta))
+    cut = adopted_cut(adopted(whole), PUBLISHED, id="x-ka.v2")
+    assert cut == adopted_cut(adopted(study, scores), PUBLISHED, id="x-ka.v2", scores=scores)
+    moved = ((theta[0][0], theta[0][1] + 0.001), *theta[1:])
+    with pytest.raises(InvalidContent, match="edited after its adoption"):
+        replace(adopted(whole), scores=LearnerScores("x/1", "EAP", moved))
+    with pytest.raises(ScaleMismatch, match="'x/1' and 'x/2'"):
+        adopted_cut(adopted(whole), published(FORM, "x-2027.v1", "x/2"), id="x-ka.v3")
+
+
 def test_bookmarks_belong_to_the_booklet_in_which_they_stand():
     pages = tuple(Judgement(1, one.id, "", 20 + n) for n, one in enumerate(PANEL))
     study = adopted(angoff_study(FORM, method="bookmark", judgements=pages))
@@ -119,7 +135,7 @@ def test_what_is_made_up_cannot_be_adopted():
 
 @pytest.mark.parametrize("method", ["Hofstee", "Beuk"])
 def test_a_quota_is_never_adopted_and_never_a_cut(method):
-    judgements = tuple(Judgement(1, one.id, "cut", 12.0) for one in PANEL)
+    judgements = tuple(Judgement(1, one.id, what, 12.0) for one in PANEL for what in ADVICE[method])
     study = angoff_study(FORM, method=method, judgements=judgements)
     with pytest.raises(PublishRefused, match="a cut comes from a criterion-referenced study"):
         adopt(study, by="board", at=NOON)

@@ -10,8 +10,9 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from assess.errors import CutNotFound, InvalidParameters
-from assess.standard_setting import Advice, CutEstimate, beuk, hofstee
+from assess.errors import CutNotFound, InvalidContent, InvalidParameters
+from assess.standard_setting import Advice, CutEstimate, Judgement, advise, beuk, hofstee
+from tests.standard_setting.panels import PANEL, angoff_study, mixed_form
 
 LIMITS = {"lowest_cut": 40.0, "highest_cut": 60.0, "lowest_fail_rate": 0.1, "highest_fail_rate": 0.7}
 # So many that the share below a cut is the normal distribution function.
@@ -83,4 +84,47 @@ def test_limits_that_the_cohort_never_meets_give_no_advice():
 )
 def test_judgements_out_of_range_are_named(call, message):
     with pytest.raises(InvalidParameters, match=message):
+        call()
+
+
+def study_of(method, **limits):
+    judgements = tuple(
+        Judgement(number, one.id, what, value + n)
+        for number in (1, 2)
+        for n, one in enumerate(PANEL)
+        for what, value in limits.items()
+    )
+    return angoff_study(mixed_form(), method=method, judgements=judgements)
+
+
+def test_a_study_leads_to_the_advice_of_its_last_round():
+    said = {"cut": [50.0, 60.0], "pass_rate": [0.6, 0.8]}
+    judgements = tuple(
+        Judgement(number, PANEL[j].id, what, values[j] + 0.1 * (number == 1))
+        for number in (1, 2) for j in (0, 1) for what, values in said.items()
+    )  # fmt: skip
+    study = angoff_study(mixed_form(), method="Beuk", judgements=judgements)
+    # As the example of `beuk`, which is worked by hand.
+    assert advise(study, np.arange(101)).score == pytest.approx(46.733, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: advise(angoff_study(mixed_form()), [1.0]), "method: modified Angoff gives a cut"),
+        (lambda: advise(study_of("Beuk", cut=1.0, pass_rate=0.5), [1.0]), "judgements: judge 'j2'"),
+        (lambda: study_of("Beuk", cut=1.0, passrate=0.5), "'passrate' is not what Beuk asks for: cut"),
+        (
+            lambda: angoff_study(
+                mixed_form(), method="Beuk",
+                judgements=(Judgement(1, "j1", "cut", 1.0), Judgement(1, "j2", "cut", 1.0),
+                            Judgement(1, "j2", "pass_rate", 0.5)),
+            ),
+            "judge 'j1' did not rate unit 'pass_rate'",
+        ),
+        (lambda: advise(study_of("Beuk", cut=1.0), [1.0]), "the columns cut, pass_rate"),
+    ],
+)  # fmt: skip
+def test_a_study_that_leads_to_no_advice_says_why(call, message):
+    with pytest.raises(InvalidContent, match=message):
         call()

@@ -9,16 +9,19 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
+import yaml
 
 from assess.errors import InvalidContent, PublishRefused
 from assess.standard_setting import (
     Judgement,
+    LearnerScores,
     Panelist,
     StudyOptions,
     StudyResult,
     adopt,
     judgements_from_frame,
     read_study,
+    scores_from_frame,
     with_result,
 )
 from tests.standard_setting.panels import PANEL, angoff_study, mixed_form, published
@@ -116,8 +119,14 @@ def test_an_edit_after_adoption_is_found():
         ({"options": StudyOptions(rule="nearest")}, "options.rule: 'nearest'"),
         ({"options": StudyOptions(response_probability=67.0)}, "67.0 is not between 0 and 1"),
         (
-            {"method": "Hofstee", "result": StudyResult("x", "x/1", 0.0, 0.1, 1.0, "d")},
-            "result: Hofstee gives advice",
+            {
+                "method": "Beuk",
+                "judgements": tuple(
+                    Judgement(1, judge, what, 0.5) for judge in ("j1", "j2") for what in ("cut", "pass_rate")
+                ),
+                "result": StudyResult("x", "x/1", 0.0, 0.1, 1.0, "d"),
+            },
+            "result: Beuk gives advice",
         ),
     ],
 )
@@ -181,3 +190,53 @@ def test_an_adoption_written_by_hand_is_refused_where_none_could_be():
 def test_a_table_with_a_fault_is_refused_with_its_row(frame, message):
     with pytest.raises(InvalidContent, match=message):
         judgements_from_frame(frame)
+
+
+def of_learners(**scores):
+    judgements = tuple(Judgement(1, f"j{1 + n % 2}", f"lrn_{n}", float(n > 2)) for n in range(6))
+    known = {"scale": "x/1", "method": "EAP", "theta": tuple((f"lrn_{n}", n / 4) for n in range(6))} | scores
+    return angoff_study(
+        FORM, method="contrasting groups", judgements=judgements, scores=LearnerScores(**known)
+    )
+
+
+def test_scores_of_learners_read_back_and_belong_to_the_hash():
+    study = of_learners()
+    assert read_study(yaml.safe_load(yaml.safe_dump(study.document()))) == study
+    assert study.sha256 != of_learners(method="WL").sha256
+    assert "scores" not in angoff_study(FORM).document(), "what was adopted before keeps its hash"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: of_learners(theta=(("lrn_1", 0.1), ("lrn_1", 0.2))), "learner 'lrn_1' has two scores"),
+        (lambda: of_learners(theta=(("lrn_1", float("inf")),)), "theta is inf; give a finite estimate"),
+        (
+            lambda: angoff_study(FORM, scores=LearnerScores("x/1", "EAP", ())),
+            "scores: modified Angoff judges no learners",
+        ),
+        (lambda: scores_from_frame(pd.DataFrame({"learner": ["a"], "theta": [1.0]})), "no column 'scale'"),
+        (
+            lambda: scores_from_frame(
+                pd.DataFrame({"learner": ["a", "b"], "theta": [1.0, 2.0], "scale": ["x/1", "x/2"]})
+            ),
+            "scale is 'x/1' and 'x/2'",
+        ),
+        (
+            lambda: scores_from_frame(pd.DataFrame({"learner": ["a"], "theta": ["high"], "scale": ["x/1"]})),
+            r"scores\[0\]: theta is 'high'",
+        ),
+        (
+            lambda: scores_from_frame(pd.DataFrame({"learner": [], "theta": [], "scale": []})),
+            "no learner has a score",
+        ),
+        (
+            lambda: read_study(of_learners().document() | {"scores": {"scale": "x/1", "method": "EAP"}}),
+            "scores: the field 'theta' is missing",
+        ),
+    ],
+)
+def test_scores_that_cannot_be_meant_are_refused(make, message):
+    with pytest.raises(InvalidContent, match=message):
+        make()

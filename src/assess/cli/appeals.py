@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 import typer
 
-from assess.cli.console import By, CommandError, Key, Server, out, table
-from assess.cli.sitting import decoded, through
+from assess.cli.console import By, CommandError, Key, Sandbox, Server, out, table
+from assess.cli.running import through
+from assess.cli.sitting import decoded
 
 app = typer.Typer(help="Appeals and learners' notes: list, show, look, decide, packet.", no_args_is_help=True)
 
 _Id = Annotated[str, typer.Argument(help="The id of the appeal, apl_...")]
-_Sandbox = Annotated[bool, typer.Option("--sandbox", help="Sandbox data, not live data.")]
 _Evidence = Annotated[
     list[str] | None, typer.Option("--evidence", help="What shows it: a document, a person; repeatable.")
 ]
@@ -25,7 +25,7 @@ _Who = Annotated[str, typer.Option("--who", help="Who looked, where another pers
 def list_appeals(
     state: Annotated[str, typer.Option(help="open, upheld, rejected, withdrawn, or all.")] = "open",
     overdue: Annotated[bool, typer.Option("--overdue", help="Only those whose day has passed.")] = False,
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -56,7 +56,7 @@ def list_appeals(
 
 
 @app.command("show")
-def show(appeal: _Id, sandbox: _Sandbox = False, server: Server = "", key: Key = "") -> None:
+def show(appeal: _Id, sandbox: Sandbox = False, server: Server = "", key: Key = "") -> None:
     """Show an appeal and all that was done about it."""
     from assess.delivery.service import appealing
 
@@ -80,7 +80,7 @@ def look(
     evidence: _Evidence = None,
     who: _Who = "",
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -115,7 +115,7 @@ def decide(
     who: _Who = "",
     approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -151,7 +151,7 @@ def decide(
 def packet(
     appeal: _Id,
     save: Annotated[Path | None, typer.Option("--out", help="Where to; by default the appeal's id.")] = None,
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -178,11 +178,21 @@ def packet(
 
 
 @app.command("check")
-def check(file: Annotated[Path, typer.Argument(help="A file that `assess appeal packet` wrote.")]) -> None:
-    """Check a packet without any server; exit code 1 when something does not hold."""
-    from assess.delivery.packets import check as checked
+def check(
+    file: Annotated[Path, typer.Argument(help="A file that `assess appeal packet` wrote.")],
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Its server's public keys: /.well-known/jwks.json, saved from there, or kept."),
+    ] = None,
+) -> None:
+    """Check a packet without any server; exit code 1 when something does not hold.
 
-    found = checked(file)
+    With --keys it must be signed under one of them; without, nobody knows who made it.
+    """
+    from assess.delivery.packets import check as checked
+    from assess.delivery.packets import read_keys
+
+    found = checked(file, None if keys is None else read_keys(keys))
     for line in found.lines:
         out.print(line, markup=False)
     for fault in found.faults:
@@ -194,7 +204,7 @@ def check(file: Annotated[Path, typer.Argument(help="A file that `assess appeal 
 
 
 @app.command("notes")
-def notes(sandbox: _Sandbox = False, server: Server = "", key: Key = "") -> None:
+def notes(sandbox: Sandbox = False, server: Server = "", key: Key = "") -> None:
     """List what learners wrote when something went wrong."""
     from assess.delivery import schemas
     from assess.delivery.service import Scope, Services, problem_notes

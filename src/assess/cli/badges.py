@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import typer
 
-from assess.cli.console import By, CommandError, Key, Server, out, table
+from assess.cli.console import By, CommandError, Key, Sandbox, Server, out, table
 from assess.cli.desk import Desk, at_desk
-from assess.cli.sitting import through
+from assess.cli.running import through
 from assess.progress import Progress, bar
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 facts_app = typer.Typer(help="Facts that others attest.", no_args_is_help=True)
 app = typer.Typer(help="Badge rules, and badges as Open Badges.", no_args_is_help=True)
-Sandbox = Annotated[
-    bool, typer.Option("--sandbox", help="Sandbox learners; through a server the key decides.")
-]
 _PART = 250
 _SHOWN = 40
 

@@ -31,8 +31,14 @@ Server = Annotated[
         help="A running server to act through, such as http://127.0.0.1:8000.",
     ),
 ]
-Key = Annotated[str, typer.Option("--key", envvar="ASSESS_API_KEY", help="An API key of that server.")]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key", envvar="ASSESS_API_KEY", help="An API key of that server; a test key means sandbox data."
+    ),
+]
 By = Annotated[str, typer.Option("--by", help="Who does this; by default the name of the account.")]
+Sandbox = Annotated[bool, typer.Option("--sandbox", help="Sandbox data, not live data.")]
 
 _UNBOUNDED = 1_000
 DEFAULT_BANKS = Path("item_banks")

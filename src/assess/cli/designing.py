@@ -48,7 +48,7 @@ def design(
     options = DesignOptions(
         n=learners,
         n_at=at,
-        population=_prior(population),
+        population=population_of(population),
         groups=groups,
         seconds_per_item=seconds_per_item,
     )
@@ -86,10 +86,11 @@ def _named(text: str) -> tuple[str, Prior]:
     name, sign, numbers = text.partition("=")
     if not sign or not name.strip():
         raise CommandError(f"group {text!r}: say its name, mean and SD, as in rural=-0.4,1")
-    return name.strip(), _prior(numbers)
+    return name.strip(), population_of(numbers)
 
 
-def _prior(text: str) -> Prior:
+def population_of(text: str) -> Prior:
+    """A population from its mean and SD, as in 0.2,1."""
     from assess.irt import Prior
 
     try:

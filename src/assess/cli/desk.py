@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from assess.cli.console import CommandError, account, wait
-from assess.cli.running import call, with_services
-from assess.errors import StoreLocked
+from assess.cli.console import wait
+from assess.cli.running import call, either
 
 if TYPE_CHECKING:
     from assess.delivery import schemas
@@ -183,27 +182,15 @@ def at_desk(
     use: Callable[[Desk], Awaitable[T]], *, server: str, key: str, by: str = "", sandbox: bool = False
 ) -> T:
     """Do something in this process, or through the server that has the database."""
-    from assess.delivery.settings import Settings
+    return either(
+        lambda services, scope: use(_Here(services, scope)),
+        lambda address: wait(_awaited(use(_There(address, key)))),
+        server=server,
+        key=key,
+        by=by,
+        sandbox=sandbox,
+    )
 
-    if not server:
-        try:
-            return with_services(
-                Settings.from_environment(),
-                by or account(),
-                lambda services, scope: use(_Here(services, scope)),
-                sandbox=sandbox,
-            )
-        except StoreLocked:
-            if not key:
-                raise CommandError(
-                    "a running server has the database; go through it: "
-                    "add --server http://127.0.0.1:8000 --key ask_..."
-                ) from None
-            server = "http://127.0.0.1:8000"
-    if not key:
-        raise CommandError("add --key, an API key with the scope manage of that server")
 
-    async def there() -> T:
-        return await use(_There(server, key))
-
-    return wait(there())
+async def _awaited(found: Awaitable[T]) -> T:
+    return await found

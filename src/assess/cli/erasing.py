@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import typer
 
-from assess.cli.console import By, Key, Server, out, table
-from assess.cli.sitting import through
+from assess.cli.console import By, Key, Sandbox, Server, out, table
+from assess.cli.running import through
 
 
 def erase(
@@ -19,7 +19,7 @@ def erase(
     ] = False,
     approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
     by: By = "",
-    sandbox: Annotated[bool, typer.Option("--sandbox", help="A sandbox learner.")] = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:

@@ -10,10 +10,8 @@ from urllib.parse import quote
 
 import typer
 
-from assess.cli.console import DEFAULT_BANKS, Banks, By, CommandError, Key, Server, account, out, table
-from assess.cli.running import call, find_document, with_services
-from assess.cli.sitting import through
-from assess.errors import StoreLocked
+from assess.cli.console import DEFAULT_BANKS, Banks, By, CommandError, Key, Sandbox, Server, out, table
+from assess.cli.running import call, either, find_document
 
 if TYPE_CHECKING:
     from assess.delivery import schemas
@@ -29,9 +27,7 @@ def rescore(
     ] = False,
     by: By = "",
     approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
-    sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Sandbox learners instead of real ones.")
-    ] = False,
+    sandbox: Sandbox = False,
     save: Annotated[
         Path | None, typer.Option("--out", help="Write the sessions that flip to this CSV.")
     ] = None,
@@ -47,33 +43,15 @@ def rescore(
     document = find_document(banks, form)
     if not dry_run and not reason.strip():
         raise CommandError("a rescoring needs --reason; every learner it reaches is told")
-    if not server:
-        try:
-            found = with_services(
-                _settings(),
-                by or account(),
-                lambda services, who: _here(services, who, document, reason, approved_by or None, dry_run),
-                sandbox=sandbox,
-            )
-        except StoreLocked:
-            if not key:
-                raise CommandError(
-                    "a running server has the database; rescore through it: "
-                    "add --server http://127.0.0.1:8000 --key ask_..."
-                ) from None
-            server = "http://127.0.0.1:8000"
-        else:
-            _show(found, save)
-            return
-    if not key:
-        raise CommandError("add --key, an API key with the scope manage of that server")
-    _show(_there(server, key, document, reason, approved_by or None, dry_run), save)
-
-
-def _settings() -> Any:
-    from assess.delivery.settings import Settings
-
-    return Settings.from_environment()
+    found = either(
+        lambda services, who: _here(services, who, document, reason, approved_by or None, dry_run),
+        lambda address: _there(address, key, document, reason, approved_by or None, dry_run),
+        server=server,
+        key=key,
+        by=by,
+        sandbox=sandbox,
+    )
+    _show(found, save)
 
 
 async def _here(
@@ -124,9 +102,7 @@ def release(
     ] = False,
     by: By = "",
     approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
-    sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Sandbox learners instead of real ones.")
-    ] = False,
+    sandbox: Sandbox = False,
     save: Annotated[Path | None, typer.Option("--out", help="Write the outcomes to this CSV.")] = None,
     server: Server = "",
     key: Key = "",
@@ -151,8 +127,15 @@ def release(
         )
 
     path = f"/v1/forms/{quote(form, safe='')}/results"
-    found = through(server, key, by, "POST", path, body, here, sandbox=sandbox)
-    _show(_awaited(found, server or "http://127.0.0.1:8000", key), save)
+    found = either(
+        here,
+        lambda address: _awaited(call(address, key, "POST", path, body), address, key),
+        server=server,
+        key=key,
+        by=by,
+        sandbox=sandbox,
+    )
+    _show(found, save)
 
 
 def _awaited(found: dict[str, Any], server: str, key: str) -> schemas.Rescoring:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from assess.cli.console import By, CommandError, Key, Server, out, table
+from assess.cli.console import By, CommandError, Key, Sandbox, Server, out, table
 from assess.cli.desk import Desk, at_desk
 from assess.progress import Progress, bar
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from assess.publishing.rosters import Roster, RosterLine
 
 app = typer.Typer(help="Who the learners are: import, codes, merge.", no_args_is_help=True)
-Sandbox = Annotated[
-    bool, typer.Option("--sandbox", help="Sandbox learners; through a server the key decides.")
-]
 Reason = Annotated[str, typer.Option(help="Why; stored with it.")]
 _PART = 500
 _SHOWN = 40

@@ -145,6 +145,57 @@ def call(server: str, key: str, method: str, path: str, body: object = None) -> 
     return response.json() if is_json else response.content
 
 
+def either(
+    here: Callable[[Services, Scope], Awaitable[T]],
+    there: Callable[[str], T],
+    *,
+    server: str,
+    key: str,
+    by: str,
+    sandbox: bool = False,
+) -> T:
+    """Do it in this process, or through the server that has the database; `there` is given its address."""
+    from assess.delivery.settings import Settings
+
+    if not server:
+        try:
+            return with_services(Settings.from_environment(), by or account(), here, sandbox=sandbox)
+        except StoreLocked:
+            if not key:
+                raise CommandError(
+                    "a running server has the database; go through it: "
+                    "add --server http://127.0.0.1:8000 --key ask_..."
+                ) from None
+            server = "http://127.0.0.1:8000"
+    if not key:
+        raise CommandError("add --key, an API key with the scope manage of that server")
+    return there(server)
+
+
+def through(
+    server: str,
+    key: str,
+    by: str,
+    method: str,
+    path: str,
+    body: object,
+    use: Callable[[Services, Scope], Awaitable[Any]],
+    *,
+    sandbox: bool = False,
+) -> Any:
+    """The reply of a running server, or of the service in this process where none runs."""
+    from assess.delivery import schemas
+
+    async def here(services: Services, who: Scope) -> Any:
+        found = await use(services, who)
+        return found if isinstance(found, bytes) else schemas.plain(found)
+
+    def there(address: str) -> Any:
+        return call(address, key, method, path, body)
+
+    return either(here, there, server=server, key=key, by=by, sandbox=sandbox)
+
+
 # --- keys --------------------------------------------------------------------
 
 keys_app = typer.Typer(help="API keys: make, end, list.", no_args_is_help=True)
@@ -241,54 +292,30 @@ def activate(
     Through a server (--server, --key) the key is who activates.
     """
     from assess.delivery.service import activations
-    from assess.delivery.settings import Settings
 
     document, bank, reference = _found(banks, form)
-    frozen: list[str] = []
     if bank is not None:
         bank.require_offerable(reference)
-        frozen = sorted(bank.frozen)
-    if not server:
-        try:
-            done = with_services(
-                Settings.from_environment(),
-                by or account(),
-                lambda services, who: activations.activate(
-                    services,
-                    who,
-                    document=document,
-                    reason=reason,
-                    approved_by=approved_by or None,
-                    exception=exception or None,
-                    frozen=frozen,
-                ),
-            )
-        except StoreLocked:
-            if not key:
-                raise CommandError(
-                    "a running server has the database; activate through it: "
-                    "add --server http://127.0.0.1:8000 --key ask_..."
-                ) from None
-            server = "http://127.0.0.1:8000"
-        else:
-            _say_live(done.name, done.release, done.sequence)
-            return
-    if not key:
-        raise CommandError("add --key, an API key with the scope manage of that server")
-    body = {
+    asked: dict[str, Any] = {
         "document": document,
         "reason": reason,
         "approved_by": approved_by or None,
         "exception": exception or None,
     }
-    if frozen:
-        body["frozen"] = frozen
-    reply = call(server, key, "POST", "/v1/activations", body)
-    _say_live(reply["name"], reply["release"], reply["sequence"])
-
-
-def _say_live(name: str, release: str, sequence: int) -> None:
-    out.print(f"{name} is live as {release[:12]}, activation {sequence}", markup=False)
+    if bank is not None and bank.frozen:
+        asked["frozen"] = sorted(bank.frozen)
+    done = through(
+        server,
+        key,
+        by,
+        "POST",
+        "/v1/activations",
+        asked,
+        lambda services, who: activations.activate(services, who, **asked),
+    )
+    out.print(
+        f"{done['name']} is live as {done['release'][:12]}, activation {done['sequence']}", markup=False
+    )
 
 
 def find_document(banks: Path, name: str) -> dict[str, Any]:

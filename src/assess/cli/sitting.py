@@ -6,25 +6,19 @@ the database itself.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from assess.cli.console import By, CommandError, Key, Server, account, out, table
-from assess.cli.running import call, with_services
-from assess.errors import StoreLocked
-
-if TYPE_CHECKING:
-    from assess.delivery.service import Scope, Services
+from assess.cli.console import By, CommandError, Key, Sandbox, Server, out, table
+from assess.cli.running import through
 
 incidents_app = typer.Typer(help="Incidents: declare, list, show.", no_args_is_help=True)
 invigilators_app = typer.Typer(help="Invigilators' codes: make, list, revoke.", no_args_is_help=True)
 
 _When = Annotated[str, typer.Option(help="An instant with its zone, such as 2026-11-22T10:00:00Z.")]
-_Sandbox = Annotated[bool, typer.Option("--sandbox", help="Sandbox data, not live data.")]
 
 
 def _instant(value: str, name: str) -> str:
@@ -35,38 +29,6 @@ def _instant(value: str, name: str) -> str:
     if found.tzinfo is None:
         raise CommandError(f"--{name} {value!r} has no zone; end it in Z, or in +03:00")
     return found.isoformat()
-
-
-def through(
-    server: str,
-    key: str,
-    by: str,
-    method: str,
-    path: str,
-    body: object,
-    use: Callable[[Services, Scope], Awaitable[Any]],
-    *,
-    sandbox: bool = False,
-) -> Any:
-    """The reply of a running server, or of the service in this process where none runs."""
-    from assess.delivery import schemas
-    from assess.delivery.settings import Settings
-
-    if not server:
-        try:
-            found = with_services(Settings.from_environment(), by or account(), use, sandbox=sandbox)
-        except StoreLocked:
-            if not key:
-                raise CommandError(
-                    "a running server has the database; act through it: "
-                    "add --server http://127.0.0.1:8000 --key ask_..."
-                ) from None
-            server = "http://127.0.0.1:8000"
-        else:
-            return found if isinstance(found, bytes) else schemas.plain(found)
-    if not key:
-        raise CommandError("add --key, an API key with the scope manage of that server")
-    return call(server, key, method, path, body)
 
 
 def decoded(kind: Any, body: dict[str, Any]) -> Any:
@@ -98,7 +60,7 @@ def declare(
     approved_by: Annotated[str, typer.Option(help="Another person, where the tenant demands two.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; store nothing.")] = False,
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -150,7 +112,7 @@ def _show(found: dict[str, Any]) -> None:
 
 
 @incidents_app.command("list")
-def list_incidents(by: By = "", sandbox: _Sandbox = False, server: Server = "", key: Key = "") -> None:
+def list_incidents(by: By = "", sandbox: Sandbox = False, server: Server = "", key: Key = "") -> None:
     """List the incidents, newest first."""
     from assess.delivery.service import incidents
 
@@ -166,7 +128,7 @@ def list_incidents(by: By = "", sandbox: _Sandbox = False, server: Server = "", 
 def show_incident(
     incident: Annotated[str, typer.Argument(help="The id of the incident, inc_...")],
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -201,7 +163,7 @@ def accommodate(
     until: Annotated[str, typer.Option(help="When it runs out; by default never.")] = "",
     session: Annotated[str, typer.Option(help="For this session that is going on, not for later ones.")] = "",
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -256,7 +218,7 @@ def create_code(
     to: _When,
     cohort: Annotated[str, typer.Option(help="For whom; kept for the record.")] = "",
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:
@@ -287,7 +249,7 @@ def create_code(
 
 
 @invigilators_app.command("list")
-def list_codes(by: By = "", sandbox: _Sandbox = False, server: Server = "", key: Key = "") -> None:
+def list_codes(by: By = "", sandbox: Sandbox = False, server: Server = "", key: Key = "") -> None:
     """List the codes that were made, without the codes themselves."""
     from assess.delivery.service import invigilation
 
@@ -307,7 +269,7 @@ def list_codes(by: By = "", sandbox: _Sandbox = False, server: Server = "", key:
 def revoke_code(
     code: Annotated[str, typer.Argument(help="The id of the code, inv_...")],
     by: By = "",
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     server: Server = "",
     key: Key = "",
 ) -> None:

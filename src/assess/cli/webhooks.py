@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import typer
 
-from assess.cli.console import By, Key, Server, out, table
-from assess.cli.sitting import _Sandbox, through
+from assess.cli.console import By, Key, Sandbox, Server, out, table
+from assess.cli.running import through
 
 webhooks_app = typer.Typer(help="Webhooks: make, list, look at deliveries, replay.", no_args_is_help=True)
 
@@ -24,7 +24,7 @@ def create_webhook(
     ] = None,
     description: Annotated[str, typer.Option(help="Whose it is.")] = "",
     thin: Annotated[bool, typer.Option("--thin", help="Say what changed, without a snapshot.")] = False,
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     by: By = "",
     server: Server = "",
     key: Key = "",
@@ -43,7 +43,7 @@ def create_webhook(
 
 
 @webhooks_app.command("list")
-def list_webhooks(sandbox: _Sandbox = False, by: By = "", server: Server = "", key: Key = "") -> None:
+def list_webhooks(sandbox: Sandbox = False, by: By = "", server: Server = "", key: Key = "") -> None:
     """List the webhooks, without their secrets."""
     from assess.delivery.service import webhooks
 
@@ -72,7 +72,7 @@ def list_deliveries(
         Literal["waiting", "delivered", "dead"], typer.Option(help="What waits, was taken, or was given up.")
     ] = "dead",
     after: Annotated[int, typer.Option(help="After this sequence number.", min=0)] = 0,
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     by: By = "",
     server: Server = "",
     key: Key = "",
@@ -105,7 +105,7 @@ def list_deliveries(
 def replay_webhook(
     webhook: _Webhook,
     after: Annotated[int, typer.Option(help="Tell everything after this sequence number again.", min=0)],
-    sandbox: _Sandbox = False,
+    sandbox: Sandbox = False,
     by: By = "",
     server: Server = "",
     key: Key = "",
@@ -122,7 +122,7 @@ def replay_webhook(
 
 @webhooks_app.command("test")
 def try_webhook(
-    webhook: _Webhook, sandbox: _Sandbox = False, by: By = "", server: Server = "", key: Key = ""
+    webhook: _Webhook, sandbox: Sandbox = False, by: By = "", server: Server = "", key: Key = ""
 ) -> None:
     """Send an endpoint.test; exit code 1 when it was not taken."""
     from assess.delivery.service import webhooks

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assess.cli.console import DEFAULT_BANKS, Banks, CommandError, Key, Server, account, out, table
+from assess.cli.console import DEFAULT_BANKS, Banks, CommandError, Key, Sandbox, Server, account, out, table
 from assess.cli.running import call, find_document, with_services
 from assess.errors import StoreLocked
 
@@ -35,9 +35,7 @@ def what_if(
     programme: Annotated[
         Path | None, typer.Option(help="A folder with a programme.yaml of other badge rules.")
     ] = None,
-    sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Sandbox learners instead of real ones.")
-    ] = False,
+    sandbox: Sandbox = False,
     banks: Banks = DEFAULT_BANKS,
     server: Server = "",
     key: Key = "",

@@ -46,7 +46,7 @@ def split(url: str) -> tuple[SplitResult, str, int]:
         host, port = parts.hostname or "", parts.port
     except ValueError as fault:
         raise _refused(f"it cannot be read: {fault}") from None
-    if len(url) > LONGEST or not url.isascii() or any(letter <= " " for letter in url):
+    if len(url) > LONGEST or any(not "!" <= letter <= "~" for letter in url):
         raise _refused(f"it has up to {LONGEST} visible ASCII characters")
     if parts.scheme not in ("https", "http") or not host:
         raise _refused("it begins with https:// and a host")

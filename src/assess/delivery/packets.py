@@ -5,9 +5,14 @@ session as it was stored, the releases that were delivered and decided by, the
 public keys of receipts, the appeal, and a report in plain words. `check` needs
 nothing else: hashes, links, receipts, and every decision computed again.
 
+The server signs the list of files with the key of its statements. Whoever has
+its public keys, from `/.well-known/jwks.json` or kept from earlier, knows then
+that the packet is the server's and was not altered; and the server cannot deny
+later what it gave. That a server lied from the start no signature shows: for
+that compare the links that `check` prints with those that were given before.
+
 A packet holds keys and answers. Who may read it is for the one who makes it to
-say; and a packet whose author lies is found by comparing the links that `check`
-prints with those that the server gives.
+say.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ from assess.delivery.service import appealing
 from assess.delivery.service.catalogue import pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.receipts import receipt
+from assess.delivery.statements import read, unverified
 from assess.delivery.store import reading, reading_appeals
 from assess.delivery.store.reading import SessionRecords
 from assess.delivery.store.rows import DecisionRow
@@ -40,6 +46,8 @@ from assess.standards.records import GENESIS, sha256
 
 SCHEMA = "assess.appeal-packet/1"
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.jws"
+KIND = "assess-appeal-packet+jwt"
 LARGEST = 64 * 2**20
 _THEN = (1980, 1, 1, 0, 0, 0)
 
@@ -98,20 +106,26 @@ async def build(services: Services, scope: Scope, id: str) -> bytes:
         files[f"decisions/{row.chain_seq}-{row.id}.json"] = _json(entry)
     for sha, document in releases.items():
         files[f"releases/{sha}.json"] = document.encode()
-    read = {sha: Release.from_document(json.loads(text), sha) for sha, text in releases.items()}
-    said = [(row, *recomputed(row, records, read.__getitem__)) for row in rows]
+    known = {sha: Release.from_document(json.loads(text), sha) for sha, text in releases.items()}
+    said = [(row, *recomputed(row, records, known.__getitem__)) for row in rows]
     files["replay.json"] = _json(
         [{"decision": row.id, "found": word, "what": what} for row, word, what in said]
     )
-    files["report.md"] = _report(found, records, said, read, services.clock().isoformat()).encode()
-    manifest = {
-        "schema": SCHEMA,
-        "appeal": id,
-        "engine": assess.__version__,
-        "made_at": services.clock().isoformat(),
-        "files": {name: sha256(data) for name, data in sorted(files.items())},
-    }
-    return _zipped(files | {MANIFEST: _json(manifest)})
+    files["report.md"] = _report(found, records, said, known, services.clock().isoformat()).encode()
+    now = services.clock()
+    manifest = _json(
+        {
+            "schema": SCHEMA,
+            "appeal": id,
+            "engine": assess.__version__,
+            "made_at": now.isoformat(),
+            "files": {name: sha256(data) for name, data in sorted(files.items())},
+        }
+    )
+    issuer = services.settings.public_url or "assess"
+    claims = {"iss": issuer, "iat": int(now.timestamp()), "sub": id, "manifest_sha256": sha256(manifest)}
+    signature = services.statements.jws(claims, kind=KIND)
+    return _zipped(files | {MANIFEST: manifest, SIGNATURE: signature.encode()})
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:
@@ -246,8 +260,14 @@ class Checked:
     faults: tuple[str, ...]
 
 
-def check(path: Path) -> Checked:
+def check(path: Path, keys: Mapping[str, str] | None = None) -> Checked:
     """Check a packet without any server.
+
+    Parameters
+    ----------
+    keys : mapping of key id to public key, optional
+        Of the server that is said to have made it, as `read_keys` gives them; without them nobody
+        knows who made it.
 
     Raises
     ------
@@ -258,13 +278,56 @@ def check(path: Path) -> Checked:
     manifest = _manifest(files, path)
     faults = [f"{name}: {what}" for name, what in _file_faults(files, manifest["files"])]
     lines = [f"{len(manifest['files'])} files, as the packet lists them"]
+    said, unsigned = _signature(files, keys)
+    if unsigned:
+        faults.append(f"{SIGNATURE}: {unsigned}")
     if faults:
         return Checked(str(manifest["appeal"]), tuple(lines), tuple(faults))
     try:
         told, wrong = _content(files)
     except (AssessError, msgspec.ValidationError, ValueError, KeyError, TypeError) as fault:
         told, wrong = [], [f"what it holds cannot be read: {fault}"]
-    return Checked(str(manifest["appeal"]), (*lines, *told), tuple(wrong))
+    return Checked(str(manifest["appeal"]), (*lines, said, *told), tuple(wrong))
+
+
+def read_keys(path: Path) -> dict[str, str]:
+    """Public keys by id from a key set that was saved, as `/.well-known/jwks.json` gives it.
+
+    Raises
+    ------
+    InvalidContent
+        It is no key set, or holds no key of the kind that signs packets.
+    """
+    try:
+        found = json.loads(path.read_bytes())["keys"]
+        keys = {str(key["kid"]): str(key["x"]) for key in found if key.get("crv") == "Ed25519"}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise InvalidContent(f"it cannot be read as a key set: {fault!r}", place=str(path)) from None
+    if not keys:
+        raise InvalidContent("it holds no Ed25519 key", place=str(path))
+    return keys
+
+
+def _signature(files: Mapping[str, bytes], keys: Mapping[str, str] | None) -> tuple[str, str]:
+    """What is known of who made a packet, and what is wrong with it."""
+    if SIGNATURE not in files:
+        return "not signed: nothing says who made it", "" if keys is None else "it is missing: nobody signed"
+    token = files[SIGNATURE].decode("ascii", "replace")
+    try:
+        header, claims = unverified(token)
+        by, issuer, meant = header["kid"], claims["iss"], claims["manifest_sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "", "it cannot be read"
+    if meant != sha256(files[MANIFEST]):
+        return "", "it signs another list of files: the packet was altered after it was signed"
+    if keys is None:
+        where = "/.well-known/jwks.json of that server"
+        return f"it says that {issuer} signed it under {by}; to know it, save {where} and add --keys", ""
+    if by not in keys:
+        return "", f"it is signed under {by}, which is not among the keys that were given"
+    if read(token, keys, kind=KIND) is None:
+        return "", f"the signature under {by} does not verify"
+    return f"signed by {issuer} under {by}: verifies with the keys that were given", ""
 
 
 def _content(files: Mapping[str, bytes]) -> tuple[list[str], list[str]]:
@@ -358,5 +421,5 @@ def _file_faults(files: Mapping[str, bytes], listed: Mapping[str, str]) -> Itera
         elif sha256(files[name]) != wanted:
             yield name, "it does not have the hash that the packet lists: it was altered"
     for name in files:
-        if name not in listed and name != MANIFEST:
+        if name not in listed and name not in (MANIFEST, SIGNATURE):
             yield name, "it is not listed"

@@ -93,7 +93,7 @@ class Poster:
             return Answer(error=str(fault))
         except TimeoutError:
             return Answer(error=f"no answer within {self._seconds:g} s")
-        except (httpx.HTTPError, OSError, ValueError) as fault:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as fault:
             # An address may carry a secret of the receiver's in its query; the kind of fault is enough.
             return Answer(error=type(fault).__name__)
 

@@ -262,8 +262,9 @@ def recomputed(
             found = outcome(state, decided_at=row.decided_at, engine=made_by)
         else:
             onto = release_of(stored["release"])
-            found = rescore(state, onto, decided_at=row.decided_at, engine=str(made_by))
-            state = rescored(state, onto)
+            again = rescored(state, onto)
+            found = rescore(state, onto, decided_at=row.decided_at, engine=str(made_by), again=again)
+            state = again
     except AssessError as refused:
         return "differs", f"{refused}{because}"
     fields = [key for key in {**found.record, **stored} if found.record.get(key) != stored.get(key)]

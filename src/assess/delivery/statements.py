@@ -65,16 +65,40 @@ class StatementSigner:
 
     def read(self, token: str, *, kind: str) -> dict[str, Any] | None:
         """The claims of a token that was signed here and is of this kind; None for anything else."""
-        try:
-            signed, _, signature = token.rpartition(".")
-            header, claims = (json.loads(_bytes(part)) for part in signed.split("."))
-            if (header["alg"], header["typ"]) != ("EdDSA", kind):
-                return None
-            key = next(key for key in self.jwks["keys"] if key["kid"] == header["kid"])
-            Ed25519PublicKey.from_public_bytes(_bytes(key["x"])).verify(_bytes(signature), signed.encode())
-        except (InvalidSignature, ValueError, TypeError, KeyError, StopIteration, RecursionError):
+        return read(token, {key["kid"]: key["x"] for key in self.jwks["keys"]}, kind=kind)
+
+
+def read(token: str, keys: Mapping[str, str], *, kind: str) -> dict[str, Any] | None:
+    """The claims of a token that was signed under one of these keys and is of this kind; else None.
+
+    Parameters
+    ----------
+    keys : mapping of key id to public key
+        As a key set holds them.
+    """
+    try:
+        signed, _, signature = token.rpartition(".")
+        header, claims = unverified(token)
+        if (header["alg"], header["typ"]) != ("EdDSA", kind):
             return None
-        return claims if isinstance(claims, dict) else None
+        Ed25519PublicKey.from_public_bytes(_bytes(keys[header["kid"]])).verify(
+            _bytes(signature), signed.encode()
+        )
+    except (InvalidSignature, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return claims if isinstance(claims, dict) else None
+
+
+def unverified(token: str) -> tuple[Any, Any]:
+    """Header and claims of a token as they stand there, whoever wrote them.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        It is no token.
+    """
+    header, claims, _ = token.split(".")
+    return json.loads(_bytes(header)), json.loads(_bytes(claims))
 
 
 def _jwk(key: SigningKey) -> dict[str, str]:

@@ -8,6 +8,7 @@ target raises it in at most one of forty looks.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LEVEL = 0.025
+FEWEST_SCORES = 200
+"""With fewer, the SD of a population is off by more than a twentieth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,48 @@ def watch(
     index = pd.Index([unit.reference for unit in release.units], name="unit")
     table = pd.DataFrame(rows, index=index).sort_values("share", ascending=False, kind="stable")
     return Watched(release.form.reference, n, wanted, table)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Those who took a form: mean and SD of their thetas, from so many scores."""
+
+    mean: float
+    sd: float
+    n: int
+
+
+def takers(database: Database, form_id: str, scale: str, *, since: datetime, sandbox: bool = False) -> Seen:
+    """Who took a form since, from the scores that stand, on one scale.
+
+    A posterior mean is drawn towards the prior, so that the variance of thetas
+    is that of the scores and the mean of their squared standard errors together.
+
+    Parameters
+    ----------
+    scale : str
+        Scores on another one are left out.
+
+    Raises
+    ------
+    InvalidRequest
+        There are fewer than 200 scores.
+    """
+    stored = database.read(exposing.records_of_form, database.tenant, form_id, since, sandbox=sandbox)
+    decisions = (json.loads(record).get("decision", {}) for record in stored)
+    found = [
+        (float(d["theta"]), float(d["se"]))
+        for d in decisions
+        if d.get("scale_id") == scale and d.get("theta") is not None and d.get("se") is not None
+    ]
+    if len(found) < FEWEST_SCORES:
+        raise InvalidRequest(
+            f"{form_id} has {len(found)} scores on scale {scale} in that time, {FEWEST_SCORES} are needed to "
+            "know who takes it; look further back, or state the population"
+        )
+    mean = math.fsum(theta for theta, _ in found) / len(found)
+    variance = math.fsum((theta - mean) ** 2 + se**2 for theta, se in found) / len(found)
+    return Seen(mean, math.sqrt(variance), len(found))
 
 
 def _lower(met: int, n: int, z: float) -> float:

@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assess.errors import InvalidParameters, InvalidResponses
+from assess.irt.content import Content
 from assess.irt.design import EXHAUSTED, REASONS, BoolArray, Constraint, StopRule
 from assess.irt.models import information, log_category_probabilities
 from assess.irt.parameters import FloatArray, IntArray, ItemParameters
@@ -209,7 +210,7 @@ class AdaptiveTest:
             own = self._log_table[[unit for unit, _ in scored], [category for _, category in scored]]
             log_weights = log_weights + np.add.reduce(own, axis=0)
             given = [unit for unit, _ in units]
-            counts = np.add.reduce(self._coefficients[:, given], axis=1)
+            counts = np.add.reduce(self.content.coefficients[:, given], axis=1)
             available[given] = False
             if self._enemies is not None:
                 available &= ~self._enemies[given].any(axis=0)
@@ -219,21 +220,20 @@ class AdaptiveTest:
         weights /= np.add.reduce(weights)
         theta = np.add.reduce(weights * self.nodes)
         variance = np.add.reduce(weights * (self.nodes - theta) ** 2)
-        met = bool((counts >= self._minima).all())
+        met = bool((counts >= self.content.minima).all())
         return _One(relative, available, counts, len(units), float(theta), math.sqrt(variance), met)
 
     def _choose(self, one: _One, u: float) -> int:
         """`select` for one examinee, -1 where no admissible unit is left."""
-        allowed = self._admissible_for(one)
+        allowed, priority = one.available, self._information_for(one.theta)
+        if self.constraints:
+            content, counts = self.content, one.counts[None]
+            of_class = content.allowed(content.left(allowed[None]), counts, np.array([one.n_units]))[0]
+            allowed = allowed & of_class[content.class_of]
+            priority = priority * content.factor(counts)[0][content.class_of]
         n_choices = min(int(np.count_nonzero(allowed)), self.randomesque)
         if n_choices == 0:
             return -1
-        priority = self._information_for(one.theta)
-        if self.constraints:
-            need = 2.0 - one.counts / self._minimum_divisors
-            room = 1.0 - one.counts / self._maximum_divisors
-            f = np.where(one.counts < self._minima, need, room)
-            priority = priority * np.where(self._member, f[:, None], 1.0).prod(axis=0)
         priority = np.where(allowed, priority, -1.0)
         for _ in range(min(int(u * n_choices), n_choices - 1)):
             priority[priority.argmax()] = -2.0
@@ -245,26 +245,6 @@ class AdaptiveTest:
         cell = int(position)
         low, high = self._information_table[cell], self._information_table[cell + 1]
         return np.asarray(low + (position - cell) * (high - low))
-
-    def _admissible_for(self, one: _One) -> BoolArray:
-        """`_admissible` for one examinee."""
-        if not self.constraints:
-            return one.available
-        after = one.counts[:, None] + self._coefficients
-        allowed: BoolArray = one.available & (after <= self._maxima[:, None]).all(axis=0)
-        if not self._minimum_families:
-            return allowed
-        largest = np.where(allowed, self._coefficients, 0.0).max(axis=1)
-        still_open = np.maximum(self._minima[:, None] - after, 0.0)
-        needed = np.ceil(still_open / np.maximum(largest, 1e-9)[:, None])
-        sums = [np.add.reduce(needed[group], axis=0) for group in self._minimum_families]
-        units_needed = sums[0] if len(sums) == 1 else np.max(sums, axis=0)
-        places = float((self.stop.min_units if self.stop.ends_early else self.stop.max_units) - one.n_units)
-        for group, smallest in zip(self._maximum_families, self._smallest_steps, strict=True):
-            room = (self._maxima - one.counts)[group].sum()
-            places = min(places, float(room / smallest))
-        least = np.where(allowed, units_needed, math.inf).min()
-        return np.asarray(allowed & (units_needed <= max(places - 1, least)))
 
     def _check_given(self, units: Sequence[tuple[int, int]]) -> None:
         previous = -1
@@ -304,7 +284,7 @@ class AdaptiveTest:
 
     def stopped(self, state: State, se: FloatArray, p_above: FloatArray) -> IntArray:
         """Index into `REASONS` per examinee, -1 to go on."""
-        met = np.all(state.counts >= self._minima, axis=1)
+        met = np.all(state.counts >= self.content.minima, axis=1)
         return self.stop.codes(state.n_units, se, p_above, met)
 
     def select(self, state: State, theta: FloatArray, u: FloatArray) -> IntArray:
@@ -344,19 +324,6 @@ class AdaptiveTest:
         return np.zeros(len(self.constraints))
 
     @cached_property
-    def _minimum_divisors(self) -> FloatArray:
-        return np.where(self._minima > 0.0, self._minima, 1.0)
-
-    @cached_property
-    def _maximum_divisors(self) -> FloatArray:
-        return np.where(self._maxima > 0.0, self._maxima, 1.0)
-
-    @cached_property
-    def _smallest_steps(self) -> tuple[float, ...]:
-        """Per group of maxima, the least that any unit adds to its largest constraint."""
-        return tuple(float(self._coefficients[group].max(axis=0).min()) for group in self._maximum_families)
-
-    @cached_property
     def _theta_grid(self) -> FloatArray:
         return np.arange(
             self.prior.mean - 4.5 * self.prior.sd, self.prior.mean + 4.5 * self.prior.sd, _GRID_STEP
@@ -379,43 +346,9 @@ class AdaptiveTest:
         return cell, (position - cell)[:, None]
 
     @cached_property
-    def _coefficients(self) -> FloatArray:
-        rows = [constraint.coefficients for constraint in self.constraints]
-        return np.array(rows).reshape(len(rows), len(self.parameters))
-
-    @cached_property
-    def _member(self) -> BoolArray:
-        return np.asarray(self._coefficients > 0.0)
-
-    @cached_property
-    def _minima(self) -> FloatArray:
-        return np.array([constraint.minimum for constraint in self.constraints])
-
-    @cached_property
-    def _maxima(self) -> FloatArray:
-        return np.array([constraint.maximum for constraint in self.constraints])
-
-    @cached_property
-    def _minimum_families(self) -> tuple[IntArray, ...]:
-        """Constraints with a minimum in groups within which no unit counts twice: their needs add up."""
-        return self._disjoint(np.flatnonzero(self._minima > 0.0))
-
-    @cached_property
-    def _maximum_families(self) -> tuple[IntArray, ...]:
-        """The same for maxima, where a group covers every unit: the rooms add up to the test."""
-        groups = self._disjoint(np.flatnonzero(np.isfinite(self._maxima)))
-        return tuple(group for group in groups if self._member[group].any(axis=0).all())
-
-    def _disjoint(self, constraints: IntArray) -> tuple[IntArray, ...]:
-        groups: list[list[int]] = []
-        for k in constraints.tolist():
-            for group in groups:
-                if not np.any(self._member[group] & self._member[k]):
-                    group.append(k)
-                    break
-            else:
-                groups.append([k])
-        return tuple(np.array(group) for group in groups)
+    def content(self) -> Content:
+        """What the test must hold."""
+        return Content(self.constraints, len(self.parameters), self.stop)
 
     @cached_property
     def _enemies(self) -> BoolArray | None:
@@ -435,7 +368,7 @@ class AdaptiveTest:
         """One unit was given to each of different examinees."""
         state.available[rows, units] = False
         state.n_units[rows] += 1
-        state.counts[rows] += self._coefficients[:, units].T
+        state.counts[rows] += self.content.coefficients[:, units].T
         if self._enemies is not None:
             state.available[rows] &= ~self._enemies[units]
 
@@ -443,32 +376,12 @@ class AdaptiveTest:
         """Product of f over the constraints of each unit, (N, J)."""
         if not self.constraints:
             return 1.0
-        low = self._minima
-        need = 2.0 - state.counts / self._minimum_divisors
-        room = 1.0 - state.counts / self._maximum_divisors
-        f = np.where(state.counts < low, need, room)
-        return np.asarray(np.where(self._member, f[:, :, None], 1.0).prod(axis=1))
+        return self.content.factor(state.counts)[:, self.content.class_of]
 
     def _admissible(self, state: State) -> BoolArray:
-        """Units that exceed no maximum and leave room for every open minimum, (N, J).
-
-        A test that may end early meets its minima by its minimum length, any
-        other by its maximum length. Where that is no longer possible, the units
-        that leave the least to do come first.
-        """
+        """Units that exceed no maximum and leave room for every open minimum, (N, J)."""
         if not self.constraints:
             return state.available
-        after = state.counts[:, :, None] + self._coefficients
-        allowed: BoolArray = state.available & np.all(after <= self._maxima[:, None], axis=1)
-        if not self._minimum_families:
-            return allowed
-        largest = np.where(allowed[:, None, :], self._coefficients, 0.0).max(axis=2)
-        still_open = np.maximum(self._minima[:, None] - after, 0.0)
-        needed = np.ceil(still_open / np.maximum(largest, 1e-9)[:, :, None])
-        units_needed = np.max([needed[:, group].sum(axis=1) for group in self._minimum_families], axis=0)
-        places = (self.stop.min_units if self.stop.ends_early else self.stop.max_units) - state.n_units
-        for group, smallest in zip(self._maximum_families, self._smallest_steps, strict=True):
-            room = (self._maxima - state.counts)[:, group].sum(axis=1)
-            places = np.minimum(places, room / smallest)
-        least = np.where(allowed, units_needed, np.inf).min(axis=1)
-        return np.asarray(allowed & (units_needed <= np.maximum(places - 1, least)[:, None]))
+        content = self.content
+        of_class = content.allowed(content.left(state.available), state.counts, state.n_units)
+        return np.asarray(state.available & of_class[:, content.class_of])

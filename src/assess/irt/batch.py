@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assess.irt.adaptive import AdaptiveTest, State
-from assess.irt.design import EXHAUSTED, BoolArray, Constraint
+from assess.irt.design import EXHAUSTED, BoolArray
 from assess.irt.designed import DesignedTest
 from assess.irt.models import linear_form
 from assess.irt.parameters import FloatArray, IntArray, ItemParameters
@@ -75,7 +75,8 @@ class _Fast:
 
     def __init__(self, kernel: Kernel, available: BoolArray) -> None:
         self._kernel = kernel
-        self.open = available[:, kernel.order]
+        # C-contiguous, which an index by array is not: places are read from one long row.
+        self.open = available.take(kernel.order, axis=1)
         self.left = np.add.reduceat(self.open, kernel.starts, axis=1, dtype=float)
 
     def take(self, rows: BoolArray) -> None:
@@ -95,12 +96,12 @@ class _Fast:
     def select(self, state: State, theta: FloatArray, u: FloatArray, among: IntArray) -> IntArray:
         """The next unit of each examinee, -1 where none is left."""
         kernel, rows = self._kernel, np.arange(len(theta))
-        allowed, factor = kernel.content(state, self.left)
+        content = kernel.test.content
+        allowed = content.allowed(self.left > 0.0, state.counts, state.n_units)
+        factor = content.factor(state.counts)
         cell, share = kernel.test._cell_of(theta)
-        place, behind = kernel.leading[cell], kernel.behind[cell]
-        value = kernel.leading_low[cell] + share[:, :, None] * kernel.leading_rise[cell]
-        value *= self.open[rows[:, None, None], place]
-        best, worth = _first(place, value)
+        behind = kernel.behind[cell]
+        best, worth = self._leaders(cell, share)
         n_allowed = np.add.reduce(np.where(allowed, self.left, 0.0), axis=1).astype(np.int64)
         n_choices = np.minimum(n_allowed, among)
         wanted = np.minimum((u * n_choices).astype(np.int64), n_choices - 1)
@@ -128,17 +129,41 @@ class _Fast:
                 at = best[rows, number]
                 struck.append((at, self.open[rows, at]))
                 self.open[rows, at] = False
-                own_place = place[rows, number]
-                own = np.where(own_place == at[:, None], 0.0, value[rows, number])
-                value[rows, number] = own
-                again = _first(own_place[:, None], own[:, None])
-                best[rows, number], worth[rows, number] = again[0][:, 0], again[1][:, 0]
+                again = self._leaders_of(number, cell, share[:, 0])
+                best[rows, number], worth[rows, number] = again
                 behind = behind.copy()
                 behind[rows, number] = kernel.behind[cell, number]
         # Last first, and as they were: where nothing was left to choose, a closed unit stood in.
         for at, before in reversed(struck):
             self.open[rows, at] = before
         return chosen
+
+    def _leaders(self, cell: IntArray, share: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Place and information of the best open unit among the leading ones of each class, (N, G) both."""
+        kernel = self._kernel
+        is_open, first = self.open.reshape(-1), np.arange(len(cell))[:, None] * self.open.shape[1]
+        found: tuple[IntArray, FloatArray] | None = None
+        for places, low, rise in zip(kernel.leading, kernel.leading_low, kernel.leading_rise, strict=True):
+            place, value = places.take(cell, axis=0), rise.take(cell, axis=0)
+            value *= share
+            value += low.take(cell, axis=0)
+            value *= is_open.take(place + first)
+            if found is None:
+                found = place, value
+            else:
+                best, worth = found
+                found = np.where(value > worth, place, best), np.maximum(worth, value, out=worth)
+        assert found is not None
+        return found
+
+    def _leaders_of(self, number: IntArray, cell: IntArray, share: FloatArray) -> tuple[IntArray, FloatArray]:
+        """`_leaders` of one class of each examinee, (N,) both."""
+        kernel, rows = self._kernel, np.arange(len(cell))
+        place = kernel.leading[:, cell, number]
+        value = kernel.leading_low[:, cell, number] + share * kernel.leading_rise[:, cell, number]
+        value *= self.open[rows, place]
+        first = value.argmax(axis=0)
+        return place[first, rows], value[first, rows]
 
     def _search(self, row: int, number: int, cell: int, share: float) -> tuple[int, float]:
         """The best open unit of a whole class."""
@@ -147,14 +172,6 @@ class _Fast:
         own = (low + share * (high - low)) * self.open[row, start:stop]
         place = int(own.argmax())
         return start + place, float(own[place])
-
-
-def _first(place: IntArray, value: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Place and value of the greatest value of each class, (N, G) both."""
-    within = value.argmax(axis=2)[:, :, None]
-    return np.take_along_axis(place, within, axis=2)[:, :, 0], np.take_along_axis(value, within, axis=2)[
-        :, :, 0
-    ]
 
 
 class Kernel:
@@ -177,14 +194,9 @@ class Kernel:
 
     def __init__(self, test: AdaptiveTest) -> None:
         self.test = test
-        pattern = test._coefficients.T
-        _, first, of_unit = np.unique(pattern, axis=0, return_index=True, return_inverse=True)
-        if not pattern.shape[1]:
-            first, of_unit = np.zeros(1, dtype=np.int64), np.zeros(len(test.parameters), dtype=np.int64)
-        self._first, self._class_of = first, of_unit.reshape(-1)
-        self.order = np.argsort(self._class_of, kind="stable")
-        self.class_at = self._class_of[self.order]
-        self.starts = np.searchsorted(self.class_at, np.arange(len(first)))
+        content = test.content
+        self.order, self.starts = content.order, content.starts
+        self.class_at = content.class_of[self.order]
         ends = np.append(self.starts[1:], len(self.order))
         self.slices = list(zip(self.starts.tolist(), ends.tolist(), strict=True))
 
@@ -237,67 +249,7 @@ class Kernel:
             )
         return units, categories, final, codes
 
-    def content(self, state: State, left: FloatArray) -> tuple[BoolArray, FloatArray]:
-        """Which classes may come next, and the content factor of each, (N, G) both.
-
-        Where every coefficient is 0 or 1 the look-ahead of the test is a product of small matrices; the
-        general rule serves otherwise, and where a minimum cannot be met any more.
-
-        Parameters
-        ----------
-        left : array (N, G)
-            How many units of each class are left.
-        """
-        rules = self.classes
-        classes = State(state.log_weights, left > 0.0, state.counts, state.n_units)
-        factor = np.broadcast_to(rules._content_factor(classes), left.shape)
-        if not rules.constraints:
-            return classes.available, factor
-        member = rules._member
-        if not self._are_marks:
-            return rules._admissible(classes), factor
-        weight = member.astype(float)
-        full = (state.counts + 1.0 > rules._maxima).astype(float)
-        allowed = classes.available & (full @ weight < 0.5)
-        families = rules._minimum_families
-        if not families:
-            return allowed, factor
-        need = np.maximum(rules._minima - state.counts, 0.0)
-        if ((allowed.astype(float) @ weight.T < 0.5) & (need > 0.0)).any():
-            return rules._admissible(classes), factor
-        is_open = (need > 0.0).astype(float)
-        needed = np.stack(
-            [need[:, f].sum(axis=1, keepdims=True) - is_open[:, f] @ weight[f] for f in families]
-        ).max(axis=0)
-        places = (rules.stop.min_units if rules.stop.ends_early else rules.stop.max_units) - state.n_units
-        for group in rules._maximum_families:
-            places = np.minimum(places, (rules._maxima - state.counts)[:, group].sum(axis=1))
-        least = np.where(allowed, needed, np.inf).min(axis=1)
-        return allowed & (needed <= np.maximum(places - 1, least)[:, None]), factor
-
     # --- inside ---------------------------------------------------------------
-
-    @cached_property
-    def classes(self) -> AdaptiveTest:
-        """The same rules over one unit of each class."""
-        test, ids = self.test, self.test.parameters.item_ids
-        return AdaptiveTest(
-            test.parameters.take([ids[unit] for unit in self._first]),
-            test.prior,
-            test.cut,
-            [
-                Constraint(c.label, c.coefficients[self._first], c.minimum, c.maximum)
-                for c in test.constraints
-            ],
-            stop=test.stop,
-        )
-
-    @cached_property
-    def _are_marks(self) -> bool:
-        """Whether every coefficient is 0 or 1, and every bound a whole number."""
-        rules = self.classes
-        whole = np.all(rules._minima == np.floor(rules._minima))
-        return bool(whole and np.all((rules._coefficients == 0.0) | (rules._coefficients == 1.0)))
 
     @cached_property
     def gone(self) -> IntArray:
@@ -323,37 +275,35 @@ class Kernel:
 
     @cached_property
     def leading(self) -> IntArray:
-        """Places of the units of most information anywhere in a cell, by cell and class, (cells, G, M)."""
+        """Places of the units of most information anywhere in a cell, by cell and class, (M, cells, G)."""
         bound = np.maximum(self.low[:-1], self.low[1:])
         n_leading = max(-(-_LEADING // len(self.slices)), _LEAST_LEADING)
         width = min(n_leading, max(stop - start for start, stop in self.slices))
-        out = np.empty((len(bound), len(self.slices), width), dtype=np.int64)
+        out = np.empty((width, len(bound), len(self.slices)), dtype=np.int64)
         for number, (start, stop) in enumerate(self.slices):
             first = np.argsort(-bound[:, start:stop], axis=1, kind="stable")[:, :width]
             # Of equals the unit that stands first comes first; a short class repeats its last one.
             first = np.sort(first, axis=1)
-            out[:, number] = start + np.pad(first, ((0, 0), (0, width - first.shape[1])), mode="edge")
+            out[:, :, number] = start + np.pad(first, ((0, 0), (0, width - first.shape[1])), mode="edge").T
         return out
 
     @cached_property
     def behind(self) -> FloatArray:
         """Highest information that a unit which does not lead its class has in a cell; below 0 for none."""
         bound = np.maximum(self.low[:-1], self.low[1:])
-        rows = np.arange(len(bound))[:, None, None]
-        bound[rows, self.leading] = -1.0
+        bound[np.arange(len(bound))[:, None], self.leading] = -1.0
         return np.stack([bound[:, start:stop].max(axis=1) for start, stop in self.slices], axis=1)
 
     @cached_property
     def leading_low(self) -> FloatArray:
         """Information of the leading units at the lower end of their cell."""
-        return self.low[np.arange(len(self.low) - 1)[:, None, None], self.leading]
+        return self.low[np.arange(len(self.low) - 1)[:, None], self.leading]
 
     @cached_property
     def leading_rise(self) -> FloatArray:
         """What it gains to the upper end."""
-        return np.asarray(
-            self.low[np.arange(1, len(self.low))[:, None, None], self.leading] - self.leading_low
-        )
+        upper = self.low[np.arange(1, len(self.low))[:, None], self.leading]
+        return np.asarray(upper - self.leading_low)
 
     @cached_property
     def _is_fast(self) -> bool:
@@ -385,8 +335,10 @@ class Kernel:
         fast = _Fast(self, state.available) if self._is_fast and choosing is None else None
         going = np.arange(len(theta))
         sure = test.stop.certainty is not None
+        spread = test.stop.se is not None or isinstance(test, DesignedTest)
         for step in range(units.shape[1] + 1):
-            mean, se = moments(state.log_weights, test.nodes)
+            weights, mean = means(state.log_weights, test.nodes)
+            se = deviations(weights, mean, test.nodes) if spread else np.zeros(len(going))
             p_above = test.estimate(state)[2] if sure else np.zeros(len(going))
             ended = test.stopped(state, se, p_above)
             u = chance[going, step, 0] if step < units.shape[1] else np.zeros(len(going))
@@ -432,16 +384,27 @@ class Kernel:
         return out
 
 
-def moments(log_weights: FloatArray, nodes: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation of posteriors on nodes, (N,) each.
+def means(log_weights: FloatArray, nodes: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weights that sum to one, (N, Q), and their means on the nodes, (N,).
 
     Examples
     --------
-    >>> mean, sd = moments(np.array([[0.0, 0.0]]), np.array([-1.0, 1.0]))
-    >>> mean.tolist(), sd.tolist()
-    ([0.0], [1.0])
+    >>> weights, mean = means(np.array([[0.0, 0.0]]), np.array([-1.0, 1.0]))
+    >>> weights.tolist(), mean.tolist()
+    ([[0.5, 0.5]], [0.0])
     """
-    weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
+    weights = log_weights - log_weights.max(axis=1, keepdims=True)
+    np.exp(weights, out=weights)
     weights /= np.add.reduce(weights, axis=1)[:, None]
-    mean = np.add.reduce(weights * nodes, axis=1)
-    return mean, np.sqrt(np.add.reduce(weights * (nodes - mean[:, None]) ** 2, axis=1))
+    return weights, np.add.reduce(weights * nodes, axis=1)
+
+
+def deviations(weights: FloatArray, mean: FloatArray, nodes: FloatArray) -> FloatArray:
+    """Standard deviations of the same weights, (N,).
+
+    Examples
+    --------
+    >>> deviations(np.array([[0.5, 0.5]]), np.array([0.0]), np.array([-1.0, 1.0])).tolist()
+    [1.0]
+    """
+    return np.asarray(np.sqrt(np.add.reduce(weights * (nodes - mean[:, None]) ** 2, axis=1)))

@@ -171,7 +171,7 @@ class DesignedTest(AdaptiveTest):
         scored = np.array([unit for unit, category in units if category >= 0], dtype=np.int64)
         categories = np.array([category for _, category in units if category >= 0], dtype=np.int64)
         state.n_units[0] = len(given)
-        state.counts[0] = np.add.reduce(self._coefficients[:, given], axis=1)
+        state.counts[0] = np.add.reduce(self.content.coefficients[:, given], axis=1)
         state.given[0, given] = True
         state.available[0, given] = False
         if self._enemies is not None:
@@ -223,7 +223,7 @@ class DesignedTest(AdaptiveTest):
     def stopped(self, state: State, se: FloatArray, p_above: FloatArray) -> IntArray:
         """Index into `REASONS` per examinee, -1 to go on."""
         assert isinstance(state, DesignedState)
-        met = np.all(state.counts >= self._minima, axis=1)
+        met = np.all(state.counts >= self.content.minima, axis=1)
         theta, own_se = np.zeros(len(se)), se
         if self._looks_at_theta:
             theta, own_se = self._point(state)
@@ -291,11 +291,11 @@ class DesignedTest(AdaptiveTest):
         """Whether tests of the shortest and of the longest length can be composed without these units."""
         shut = np.zeros(len(self.parameters), dtype=bool)
         shut[list(closed)] = True
-        return all(self.composition.feasible(length, length, closed=shut) for length in self._lengths)
+        return all(self.composition.feasible(length, length, closed=shut) for length in self.lengths)
 
     def conflict(self) -> Conflict | None:
         """Why no test of the shortest or of the longest length can be composed; None where both can."""
-        found = (self.composition.conflict(length, length) for length in self._lengths)
+        found = (self.composition.conflict(length, length) for length in self.lengths)
         return next((conflict for conflict in found if conflict is not None), None)
 
     # --- inside ---------------------------------------------------------------
@@ -317,7 +317,7 @@ class DesignedTest(AdaptiveTest):
         return min(self.stop.max_units, len(self.parameters))
 
     @cached_property
-    def _lengths(self) -> tuple[int, ...]:
+    def lengths(self) -> tuple[int, ...]:
         """Lengths that a shadow test must have: at the first end that may come, and at the last."""
         return (self.stop.min_units, self._longest) if self.stop.ends_early else (self._longest,)
 

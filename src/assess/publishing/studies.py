@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,39 +15,43 @@ from assess.items.reading import Fields
 from assess.publishing.banks import ItemBank, StoredCut
 from assess.publishing.files import LOCK_NAME, add_to_lock, read_yaml, write_yaml
 from assess.session.release import read_cut
-from assess.standard_setting import Study, adopt, adopted_cut, judgements_from_frame, read_study
+from assess.standard_setting import (
+    Study,
+    adopt,
+    adopted_cut,
+    judgements_from_frame,
+    read_study,
+    scores_from_frame,
+)
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from assess.irt.models import ParameterSet
     from assess.scale import Score
 
 
-def load_study(path: Path, judgements: Path | None = None) -> Study:
-    """A study from its YAML file; its judgements from a CSV file, where the panel's table is one.
+def load_study(path: Path, judgements: Path | None = None, scores: Path | None = None) -> Study:
+    """A study from its YAML file; what the panel said, and learners' scores, from CSV files where they are.
 
     Parameters
     ----------
     judgements : Path, optional
         Columns round, judge, about, value; then the study's own file has none.
+    scores : Path, optional
+        Of the judged learners: columns learner, theta, scale, method; then the study's own file has none.
 
     Raises
     ------
     InvalidContent
         With file and place, or the row of the table.
     """
-    import pandas as pd
-
     document = read_yaml(path, path.name)
+    for name, table in (("judgements", judgements), ("scores", scores)):
+        if table is not None and isinstance(document, Mapping) and document.get(name):
+            raise InvalidContent(f"the study has {name} of its own beside {table.name}", place=path.name)
     if judgements is not None:
-        if isinstance(document, Mapping) and document.get("judgements"):
-            raise InvalidContent(
-                f"the study has judgements of its own beside {judgements.name}", place=path.name
-            )
-        try:
-            frame = pd.read_csv(judgements, dtype={"judge": str, "about": str}, keep_default_na=False)
-        except (OSError, ValueError) as fault:
-            raise InvalidContent(f"this is no table ({fault})", place=judgements.name) from None
-        rows = judgements_from_frame(frame)
+        rows = judgements_from_frame(_table(judgements, "judge", "about"))
         document = {
             **document,
             "judgements": [
@@ -55,7 +60,42 @@ def load_study(path: Path, judgements: Path | None = None) -> Study:
                 for one in rows
             ],
         }
-    return read_study(document, path.name)
+    study = read_study(document, path.name)
+    if scores is None:
+        return study
+    known, judged = scores_from_frame(_table(scores, "learner")), {one.about for one in study.judgements}
+    # Whoever nobody judged does not belong into the study's file.
+    return replace(study, scores=replace(known, theta=tuple(s for s in known.theta if s[0] in judged)))
+
+
+def cohort_scores(path: Path) -> list[float]:
+    """The scores of a cohort from a CSV file: its column score, else theta.
+
+    Raises
+    ------
+    InvalidContent
+        Neither column, or a value that is no number, with its row.
+    """
+    frame = _table(path)
+    name = next((name for name in ("score", "theta") if name in frame.columns), None)
+    if name is None:
+        raise InvalidContent("no column 'score'; give each learner's score", place=path.name)
+    found = []
+    for row, value in enumerate(frame[name]):
+        try:
+            found.append(float(value))
+        except (TypeError, ValueError):
+            raise InvalidContent(f"{name} is {value!r}; give a number", place=f"{path.name}[{row}]") from None
+    return found
+
+
+def _table(path: Path, *texts: str) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False)
+    except (OSError, ValueError) as fault:
+        raise InvalidContent(f"this is no table ({fault})", place=path.name) from None
 
 
 def write_study(path: Path, study: Study) -> None:

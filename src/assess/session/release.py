@@ -21,6 +21,7 @@ from assess.standards.records import canonical_json, sha256
 
 if TYPE_CHECKING:
     from assess.irt.composition import Composition
+    from assess.irt.design import BoolArray
     from assess.irt.extension import ExtendedTest
 
 SCHEMA = "assess.release/1"
@@ -193,6 +194,13 @@ class Release:
 
         test = self.adaptive_test
         return Composition([unit.reference for unit in self.units], test.constraints, test.enemies)
+
+    @lazy
+    def least_closed_tests(self) -> tuple[BoolArray, ...]:
+        """Tests that satisfy an adaptive form, of the units that exposure control closes least."""
+        from assess.session.selection import least_closed_tests
+
+        return least_closed_tests(self)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], sha: str | None = None) -> Release:

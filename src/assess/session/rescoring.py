@@ -122,7 +122,14 @@ def rescored(state: SessionState, onto: Release) -> SessionState:
     )
 
 
-def rescore(state: SessionState, onto: Release, *, decided_at: datetime, engine: str) -> Outcome:
+def rescore(
+    state: SessionState,
+    onto: Release,
+    *,
+    decided_at: datetime,
+    engine: str,
+    again: SessionState | None = None,
+) -> Outcome:
     """The outcome of an ended session under another release; its record names the one delivered too.
 
     Whether enough was administered is what the delivered form said: an item
@@ -134,6 +141,8 @@ def rescore(state: SessionState, onto: Release, *, decided_at: datetime, engine:
         When the new decision is made.
     engine : str
         The version that computes it.
+    again : SessionState, optional
+        What `rescored` says, where the caller has asked it.
 
     Examples
     --------
@@ -141,7 +150,8 @@ def rescore(state: SessionState, onto: Release, *, decided_at: datetime, engine:
     >>> rescore(state, release, decided_at=noon, engine="1.0.0").record["delivered"]["form"]
     'x-fixed.v1'
     """
-    found = outcome(rescored(state, onto), decided_at=decided_at, engine=engine, complete=is_complete(state))
+    again = rescored(state, onto) if again is None else again
+    found = outcome(again, decided_at=decided_at, engine=engine, complete=is_complete(state))
     delivered = {"release": state.release.sha256, "form": state.release.form.reference}
     proof = {"evidence": evidence(state)} if state.start.evidence else {}
     return replace(found, record={**found.record, "delivered": delivered, **proof})

@@ -11,6 +11,7 @@ import numpy as np
 
 from assess.errors import ActivationRefused
 from assess.irt.adaptive import AdaptiveTest, Constraint, Selection, StopRule
+from assess.irt.design import BoolArray
 from assess.irt.scoring import Prior
 from assess.items import AdaptiveRules, DecisionRule, Item, SequentialRule
 from assess.session.extending import chosen_in_extension, extended_test
@@ -150,7 +151,7 @@ def kept_closed(release: Release, seed: str, excluded: Collection[str]) -> tuple
             narrow.append((missed, reference))
     closed = [reference for _, reference in sorted(narrow)]
     opened = 1
-    while closed and not _feasible(release, {*closed, *excluded}):
+    while closed and not _feasible_under_control(release, {*closed, *excluded}):
         closed, opened = closed[opened:], 2 * opened
     return tuple(sorted(closed))
 
@@ -329,6 +330,42 @@ def _conflict(release: Release) -> Conflict | None:
     if isinstance(test, DesignedTest) and test.shadow:
         return test.conflict()
     return release.composition.conflict(rules.min_units, min(rules.max_units, len(release.units)))
+
+
+def least_closed_tests(release: Release) -> tuple[BoolArray, ...]:
+    """Tests of each length that the form asks for, of the units that exposure control closes least.
+
+    Where nothing of them is closed the form can be satisfied, and no program has to be solved to know it.
+    Empty where there are none.
+
+    Examples
+    --------
+    >>> from tests import synthetic
+    >>> release = synthetic.release(kind="adaptive", n_items=12)
+    >>> [int(test.sum()) for test in least_closed_tests(release)]
+    [5]
+    """
+    from assess.irt.designed import DesignedTest
+
+    test, rules = release.adaptive_test, _rules(release)
+    known = {} if rules.exposure is None else rules.exposure.probabilities
+    open_with = np.array([known.get(unit.reference, 1.0) for unit in release.units])
+    if isinstance(test, DesignedTest) and test.shadow:
+        composition, lengths = test.composition, test.lengths
+    else:
+        composition, lengths = release.composition, (rules.min_units,)
+    found = [composition.best(open_with, length, length, gap=0.01) for length in lengths]
+    tests = tuple(marks for marks in found if marks is not None)
+    return tests if len(tests) == len(found) else ()
+
+
+def _feasible_under_control(release: Release, left: Collection[str]) -> bool:
+    tests = release.least_closed_tests
+    if tests:
+        rows = [u for u, unit in enumerate(release.units) if unit.reference in left]
+        if not any(marks[rows].any() for marks in tests):
+            return True
+    return _feasible(release, left)
 
 
 def _feasible(release: Release, left: Collection[str], *, whole: bool = False) -> bool:

@@ -6,10 +6,13 @@ round of simulation gives
 
 .. math:: k_j \leftarrow \min(1,\; r\, k_j / P_j)
 
-for the target r: of Sympson & Hetter the rule :math:`k_j = r / P(S_j)`, since
+for the aim r: of Sympson & Hetter the rule :math:`k_j = r / P(S_j)`, since
 :math:`P(S_j) = P_j / k_j`, and the update by which units are made eligible for
-shadow tests. Rounds go on until no exposure is above the target by more than a
-tolerance; the round that came nearest is kept.
+shadow tests. r lies below the target by two standard errors of a share among so
+many learners, and after some rounds only half of each step (on the log scale)
+is taken: the exposures of a simulation swing, and of many units at the target
+some would lie above it with other learners. Rounds go on until no exposure is
+above the target by more than a tolerance; the round that came nearest is kept.
 
 References
 ----------
@@ -20,6 +23,7 @@ doi:10.3102/10769986029003273.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -36,6 +40,7 @@ from assess.session import Release, chance, kept_closed
 
 FloatArray = NDArray[np.float64]
 _FLOOR = 0.01
+_WHOLE_STEPS = 4
 
 
 def simulate_sessions(
@@ -138,7 +143,7 @@ def exposure_table(
     theta: ArrayLike,
     seed: int,
     *,
-    tolerance: float = 0.01,
+    tolerance: float = 0.005,
     max_rounds: int = 25,
     progress: Progress = silent,
 ) -> ExposureTable:
@@ -185,6 +190,7 @@ def exposure_table(
     rng = np.random.default_rng(seed)
     known = {} if rules.exposure is None else rules.exposure.probabilities
     k = np.array([known.get(unit.reference, 1.0) for unit in release.units])
+    aim = max(target - 2.0 * math.sqrt(target * (1.0 - target) / len(persons)), 0.5 * (target + least))
     best: tuple[float, FloatArray, FloatArray] | None = None
     rounds = 0
     for rounds in range(1, max_rounds + 1):
@@ -197,7 +203,10 @@ def exposure_table(
         progress(rounds, max_rounds, f"largest exposure {excess + target:.3f}")
         if excess <= tolerance:
             break
-        k = np.where(met > 0.0, np.minimum(1.0, target * k / np.where(met > 0.0, met, 1.0)), 1.0)
+        change = aim / np.where(met > 0.0, met, aim)
+        k = np.where(
+            met > 0.0, np.minimum(1.0, k * (change if rounds <= _WHOLE_STEPS else np.sqrt(change))), 1.0
+        )
         k = np.where(anchors, 1.0, np.maximum(k, _FLOOR))
     assert best is not None
     excess, k, met = best

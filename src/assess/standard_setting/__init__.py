@@ -7,7 +7,7 @@ into a cut. A `Study` keeps the panel, its judgements and the result together.
 """
 
 from assess.standard_setting.adoption import adopt, adopted_cut, estimates_by_round, with_result
-from assess.standard_setting.advice import Advice, beuk, hofstee
+from assess.standard_setting.advice import Advice, advise, beuk, hofstee
 from assess.standard_setting.angoff import (
     AngoffResult,
     VarianceComponents,
@@ -19,23 +19,26 @@ from assess.standard_setting.bookmark import bookmark, ordered_booklet
 from assess.standard_setting.estimates import CutEstimate, StandardError
 from assess.standard_setting.groups import borderline_group, contrasting_groups
 from assess.standard_setting.impact import impact
+from assess.standard_setting.reading import judgements_from_frame, read_study, scores_from_frame
 from assess.standard_setting.study import (
+    ADVICE,
     Adoption,
     Judgement,
+    LearnerScores,
     Panelist,
     Study,
     StudyOptions,
     StudyResult,
-    judgements_from_frame,
-    read_study,
 )
 
 __all__ = [
+    "ADVICE",
     "Adoption",
     "Advice",
     "AngoffResult",
     "CutEstimate",
     "Judgement",
+    "LearnerScores",
     "Panelist",
     "StandardError",
     "Study",
@@ -44,6 +47,7 @@ __all__ = [
     "VarianceComponents",
     "adopt",
     "adopted_cut",
+    "advise",
     "angoff",
     "beuk",
     "bookmark",
@@ -56,6 +60,7 @@ __all__ = [
     "judgements_from_frame",
     "ordered_booklet",
     "read_study",
+    "scores_from_frame",
     "variance_components",
     "with_result",
 ]

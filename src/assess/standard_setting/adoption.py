@@ -30,7 +30,7 @@ def estimates_by_round(
     parameter_set : ParameterSet
         Whose scale the cut is for.
     scores : mapping of learner to Score, optional
-        On that scale; contrasting and borderline groups need them.
+        On that scale; contrasting and borderline groups need them, those of the study unless given.
 
     Raises
     ------
@@ -73,7 +73,8 @@ def estimates_by_round(
                 )
                 for number in numbers
             )
-        return tuple(_of_learners(study, number, parameter_set, scores or {}) for number in numbers)
+        known = _own_scores(study) if scores is None else scores
+        return tuple(_of_learners(study, number, parameter_set, known) for number in numbers)
     except CutNotFound as fault:
         raise CutNotFound(f"{study.reference}: {fault}") from None
     except InvalidParameters as fault:
@@ -177,7 +178,7 @@ def adopted_cut(
     id : str
         Versioned id of the cut, for example ``"twt-3-ka.v2"``.
     scores : mapping of learner to Score, optional
-        On that scale; contrasting and borderline groups need them.
+        On that scale; contrasting and borderline groups need them, those of the study unless given.
 
     Raises
     ------
@@ -237,6 +238,15 @@ def adopted_cut(
 def _error(study: Study, estimate: CutEstimate) -> StandardError:
     design = study.options.design
     return estimate.error(design) if design else next(iter(estimate.errors), StandardError("", math.nan))
+
+
+def _own_scores(study: Study) -> dict[str, Score]:
+    kept = study.scores
+    if kept is None:
+        return {}
+    return {
+        learner: Score(theta, math.nan, kept.method, (), scale_id=kept.scale) for learner, theta in kept.theta
+    }
 
 
 def _of_learners(

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from assess.errors import CutNotFound, InvalidParameters
+from assess.errors import CutNotFound, InvalidContent, InvalidParameters
 from assess.standard_setting.estimates import FloatArray
+from assess.standard_setting.study import ADVICE, Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,6 +155,41 @@ def beuk(judgements: pd.DataFrame, scores: ArrayLike) -> Advice:
     while sd_y > 0.0 and not gap(low) <= 0.0:
         low -= high - low
     return _advice("Beuk", _crossing(gap, low, high), sample, len(table))
+
+
+def advise(study: Study, scores: ArrayLike) -> Advice:
+    """What a study by Hofstee's or Beuk's method advises, from the judgements of its last round.
+
+    Parameters
+    ----------
+    scores : array (N,)
+        Of the cohort, in the units in which the judges gave their cuts.
+
+    Raises
+    ------
+    InvalidContent
+        The study is by a method that gives a cut, or a judgement is out of range; with the study.
+    CutNotFound
+        As the method says.
+
+    Examples
+    --------
+    >>> from assess.standard_setting import Judgement, Panelist, Study
+    >>> panel = (Panelist("j1", "teaches"), Panelist("j2", "trains"))
+    >>> said = [("j1", "cut", 50.0), ("j1", "pass_rate", 0.6), ("j2", "cut", 60.0), ("j2", "pass_rate", 0.8)]
+    >>> study = Study("p", 1, "x", "KA", "Beuk", "Plans a lesson.", panel,
+    ...               tuple(Judgement(1, *one) for one in said))
+    >>> round(advise(study, list(range(101))).score, 3)
+    46.733
+    """
+    if study.method not in ADVICE:
+        raise InvalidContent(f"{study.method} gives a cut, not advice", place=f"{study.reference}: method")
+    try:
+        return (hofstee if study.method == "Hofstee" else beuk)(study.table(), scores)
+    except CutNotFound as fault:
+        raise CutNotFound(f"{study.reference}: {fault}") from None
+    except InvalidParameters as fault:
+        raise InvalidContent(str(fault), place=f"{study.reference}: judgements") from None
 
 
 # --- inside -------------------------------------------------------------------

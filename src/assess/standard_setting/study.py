@@ -14,16 +14,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from assess.errors import InvalidContent, PublishRefused
-from assess.items.reading import Fields
 from assess.standard_setting.bookmark import RULES
 from assess.standards.records import canonical_json, sha256
 
 if TYPE_CHECKING:
     import pandas as pd
 
-METHODS = ("modified Angoff", "bookmark", "contrasting groups", "borderline group")
-ADVICE = ("Hofstee", "Beuk")
-_COLUMNS = ("round", "judge", "about", "value")
+OF_LEARNERS = ("contrasting groups", "borderline group")
+METHODS = ("modified Angoff", "bookmark", *OF_LEARNERS)
+ADVICE = {
+    "Hofstee": ("lowest_cut", "highest_cut", "lowest_fail_rate", "highest_fail_rate"),
+    "Beuk": ("cut", "pass_rate"),
+}
+"""By method what each judge says, which is what the judgements are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,24 @@ class StudyOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class LearnerScores:
+    """Where judged learners stand: what contrasting and borderline groups rest on beside the judgements.
+
+    Parameters
+    ----------
+    scale : str
+        Of all of them.
+    method : str
+        How they were estimated: EAP, WL, ...; which one is right, the method of the study says.
+    theta : tuple of (learner, theta)
+    """
+
+    scale: str
+    method: str
+    theta: tuple[tuple[str, float], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class StudyResult:
     """The cut of the last round, and the parameter set and scale on which it was computed."""
 
@@ -126,6 +147,8 @@ class Study:
     options : StudyOptions
     synthetic : bool
         Made up, as an example; cannot be adopted.
+    scores : LearnerScores, optional
+        Of the judged learners, under contrasting groups and borderline group.
     result : StudyResult, optional
     adoption : Adoption, optional
 
@@ -145,6 +168,7 @@ class Study:
     judgements: tuple[Judgement, ...] = field(repr=False)
     options: StudyOptions = StudyOptions()
     synthetic: bool = False
+    scores: LearnerScores | None = None
     result: StudyResult | None = None
     adoption: Adoption | None = None
 
@@ -162,6 +186,8 @@ class Study:
             )
         self._check_panel()
         self._check_judgements()
+        if self.scores is not None:
+            self._check_scores(self.scores)
         if self.result is not None and self.method in ADVICE:
             raise self._fault("result", f"{self.method} gives advice; it has no cut as its result")
         if self.adoption is not None:
@@ -219,6 +245,12 @@ class Study:
             {"round": one.round, "judge": one.judge, "about": one.about, "value": float(one.value)}
             for one in self.judgements
         ]
+        if self.scores is not None:
+            document["scores"] = {
+                "scale": self.scores.scale,
+                "method": self.scores.method,
+                "theta": {learner: float(theta) for learner, theta in self.scores.theta},
+            }
         if self.result is not None:
             numbers = {name: getattr(self.result, name) for name in StudyResult.__slots__}
             document["result"] = {
@@ -280,6 +312,12 @@ class Study:
                     f"{at}.about",
                     "say what was judged; a bookmark is about the whole booklet: leave it empty",
                 )
+            if judgement.about not in ADVICE.get(self.method, (judgement.about,)):
+                raise self._fault(
+                    f"{at}.about",
+                    f"{judgement.about!r} is not what {self.method} asks for: "
+                    f"{', '.join(ADVICE[self.method])}",
+                )
         rounds = sorted({judgement.round for judgement in self.judgements})
         if rounds != list(range(1, len(rounds) + 1)) or not rounds:
             raise self._fault("judgements", f"rounds are {rounds}; they count from 1 without gaps")
@@ -289,7 +327,7 @@ class Study:
                 raise self._fault(
                     "judgements", f"only judge {table.index[0]!r} judged in round {number}; that is no panel"
                 )
-            if self.method != "modified Angoff":
+            if self.method != "modified Angoff" and self.method not in ADVICE:
                 continue
             for judge, unit in zip(*table.isna().to_numpy().nonzero(), strict=True):
                 raise self._fault(
@@ -297,6 +335,17 @@ class Study:
                     f"judge {table.index[judge]!r} did not rate unit {table.columns[unit]!r} "
                     f"in round {number}; each rates all",
                 )
+
+    def _check_scores(self, scores: LearnerScores) -> None:
+        if self.method not in OF_LEARNERS:
+            raise self._fault("scores", f"{self.method} judges no learners; it needs no scores of them")
+        seen: set[str] = set()
+        for learner, theta in scores.theta:
+            if learner in seen:
+                raise self._fault("scores", f"learner {learner!r} has two scores; give one")
+            if not math.isfinite(theta):
+                raise self._fault("scores", f"learner {learner!r}: theta is {theta}; give a finite estimate")
+            seen.add(learner)
 
     def _is_possible(self, value: float) -> bool:
         if not math.isfinite(value):
@@ -318,166 +367,3 @@ class Study:
             why = "it has no result; compute it with `with_result`"
         if why:
             raise PublishRefused(f"{self.reference} cannot be adopted: {why}")
-
-
-# --- reading ---------------------------------------------------------------------
-
-
-def read_study(document: object, place: str = "study") -> Study:
-    """A study from the mapping that stood in a file.
-
-    Judgements may be left out of the document and come from a table: see
-    `judgements_from_frame` and `dataclasses.replace`.
-
-    Parameters
-    ----------
-    document : mapping
-        As `Study.document` writes it.
-    place : str
-        The file, for messages.
-
-    Raises
-    ------
-    InvalidContent
-        With the place.
-
-    Examples
-    --------
-    >>> document = {
-    ...     "id": "x-panel", "version": 1, "course": "x", "level": "KA", "method": "bookmark",
-    ...     "definition": "Plans one lesson in which pupils use a computer.", "synthetic": True,
-    ...     "panel": [{"id": "j1", "qualifications": "taught 12 years"},
-    ...               {"id": "j2", "qualifications": "trains teachers"}],
-    ...     "judgements": [{"round": 1, "judge": "j1", "value": 7}, {"round": 1, "judge": "j2", "value": 8}]}
-    >>> study = read_study(document, "studies/x-panel.v1.yaml")
-    >>> study.summary()
-    'x-panel.v1, made-up bookmark with 2 judges: no result yet; not adopted'
-    >>> read_study(study.document()) == study
-    True
-    """
-    fields = Fields(document, place)
-    adoption = None
-    if "adopted" in fields:
-        below = fields.below("adopted")
-        adoption = Adoption(below.text("by"), _moment(below, "at"), below.text("sha256"))
-        below.finish()
-    else:
-        fields.raw("adopted", None)
-    study: dict[str, Any] = {
-        "id": fields.text("id"),
-        "version": fields.integer("version", minimum=1),
-        "course": fields.text("course"),
-        "level": fields.text("level"),
-        "method": fields.choice("method", (*METHODS, *ADVICE)),
-        "definition": fields.text("definition"),
-        "synthetic": fields.flag("synthetic", False),
-        "panel": tuple(_read_panelist(each) for each in fields.each("panel")),
-        "judgements": tuple(_read_judgement(each) for each in fields.each("judgements")),
-        "options": _read_options(fields),
-        "result": _read_result(fields),
-        "adoption": adoption,
-    }
-    fields.finish()
-    try:
-        return Study(**study)
-    except InvalidContent as fault:
-        raise InvalidContent(str(fault), place=place) from None
-
-
-def judgements_from_frame(frame: pd.DataFrame) -> tuple[Judgement, ...]:
-    """Judgements from a table with columns round, judge, about, value: a panel's CSV file.
-
-    Raises
-    ------
-    InvalidContent
-        A missing column, or a value that is no number, with its row.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"round": [1], "judge": ["j1"], "about": ["i1.v1"], "value": [0.7]})
-    >>> judgements_from_frame(frame)
-    (Judgement(round=1, judge='j1', about='i1.v1', value=0.7),)
-    """
-    import pandas as pd
-
-    missing = [name for name in _COLUMNS if name not in frame.columns]
-    if missing:
-        raise InvalidContent(f"no column {missing[0]!r}; give {', '.join(_COLUMNS)}", place="judgements")
-    found = []
-    for row, (number, judge, about, value) in enumerate(
-        frame[list(_COLUMNS)].itertuples(index=False, name=None)
-    ):
-        about = "" if pd.isna(about) else str(about)
-        plain = {"round": number, "judge": str(judge), "about": about, "value": value}
-        try:
-            plain |= {"round": int(number), "value": float(value)}
-        except (TypeError, ValueError):
-            raise InvalidContent(
-                f"round {number!r}, value {value!r}: both are numbers", place=f"judgements[{row}]"
-            ) from None
-        found.append(_read_judgement(Fields(plain, f"judgements[{row}]")))
-    return tuple(found)
-
-
-def _read_panelist(fields: Fields) -> Panelist:
-    one = Panelist(fields.text("id"), fields.text("qualifications"))
-    fields.finish()
-    return one
-
-
-def _read_judgement(fields: Fields) -> Judgement:
-    about = fields.raw("about", "")
-    judgement = Judgement(
-        round=fields.integer("round", minimum=1),
-        judge=fields.text("judge"),
-        about=fields.text("about") if about else "",
-        value=fields.number("value"),
-    )
-    fields.finish()
-    return judgement
-
-
-def _read_options(fields: Fields) -> StudyOptions:
-    if "options" not in fields:
-        fields.raw("options", None)
-        return StudyOptions()
-    below, usual = fields.below("options"), StudyOptions()
-    options = StudyOptions(
-        response_probability=below.number("response_probability", usual.response_probability),
-        rule=below.choice("rule", RULES, usual.rule),
-        units=below.strings("units", ()),
-        combine=below.choice("combine", ("median", "mean"), usual.combine),
-        base_rates=below.choice("base_rates", ("as sampled", "equal"), usual.base_rates),
-        design=below.raw("design", "") and below.text("design"),
-    )
-    below.finish()
-    return options
-
-
-def _read_result(fields: Fields) -> StudyResult | None:
-    if "result" not in fields:
-        fields.raw("result", None)
-        return None
-    below = fields.below("result")
-    result = StudyResult(
-        parameter_set=below.text("parameter_set"),
-        scale=below.text("scale"),
-        theta=below.number("theta"),
-        se=below.number("se", math.nan),
-        raw=below.number("raw", math.nan),
-        design=below.text("design"),
-    )
-    below.finish()
-    return result
-
-
-def _moment(fields: Fields, key: str) -> datetime:
-    value = fields.raw(key)
-    try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError:
-        raise fields.fault(key, f"{value!r} is no date and time") from None
-    if moment.tzinfo is None:
-        raise fields.fault(key, f"{value} has no time zone")
-    return moment

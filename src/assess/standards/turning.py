@@ -26,10 +26,7 @@ def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
     """Every instant at which the status may change, in order."""
     rules, zone = question.rules, question.time_zone
     points: set[datetime] = set()
-    interest = rules.interests.get(badge.id)
-    if interest is None:
-        interest = rules.interests[badge.id] = _Interest()
-        interest.add_badge(badge, rules)
+    interest = interest_of(badge, rules)
     for version in interest.versions:
         opens, valid, retired = bounds(version, zone)
         points |= {opens, retired, valid if valid == LAST else valid + _TICK}
@@ -51,12 +48,34 @@ def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
     return sorted(points - {FIRST, LAST})
 
 
+def interest_of(badge: BadgeRule, rules: BadgeRules) -> Interest:
+    """Which facts a badge looks at; gathered when it is first asked.
+
+    Examples
+    --------
+    >>> from assess.standards.rules import parse_rules
+    >>> rules = parse_rules({"badges": [{"id": "B", "rule": {"any_of": [
+    ...     {"pass": {"course": "c1"}}, {"fact": {"type": "seen"}}]}}]})
+    >>> interest = interest_of(rules.badges["B"], rules)
+    >>> sorted(interest.courses), sorted(interest.fact_types)
+    (['c1'], ['decision', 'seen'])
+    """
+    found: Interest | None = rules.interests.get(badge.id)
+    if found is None:
+        found = rules.interests[badge.id] = Interest()
+        found.add_badge(badge, rules)
+    return found
+
+
 _NAME_OF = dict(NAMED.values())
 
 
 @dataclass
-class _Interest:
-    """Which facts a badge looks at, through the badges below it and the members of a school."""
+class Interest:
+    """Which facts a badge looks at, through the badges below it and the members of a school.
+
+    Whatever else is known about a subject changes no status of the badge.
+    """
 
     versions: list[BadgeRule] = field(default_factory=list)
     named: set[tuple[str, str]] = field(default_factory=set)
@@ -64,13 +83,25 @@ class _Interest:
     years: set[int] = field(default_factory=set)
     ages: set[Period] = field(default_factory=set)
 
+    @property
+    def courses(self) -> frozenset[str]:
+        """Courses whose decisions count."""
+        return frozenset(name for type_, name in self.named if type_ == "decision")
+
+    @property
+    def fact_types(self) -> frozenset[str]:
+        """Types of the facts of which some may count."""
+        return frozenset(self.types) | {type_ for type_, _ in self.named}
+
     def touches(self, fact: Fact) -> bool:
+        """Whether a fact is one of those that it looks at."""
         if fact.type in self.types:
             return True
         name = _NAME_OF.get(fact.type)
         return name is not None and (fact.type, str(fact.properties.get(name))) in self.named
 
     def add_badge(self, badge: BadgeRule, rules: BadgeRules) -> None:
+        """Look at what the rule of a badge looks at too."""
         if badge in self.versions:
             return
         for version in badge.versions:

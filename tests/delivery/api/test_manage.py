@@ -65,6 +65,12 @@ def test_a_tenant_may_demand_a_second_person(world: World) -> None:
     known = world.ask(reading.activations, "default")[0].release
     body = {"release": known, "reason": "x"}
     refused(world.call("POST", "/v1/activations", body), 403, "role_not_allowed")
+    activated = world.ask(reading.activations, "default")
+    oneself = next(key.id for key in world.run(keys.listing, world.admin) if not key.sandbox)
+    for nobody_else in ("", " ", oneself, f" {oneself.upper()}\n"):
+        answer = world.call("POST", "/v1/activations", body | {"approved_by": nobody_else})
+        refused(answer, 403, "role_not_allowed")
+    assert world.ask(reading.activations, "default") == activated
     assert world.call("POST", "/v1/activations", body | {"approved_by": "B"}).status_code == 201
 
 

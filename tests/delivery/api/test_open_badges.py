@@ -262,6 +262,9 @@ def test_the_status_list_has_one_bit_for_who_was_lost_and_names_nobody(world: Wo
     assert len(bits) == 16384
     assert [n for n in range(131072) if bits[n // 8] & (0x80 >> n % 8)] == [place]
     assert "lrn_1" not in json.dumps(listed)
+    there = urlsplit(made["status_list"]).path.rpartition("/")[0]
+    for which in (9**30, -1):  # no number that a database could not hold
+        refused(world.client.get(f"{there}/{which}"), 422, "field_invalid")
 
 
 # --- Open Badges 2.0 -----------------------------------------------------------------------------

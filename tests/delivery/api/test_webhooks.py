@@ -174,6 +174,7 @@ def test_a_webhook_of_the_sandbox_is_told_of_the_sandbox_only_and_reached_by_tes
         "https://93.184.215.14/#part",
         "https://93.184.215.14:99999/",
         "https://93.184.215.14/a b",
+        "https://93.184.215.14/a\x7f",  # it was taken once, and stopped the sender of its webhook for good
         "https://",
         "93.184.215.14",
         "https://no-such-host.invalid/",

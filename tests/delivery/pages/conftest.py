@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from assess.delivery.app import create_app
 from assess.delivery.service import SCOPES, activations, keys, open_services
 from assess.delivery.settings import Settings
 from tests.delivery.pages import small_bank
+from tests.delivery.serving import free_port
 
 FORMS = ("c-1-fixed", "c-2-fixed", "c-2-adaptive")
 
@@ -63,13 +63,6 @@ async def _seed(settings: Settings, documents: list[dict[str, Any]], *, demo: bo
     return secret
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def serve_form(folder: Path, form: dict[str, Any]) -> Iterator[Site]:
     """A demonstration whose first form has these policies."""
     documents = small_documents()
@@ -83,7 +76,7 @@ def serve(folder: Path, documents: list[dict[str, Any]], *, demo: bool) -> Itera
     settings = Settings(database_url=f"sqlite:///{database}", refresh_seconds=0.0, heartbeat_seconds=0.0)
     # Playwright may keep a loop running in this thread, beside which no other can start.
     key = _in_thread(lambda: asyncio.run(_seed(settings, documents, demo=demo)))
-    clock, port = Clock(), _free_port()
+    clock, port = Clock(), free_port()
     app = create_app(settings, clock=clock)
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", ws="none")
     server = uvicorn.Server(config)

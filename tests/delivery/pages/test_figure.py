@@ -69,6 +69,19 @@ def test_everything_stays_inside_the_drawing(data: st.DataObject) -> None:
     assert all(0.0 <= place <= 100.0 for place in places)
 
 
+@given(st.integers(0, 100), st.booleans())
+def test_words_stay_inside_a_narrow_drawing(value: int, rtl: bool) -> None:
+    words = Words("", "You: 339 (261 to 418)", "Standard: 500", "200", "800")
+    figure = standing_figure(Standing(value, value, value, 100 - value, 0, 100), words, rtl=rtl)
+    for text in ElementTree.fromstring(figure).iter("text"):
+        # Bold letters at .9rem are about 8 px wide; at 320 px the drawing is 241 px wide.
+        width = 100 * 8 * len(text.text or "") / 241
+        before = {"start": 0.0, "middle": width / 2, "end": width}[text.get("text-anchor", "")]
+        left = width - before if rtl else before
+        x = float(text.get("x", "").rstrip("%"))
+        assert -1.0 <= x - left <= 101.0 - width
+
+
 @pytest.mark.parametrize(
     ("standing", "words"),
     [((532, 540, 567, 500, 200, 800), "outside its range"), ((5, 4, 6, 5, 9, 9), "is empty")],

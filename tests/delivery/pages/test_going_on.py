@@ -82,3 +82,17 @@ def test_where_nothing_was_open_there_is_no_button(demo: World) -> None:
     assert csrf(page)
     demo.call("POST", f"/v1/sessions/{session}/submit", key="test")
     assert "/extend" not in demo.client.get(f"/s/{session}/result").text
+
+
+def test_the_page_of_the_course_leads_back_to_it_and_says_when_a_new_try_may_begin(demo: World) -> None:
+    session = _undetermined(demo)
+    page = demo.client.get("/courses/twt-3").text
+    assert "You can answer more items." in page
+    assert "You can go on until 29 November 2026, 12:00 UTC." in page
+    assert f'href="/s/{session}/result"' in page
+    assert "You can take the course assessment again from 23 November 2026, 12:00 UTC." in page
+    assert 'id="begin"' not in page
+    demo.clock.advance(days=2)
+    later = demo.client.get("/courses/twt-3").text
+    assert f'href="/s/{session}/result"' in later
+    assert 'id="begin"' in later

@@ -200,6 +200,8 @@ def test_the_feed_tells_of_it_once(world: World) -> None:
     ]
     listed = world.call("GET", "/v1/erasures").json()["items"]
     assert [(row["learner"], row["reason"]) for row in listed] == [("lrn_1", "asked for it")]
+    # Who was erased, and why, is no sandbox data.
+    assert world.call("GET", "/v1/erasures", key="test").json()["items"] == []
 
 
 def test_the_record_of_a_decision_stays_under_the_random_id(world: World) -> None:

@@ -212,3 +212,13 @@ def _code(world: World) -> str:
         to_at=now + timedelta(hours=1),
     )
     return str(made.code)
+
+
+def test_an_extension_that_is_offered_is_no_way_around_waiting_and_tries(course: World) -> None:
+    body = {"learner": "lrn_1", "form": "x-adaptive"}
+    _undetermined(course)
+    refused(course.call("POST", "/v1/sessions", body), 409, "retake_too_early")
+    course.clock.advance(days=2)
+    _undetermined(course)
+    course.clock.advance(days=2)
+    refused(course.call("POST", "/v1/sessions", body), 409, "tries_exhausted")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import assess
 from assess.delivery.replay import replay_all
-from assess.delivery.service import activations, rescoring
-from assess.delivery.store import reading, reading_rescores
+from assess.delivery.service import activations, finishing, rescoring
+from assess.delivery.store import Writes, reading, reading_rescores
 from assess.errors import StorageUnavailable
 from assess.responses import OMITTED
 from tests import synthetic
@@ -228,8 +228,9 @@ class Killed(Exception):
     """The process died here."""
 
 
+@pytest.mark.parametrize("at_once", [1, 3])
 def test_a_run_that_is_killed_at_any_commit_goes_on_where_it_stopped(
-    world: World, cohort: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    world: World, cohort: dict[str, str], monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     release = world.activate(corrected())
     said = asked(world, release, dry_run=True).json()
@@ -248,7 +249,7 @@ def test_a_run_that_is_killed_at_any_commit_goes_on_where_it_stopped(
 
     async def once(services: Any) -> bool:
         (running,) = await services.store.read(reading_rescores.running_rescores)
-        return await rescoring.advance(services, running)
+        return await rescoring.advance(services, running, at_once=at_once)
 
     for _ in range(30):
         with monkeypatch.context() as patch:
@@ -258,7 +259,7 @@ def test_a_run_that_is_killed_at_any_commit_goes_on_where_it_stopped(
             with pytest.raises(Killed):
                 world.run(once)
     done = world.call("GET", f"/v1/rescores/{begun['rescore']}").json()
-    assert deaths >= 14
+    assert deaths >= 14 // at_once
     assert (done["state"], done["difference"]) == ("done", 0)
     assert counts(done) == counts(said)
     with assess.connect(world.services.settings) as database:
@@ -270,17 +271,44 @@ async def _is_running(services: Any) -> bool:
     return bool(await services.store.read(reading_rescores.running_rescores))
 
 
-def test_a_slice_of_no_time_does_one_learner_at_a_time(world: World, cohort: dict[str, str]) -> None:
+def test_a_slice_of_no_time_does_some_learners_and_no_more(world: World, cohort: dict[str, str]) -> None:
     begun = asked(world, world.activate(corrected())).json()
+
+    async def a_slice(services: Any) -> bool:
+        (running,) = await services.store.read(reading_rescores.running_rescores)
+        return await rescoring.advance(services, running, seconds=0.0, at_once=2)
+
     seen = []
     for _ in range(9):
-        found = world.call("GET", f"/v1/rescores/{begun['rescore']}").json()
-        seen.append(found["rescored"])
-        if found["state"] == "done":
+        done = world.run(a_slice)
+        seen.append(world.call("GET", f"/v1/rescores/{begun['rescore']}").json()["rescored"])
+        if done:
             break
-        world.run(_carry_on, seconds=0.0)
-    assert seen == [0, 1, 2, 3, 4, 5, 6, 7, 7][: len(seen)]
-    assert found["state"] == "done"
+    assert seen == [2, 4, 6, 7, 7]
+
+
+def test_learners_who_did_something_meanwhile_are_read_again_alone(
+    world: World, cohort: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those who are read together, one whose records moved on is done anew; the others stay done."""
+    release = world.activate(corrected())
+    said = asked(world, release, dry_run=True).json()
+    begun = asked(world, release).json()
+    planned, moved = rescoring.planned, []
+
+    async def meanwhile(services: Any, running: Any, onto: Any, found: Any) -> Any:
+        plan = await planned(services, running, onto, found)
+        who = found.records.learner
+        if who.id in ("lrn_all", "lrn_gains") and who.id not in moved:
+            moved.append(who.id)
+            await services.store.commit(Writes("default", (finishing.moved(who),)))
+        return plan
+
+    monkeypatch.setattr(rescoring, "planned", meanwhile)
+    world.run(_carry_on)
+    done = world.call("GET", f"/v1/rescores/{begun['rescore']}").json()
+    assert sorted(moved) == ["lrn_all", "lrn_gains"]
+    assert (done["state"], counts(done)) == ("done", counts(said))
 
 
 def test_a_database_that_is_away_loses_nothing(

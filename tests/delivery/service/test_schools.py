@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -212,11 +213,26 @@ def test_a_student_is_private_until_somebody_says_otherwise(school: World) -> No
     assert page["items"] == []
     answer = school.call("POST", "/v1/badges/SKILL/query", {"subjects": ["kid"]}, key=reader).json()
     assert answer["items"][0]["error"]["code"] == "consent_missing"
+    for path in ("", "/courses", "/appeals"):  # nor who it is, or what it does
+        refused(school.call("GET", f"/v1/learners/kid{path}", key=reader), 403, "consent_missing")
+        assert school.call("GET", f"/v1/learners/kid{path}", key=school.key("deliver")).status_code == 200
     school.call("PUT", "/v1/learners/kid", {"private": False})
     assert school.call("GET", "/v1/learners/kid/badges/SKILL", key=reader).status_code == 200
     assert (
         len(school.call("GET", "/v1/badges/SKILL/subjects?status=eligible", key=reader).json()["items"]) == 1
     )
+
+
+def test_neither_a_credential_nor_a_record_tells_of_somebody_private(world: World) -> None:
+    reader = world.key("read-status")
+    world.call("PUT", "/v1/learners/lrn_1", {"private": True, "external_ids": [{"issuer": "i", "subject": "s"}]})
+    world.sit("lrn_1")
+    decision = world.call("GET", "/v1/learners/lrn_1/courses/twt-3/status").json()["decision"]["id"]
+    public = replace(world.services, settings=replace(world.services.settings, public_url="https://a.example"))
+    world.app.state.services = public
+    for path in (f"decisions/{decision}", "learners/lrn_1/badges/ONE/credential", "learners?issuer=i&subject=s"):
+        refused(world.call("GET", f"/v1/{path}", key=reader), 403, "consent_missing")
+        assert world.call("GET", f"/v1/{path}").status_code == 200  # to those who manage the data
 
 
 # --- who may attest what ---------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
 
 from assess.delivery import schemas
 from assess.delivery.api.wire import Who, documents, json_router, reply, services
@@ -22,7 +24,9 @@ async def get_credential(request: Request, scope: Who, learner: str, badge: str)
 
 
 @router.get("/v1/open-badges/status/{purpose}/{which}", include_in_schema=False)
-async def get_status_list(request: Request, purpose: str, which: int) -> Response:
+async def get_status_list(
+    request: Request, purpose: str, which: Annotated[int, Path(ge=0, lt=2**31)]
+) -> Response:
     """Which credentials were taken back, as a signed list of bits."""
     token = await credentials.status_list(services(request), purpose=purpose, which=which)
     return Response(token, headers=_FRESH, media_type="application/vc+jwt")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import tzinfo
 
+import msgspec
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
@@ -24,6 +26,7 @@ from assess.delivery.service import (
     learners,
     placement,
     sessions,
+    standing,
     status,
     windows,
 )
@@ -134,6 +137,11 @@ async def _course_page(
         )
     release = await _chosen(services, known, shelf, forms, request.query_params.get("form"))
     found = await _status(services, known, course)
+    goes_on = None if known is None or found is None else _goes_on(known, found, zone_of(shelf, entry), words)
+    if known is not None and found is not None and found.next.action == "extend":
+        records = await learners.records(services, known.scope, known.learner)
+        anew = standing.next_step(records, course, release.form.retake, services.clock(), anew=True)
+        found = msgspec.structs.replace(found, next=anew)
     objectives = release.course.objectives
     given = NO_ACCOMMODATION
     if known is not None:
@@ -159,6 +167,7 @@ async def _course_page(
         others=[(f"/courses/{course}?form={r.form.id}", _title(r, words)) for r in forms if r is not release],
         resume=await _open_session(services, known, release),
         resume_form=await _own_session(services, known, release),
+        goes_on=goes_on,
         blocked=await _closed(services, known, shelf, course, words)
         or ("" if release.practice else _blocked(found, shelf, entry, words)),
         may_begin=visit.demo or (known is not None and known.signed_in),
@@ -203,6 +212,15 @@ async def _open_session(services: Services, known: Known | None, release: Releas
     return f"/s/{view.session}" if mine else None
 
 
+def _goes_on(known: Known, found: CourseStatus, zone: tzinfo, words: Language) -> tuple[str, str] | None:
+    """By when a session of this course may go on, in words, and its result page, if it opens."""
+    step, opens = found.next, known.signed_in or known.session == found.next.session
+    if step.action != "extend" or step.until is None or not opens:
+        return None
+    until = words.gettext("You can go on until %(when)s.") % {"when": words.moment(step.until, zone)}
+    return until, f"/s/{step.session}/result"
+
+
 async def _own_session(services: Services, known: Known | None, release: Release) -> str | None:
     """The open session on this form of a learner who signed in; a form takes them there."""
     if known is None or not known.signed_in:
@@ -228,7 +246,7 @@ async def _closed(services: Services, known: Known | None, shelf: Shelf, course:
 def _blocked(found: CourseStatus | None, shelf: Shelf, course: ProgrammeCourse, words: Language) -> str:
     """Why the learner may not begin now; empty if they may."""
     _ = words.gettext
-    if found is None or found.next.action in ("start", "retake", "resume", "extend"):
+    if found is None or found.next.action in ("start", "retake", "resume"):
         return ""
     if found.next.action == "none":
         return _("You have passed this course. You need not take it again.")

@@ -90,8 +90,9 @@ def standing_figure(standing: Standing, words: Words, *, rtl: bool = False) -> M
         return f'<rect class="{name}" {shape}/>'
 
     def text(name: str, value: float, y: int, content: str) -> str:
-        place = f'x="{x(value)}%" y="{y}" text-anchor="{_anchor(x(value), rtl)}"'
-        return f'<text class="{name}" {place}>{escape(content)}</text>'
+        place, side = _beside(x(value), len(content))
+        anchor = _OTHER[side] if rtl else side
+        return f'<text class="{name}" x="{place}%" y="{y}" text-anchor="{anchor}">{escape(content)}</text>'
 
     cut, learner = x(standing.cut), x(standing.value)
     return Markup(  # noqa: S704 - numbers, fixed names, and words escaped above
@@ -111,8 +112,16 @@ def standing_figure(standing: Standing, words: Words, *, rtl: bool = False) -> M
     )
 
 
-def _anchor(x: float, rtl: bool) -> str:
-    """Which end of a word stands at x percent, so that no word leaves the drawing."""
-    if 22.0 <= x <= 78.0:
-        return "middle"
-    return "start" if (x < 22.0) != rtl else "end"
+# The percentage of the drawing that a letter takes on a screen of 320 px: about 8 px of 241 px.
+_LETTER = 3.4
+_OTHER = {"start": "end", "middle": "middle", "end": "start"}
+
+
+def _beside(x: float, n_letters: int) -> tuple[float, str]:
+    """Where words about x percent stand, and by which end, so that they do not leave the drawing."""
+    width = min(_LETTER * n_letters, 100.0)
+    if width / 2 <= x <= 100.0 - width / 2:
+        return x, "middle"
+    if x < 50.0:
+        return round(min(x, 100.0 - width), 2), "start"
+    return round(max(x, width), 2), "end"

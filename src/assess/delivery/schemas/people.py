@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from assess.delivery.schemas.base import Body, Reply
+
+# An index of PostgreSQL holds 2,704 bytes of a key, and these come two to a key, up to four bytes each.
+_OutsideName = Annotated[str, Meta(max_length=300)]
 
 
 class RosterFault(Reply, frozen=True):
@@ -69,8 +74,8 @@ class VoidFact(Body, frozen=True):
 class ExternalId(Body, frozen=True):
     """Who a learner is elsewhere."""
 
-    issuer: str
-    subject: str
+    issuer: _OutsideName
+    subject: _OutsideName
 
 
 class PutLearner(Body, frozen=True):
@@ -181,8 +186,8 @@ class RosterRow(Body, frozen=True):
 
     row: int
     learner: str | None = None
-    issuer: str | None = None
-    subject: str | None = None
+    issuer: _OutsideName | None = None
+    subject: _OutsideName | None = None
     cohort: str | None = None
     courses: list[str] = []
     window_from: str | None = None

@@ -7,6 +7,7 @@ pages call the same functions.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -37,7 +38,7 @@ async def open_services(
     opened = open_store(settings) if store is None else store
     receipts = ReceiptSigner(await _signing_keys(opened, settings.tenant, RECEIPT, clock))
     statements = StatementSigner(await _signing_keys(opened, settings.tenant, STATEMENT, clock))
-    recent = Recent(settings.refresh_seconds)
+    recent = Recent(math.inf if opened.exclusive else settings.refresh_seconds, clock)
     opened.watch(recent.written)
     return Services(
         store=opened,

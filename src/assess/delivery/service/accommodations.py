@@ -14,6 +14,7 @@ from assess.delivery.service import learners
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.loading import again, event_row, moved_on
+from assess.delivery.service.windows import in_utc
 from assess.delivery.store import Writes, sitting
 from assess.delivery.store.rows_sitting import AccommodationRow
 from assess.errors import (
@@ -58,9 +59,7 @@ async def grant(
     """
     scope.require("manage")
     now = services.clock()
-    if given.until is not None and given.until.tzinfo is None:
-        raise InvalidRequest("say the time zone, as in 2027-01-01T00:00:00Z", path="until")
-    if given.until is not None and given.until <= now:
+    if given.until is not None and in_utc(given.until, path="until") <= now:
         raise InvalidRequest("it would have run out already", path="until")
     return await _add(services, scope, learner, "granted", accommodation(given), given.until)
 

@@ -175,7 +175,7 @@ def require_second_person(tenant: Tenant, scope: Scope, approved_by: str | None,
     Forbidden
         With the code role_not_allowed.
     """
-    if tenant.two_person and (not approved_by or approved_by == scope.actor):
+    if tenant.two_person and not scope.is_another(approved_by):
         raise Forbidden(f"{what}: another person than {scope.actor} must approve it", code="role_not_allowed")
 
 

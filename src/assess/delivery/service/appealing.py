@@ -158,6 +158,7 @@ async def of_learner(services: Services, scope: Scope, learner: str) -> schemas.
     elif not await learners.same_person(services, scope, learner):
         raise NotFound("learner", learner)
     records = await learners.records(services, scope, learner)
+    learners.require_known(scope, records.learner)
     rows = await services.store.read(reading_appeals.appeals_of, scope.tenant, records.ids)
     return schemas.Page(items=[own_appeal(row) for row in rows], next=None)
 

@@ -16,6 +16,7 @@ from assess.delivery.service import (
     finishing,
     idempotency,
     invigilation,
+    keys,
     learners,
     showing,
     standing,
@@ -258,6 +259,7 @@ async def _start(
     moved = finishing.moved(records.learner)
     await services.store.commit(Writes(scope.tenant, (moved,), inserts=(*also, *rows)))
     services.recent.keep(begun_with(row, state, rows))
+    keys.given(services, row, row.token_sha256)
     return _begun(services, row, state, token, fencing.FIRST)
 
 
@@ -286,6 +288,7 @@ async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | N
     remembered = idempotency.rows(services, scope, key, f"{loaded.row.id}#{fence}")
     await services.store.commit(Writes(scope.tenant, (update,), inserts=(event, *remembered)))
     services.recent.keep(after(loaded, loaded.state, (event,), token_sha256=digest(token)))
+    keys.given(services, loaded.row, digest(token))
     return _begun(services, loaded.row, loaded.state, token, fence)
 
 
@@ -349,7 +352,7 @@ def _require_try(
     if passed and not (higher or renewing or _level_left(records, release, now)):
         until = "" if renewable is None else f", from {renewable.isoformat(timespec='seconds')} on"
         raise AlreadyPassed(f"course {course} is passed; it is not taken again except for renewal{until}")
-    found = standing.next_step(records, course, release.form.retake, now, passed_is_enough=False)
+    found = standing.next_step(records, course, release.form.retake, now, anew=True)
     if found.action == "contact":
         used = f"{found.tries_used} tries in {release.form.retake.period_days} days are used"
         raise TriesExhausted(used, not_before=found.not_before)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from assess.delivery.service.attempts import Attempts
 from assess.delivery.service.guessing import Guesses
 from assess.delivery.service.remembering import Remembered
 from assess.delivery.service.turns import Turns
@@ -71,6 +70,11 @@ class Scope:
             has = ", ".join(sorted(self.rights)) or "none"
             raise Forbidden(f"this needs the scope {' or '.join(rights)}; the key has {has}")
 
+    def is_another(self, person: str | None) -> bool:
+        """Whether a name is another person's than the actor's; blanks and capitals make nobody another."""
+        named = (person or "").strip().casefold()
+        return named not in ("", self.actor.strip().casefold())
+
     def require_session(self, session: str) -> None:
         """Refuse unless the scope reaches a session: its own learner's, or any with the right to deliver.
 
@@ -105,7 +109,8 @@ class Services:
     settings: Settings
     clock: Callable[[], datetime]
     monotonic: Callable[[], float] = time.monotonic
-    attempts: Attempts = field(default_factory=Attempts)
     guesses: Guesses = field(default_factory=Guesses)
+    # An invigilator's code is short: 5 wrong ones for a learner, 200 for a tenant, all back in ten minutes.
+    invigilators: Guesses = field(default_factory=lambda: Guesses(5, 120.0, 200, 3.0))
     turns: Turns = field(default_factory=Turns)
     remembered: Remembered = field(default_factory=Remembered)

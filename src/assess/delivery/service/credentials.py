@@ -43,6 +43,8 @@ async def credential(services: Services, scope: Scope, *, learner: str, badge: s
     ------
     NotFound
         The learner or the badge.
+    Forbidden
+        The learner is private.
     NotEligible
         The rule is not met now.
     InvalidRequest
@@ -55,6 +57,7 @@ async def credential(services: Services, scope: Scope, *, learner: str, badge: s
 async def _credential(services: Services, scope: Scope, learner: str, badge: str) -> schemas.OpenBadge:
     base = _base(services)
     records = await learners.records(services, scope, learner)
+    learners.require_visible(scope, records.learner)
     shelf = await services.catalogue.shelf(scope.tenant)
     programme = shelf.programme_of_badge(badge)
     now = services.clock().replace(microsecond=0)

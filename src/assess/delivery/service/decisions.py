@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from assess.delivery.service.context import Scope, Services
+from assess.delivery.service.learners import require_visible
 from assess.delivery.store import reading
 from assess.errors import NotFound
 
@@ -23,6 +24,7 @@ async def record(services: Services, scope: Scope, id: str) -> dict[str, Any]:
         learner = await services.store.read(reading.learner, scope.tenant, row.learner)
     if row is None or learner is None or learner.sandbox != scope.sandbox:
         raise NotFound("decision", id)
+    require_visible(scope, learner)
     return {
         "id": row.id,
         "record": json.loads(row.record),

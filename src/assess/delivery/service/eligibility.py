@@ -335,6 +335,15 @@ def statuses(records: LearnerRecords, shelf: Shelf, badges: Iterable[str], momen
     return found
 
 
+def statuses_of_nobody(shelf: Shelf, badges: Iterable[str], moment: Moment) -> dict[str, str]:
+    """The status for each badge of whoever has done nothing that its rule looks at."""
+    found = {}
+    for badge in badges:
+        rules = shelf.programme_of_badge(badge).rules
+        found[badge] = status_of(rules, (), badge=badge, subject="", as_of=moment.as_of)
+    return found
+
+
 def evaluated(
     records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, books: Books | None = None
 ) -> Eligibility:

@@ -216,7 +216,7 @@ def _told(row: Erasure, learner: Learner) -> ChangeRow:
 async def all_of(services: Services, scope: Scope) -> schemas.Page[schemas.ErasureReply]:
     """`GET /v1/erasures`: who was erased, oldest first, so that a restored backup can be brought up to it."""
     scope.require("manage")
-    rows = await services.store.read(reading_erasure.erasures, scope.tenant)
+    rows = await services.store.read(reading_erasure.erasures, scope.tenant, sandbox=scope.sandbox)
     return schemas.Page(items=[_reply(row, [row.learner], dry_run=False) for row in rows], next=None)
 
 

@@ -8,7 +8,6 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.loading import Loaded, again, event_row, offer_row
 from assess.delivery.store import Writes, reading
-from assess.delivery.store.rows import Session, Update
 from assess.errors import Forbidden, NotFinished, SessionFinished, SessionVoid
 from assess.session import ASSURANCES, step, with_extension, with_offer
 
@@ -78,19 +77,12 @@ async def _extend(
     following = step(state, now).offer
     assert following is not None, "an extension has room for its first unit"
     state = with_offer(state, following, now)
-    values = {
-        "state": "open",
-        "ended_at": None,
-        "ended_by": None,
-        "closes_at": state.closes_at,
-        "version": row.version + 1,
-    }
-    expected = {"version": row.version, "state": "ended"}
-    update = Update(Session, {"tenant": row.tenant, "id": row.id}, values, expected)
     data = state.extensions[-1].to_mapping() | {
         "ended_at": ending.at.isoformat(),
         "ended_by": ending.how,
         "assurance": assured,
     }
     rows = (event_row(loaded.records, "extended", now, data), offer_row(row, state.offers[-1]))
-    await services.store.commit(Writes(row.tenant, (update, finishing.moved(records.learner)), inserts=rows))
+    await services.store.commit(
+        Writes(row.tenant, (finishing.reopened(row, state), finishing.moved(records.learner)), inserts=rows)
+    )

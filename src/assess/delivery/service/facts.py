@@ -23,6 +23,8 @@ from assess.standards.grammar import RESERVED
 # A platform hands over all that it has of one learner at once, and each of it moves the learner's version.
 _RETRIES = 40
 _OWN = ("id", "source", "t", "subject", "at")
+# The id is a key, of which an index of PostgreSQL holds 2,704 bytes.
+_LONGEST_ID = 500
 
 
 async def attest(
@@ -51,6 +53,8 @@ async def _attest(
     for name in _OWN:
         if not isinstance(body.get(name), str) or not body[name]:
             raise InvalidFact(f"a fact needs {name}, as text", path=name)
+    if len(body["id"]) > _LONGEST_ID:
+        raise InvalidFact(f"an id of {len(body['id'])} characters; {_LONGEST_ID} are taken", path="id")
     data = {name: value for name, value in body.items() if name not in _OWN}
     forbidden = next((name for name in data if name in RESERVED and name != "until"), None)
     if forbidden is not None:

@@ -93,6 +93,19 @@ def ended(session: Session, state: SessionState) -> Session:
     return replace(session, state="ended", ended_at=state.ending.at, ended_by=state.ending.how)
 
 
+def reopened(row: Session, state: SessionState) -> Update:
+    """The row of a session that ended and goes on."""
+    values = {
+        "state": "open",
+        "ended_at": None,
+        "ended_by": None,
+        "closes_at": state.closes_at,
+        "version": row.version + 1,
+    }
+    expected = {"version": row.version, "state": "ended"}
+    return Update(Session, {"tenant": row.tenant, "id": row.id}, values, expected)
+
+
 def moved(learner: Learner) -> Update:
     """Raises the learner's version; who computed from an older one must compute again.
 

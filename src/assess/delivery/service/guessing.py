@@ -1,8 +1,9 @@
 """Limits against guessing: how often a wrong code may be tried, from one place and from everywhere.
 
 Kept in the memory of a process: a restart forgets it, and several processes
-allow several times as much. That is enough, because a code has 80 random bits;
-the limit keeps a guesser from costing anything, it is not what keeps them out.
+allow several times as much. That is enough, because a code to sign in has 80
+random bits and an invigilator's 49: the limit keeps a guesser from costing
+anything, it is not what keeps them out.
 """
 
 from __future__ import annotations
@@ -62,14 +63,14 @@ def place_of(address: str) -> str:
 
 @dataclass
 class Guesses:
-    """Wrong codes from each place and from all; a right one costs nothing, so a school may share an address.
+    """Wrong codes from each place and from all of a group; right ones cost nothing: a school is one place.
 
     Parameters
     ----------
     per_place, place_seconds : int, float
         Wrong codes from one place at once, and until another one is allowed.
     in_all, all_seconds : int, float
-        The same for everybody together.
+        The same for all places of a group together.
     """
 
     per_place: int = 20
@@ -77,9 +78,9 @@ class Guesses:
     in_all: int = 2000
     all_seconds: float = 0.1
     _places: dict[str, Bucket] = field(default_factory=dict)
-    _all: Bucket | None = None
+    _all: dict[str, Bucket] = field(default_factory=dict)
 
-    def require(self, address: str, now: datetime) -> None:
+    def require(self, address: str, now: datetime, group: str = "") -> None:
         """Refuse a try while there are none left.
 
         Raises
@@ -87,24 +88,24 @@ class Guesses:
         RateLimited
             With the seconds to wait; also for a right code, or the answer would tell which codes are.
         """
-        wait = max(bucket.wait for bucket in self._buckets(address, now))
+        wait = max(bucket.wait for bucket in self._buckets(address, now, group))
         if wait:
             raise RateLimited(f"too many wrong codes; try again in {wait} seconds", retry_after=wait)
 
-    def wrong(self, address: str, now: datetime) -> None:
+    def wrong(self, address: str, now: datetime, group: str = "") -> None:
         """Count a wrong code."""
-        for bucket in self._buckets(address, now):
+        for bucket in self._buckets(address, now, group):
             bucket.left = max(0.0, bucket.left - 1)
 
-    def _buckets(self, address: str, now: datetime) -> tuple[Bucket, Bucket]:
-        if self._all is None:
-            self._all = Bucket(self.in_all, self.all_seconds, float(self.in_all), now)
-        place = place_of(address)
+    def _buckets(self, address: str, now: datetime, group: str) -> tuple[Bucket, Bucket]:
+        if group not in self._all:
+            self._all[group] = Bucket(self.in_all, self.all_seconds, float(self.in_all), now)
+        place = f"{group}\n{place_of(address)}"
         if place not in self._places:
             if len(self._places) >= _MOST_PLACES:
                 self._forget(now)
             self._places[place] = Bucket(self.per_place, self.place_seconds, float(self.per_place), now)
-        both = (self._places[place], self._all)
+        both = (self._places[place], self._all[group])
         for bucket in both:
             bucket.fill(now)
         return both

@@ -21,6 +21,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.idempotency import Key
 from assess.delivery.service.loading import ERASED, Loaded, event_row, load, moved_on
 from assess.delivery.service.standing import with_session
+from assess.delivery.service.windows import in_utc
 from assess.delivery.store import Writes, reading, reading_people, sitting
 from assess.delivery.store.rows import Session, Stored, Update
 from assess.delivery.store.rows_sitting import Incident, IncidentSession
@@ -102,8 +103,7 @@ async def _check(services: Services, scope: Scope, body: schemas.DeclareIncident
     if not body.reason.strip():
         raise InvalidRequest("an incident needs a reason", path="reason")
     for name, instant in (("from", body.from_), ("to", body.to)):
-        if instant.tzinfo is None:
-            raise InvalidRequest("say the time zone, as in 2026-11-22T10:00:00Z", path=name)
+        in_utc(instant, path=name)
     if body.to <= body.from_:
         raise InvalidRequest("the incident must end after it began", path="to")
     if body.to > now:
@@ -394,20 +394,12 @@ async def _reopen(
     }
     records = await services.store.read(reading.learner_records, row.tenant, row.learner)
     assert records is not None
-    values = {
-        "state": "open",
-        "ended_at": None,
-        "ended_by": None,
-        "closes_at": state.closes_at,
-        "version": row.version + 1,
-    }
-    expected = {"version": row.version, "state": "ended"}
-    update = Update(Session, {"tenant": row.tenant, "id": row.id}, values, expected)
     events = (
         event_row(loaded.records, "reopened", now, reopened),
         event_row(loaded.records, "time_granted", now, granted.to_mapping(), n=2),
     )
-    return Writes(row.tenant, (update, finishing.moved(records.learner)), inserts=(told, *events))
+    updates = (finishing.reopened(row, state), finishing.moved(records.learner))
+    return Writes(row.tenant, updates, inserts=(told, *events))
 
 
 async def _void(

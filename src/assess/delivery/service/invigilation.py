@@ -16,6 +16,7 @@ from typing import Any
 from assess.delivery import schemas
 from assess.delivery.security import new_id
 from assess.delivery.service.context import Scope, Services
+from assess.delivery.service.windows import in_utc
 from assess.delivery.store import Writes, sitting
 from assess.delivery.store.rows import Update
 from assess.delivery.store.rows_sitting import InvigilatorCode
@@ -56,8 +57,7 @@ async def create(
     scope.require("manage")
     (await services.catalogue.shelf(scope.tenant)).course(course)
     for name, instant in (("from", from_at), ("to", to_at)):
-        if instant.tzinfo is None:
-            raise InvalidRequest("say the time zone, as in 2027-01-01T00:00:00Z", path=name)
+        in_utc(instant, path=name)
     now = services.clock()
     if to_at <= from_at or to_at <= now:
         raise InvalidRequest("the window must end after it begins, and after now", path="to")
@@ -154,11 +154,10 @@ async def assurance(
         if stated == "supervised":
             raise InvalidRequest("a supervised session begins with the invigilator's code", path="code")
         return "unsupervised"
-    now = services.monotonic()
-    services.attempts.require(now, scope.tenant, learner)
+    at = services.clock()
+    services.invigilators.require(learner, at, scope.tenant)
     hashed = await asyncio.to_thread(_hash, scope.tenant, code)
     row = await services.store.read(sitting.invigilator_code, scope.tenant, hashed)
-    at = services.clock()
     if (
         row is None
         or row.sandbox != scope.sandbox
@@ -167,6 +166,6 @@ async def assurance(
         or not row.from_at <= at < row.to_at
     ):
         # One sentence for all: whoever guesses learns nothing of how near the guess was.
-        services.attempts.count(now, scope.tenant, learner)
+        services.invigilators.wrong(learner, at, scope.tenant)
         raise InvalidRequest("this code opens nothing here and now; ask the invigilator", path="code")
     return "supervised"

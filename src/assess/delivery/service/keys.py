@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from assess.delivery.security import (
     LIVE_PREFIX,
@@ -17,7 +17,7 @@ from assess.delivery.security import (
 )
 from assess.delivery.service.context import SCOPES, Scope, Services
 from assess.delivery.store import Writes, reading
-from assess.delivery.store.rows import ApiKey, Update
+from assess.delivery.store.rows import ApiKey, Session, Update
 from assess.errors import InvalidRequest, NotFound, Unauthenticated
 
 
@@ -106,19 +106,28 @@ async def authenticate(services: Services, bearer: str | None) -> Scope:
     presented, read_at = digest(bearer), time.monotonic()
     scope = services.recent.scope(presented)
     if scope is None:
-        scope = await _read_scope(services, bearer, presented)
-        services.recent.keep_scope(presented, scope, read_at)
+        scope, ends_at = await _read_scope(services, bearer, presented)
+        services.recent.keep_scope(presented, scope, read_at, ends_at)
     return scope
 
 
-async def _read_scope(services: Services, bearer: str, presented: str) -> Scope:
+def at_once(services: Services, bearer: str | None) -> Scope | None:
+    """The learner who presents the token of a session, as this process remembers it.
+
+    For an answer, whose write expects the version of that session; if it fails, authenticate.
+    """
+    return services.recent.scope_of_session(digest(bearer)) if bearer else None
+
+
+async def _read_scope(services: Services, bearer: str, presented: str) -> tuple[Scope, datetime | None]:
+    """Whom a token stands for, and until when it may at the most."""
     if bearer.startswith((LIVE_PREFIX, TEST_PREFIX)):
         key = await services.store.read(reading.api_key, presented)
         if key is None:
             raise Unauthenticated("no such API key")
         if key.revoked_at is not None:
             raise Unauthenticated("this API key was revoked", code="credentials_expired")
-        return Scope(
+        scope = Scope(
             tenant=key.tenant,
             actor=key.id,
             rights=frozenset(key.scopes),
@@ -127,22 +136,35 @@ async def _read_scope(services: Services, bearer: str, presented: str) -> Scope:
             may_proctor=key.may_proctor,
             token_key=token_key(bearer),
         )
+        return scope, None
     session = None
     if bearer.startswith(TOKEN_PREFIX):
         session = await services.store.read(reading.session_by_token, presented)
     if session is None:
         raise Unauthenticated("this token opens nothing; a session that was resumed elsewhere has a new one")
-    if services.clock() > session.closes_at + timedelta(days=services.settings.token_days):
+    scope, ends_at = _of_learner(services, session)
+    if services.clock() > ends_at:
         raise Unauthenticated(
             "this session closed long ago, and its token with it", code="credentials_expired"
         )
-    return Scope(
+    return scope, ends_at
+
+
+def _of_learner(services: Services, session: Session) -> tuple[Scope, datetime]:
+    scope = Scope(
         tenant=session.tenant,
         actor=f"learner:{session.learner}",
         learner=session.learner,
         session=session.id,
         sandbox=session.sandbox,
     )
+    return scope, session.closes_at + timedelta(days=services.settings.token_days)
+
+
+def given(services: Services, session: Session, token_sha256: str) -> None:
+    """Remember the token that a learner was just given, so that the first answer under it reads nothing."""
+    scope, ends_at = _of_learner(services, session)
+    services.recent.keep_scope(token_sha256, scope, time.monotonic(), ends_at)
 
 
 def local(tenant: str, actor: str, *, sandbox: bool = False) -> Scope:

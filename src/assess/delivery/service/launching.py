@@ -78,7 +78,7 @@ async def evidence_for(
             f"{release.form.reference} does not meet its target: {'; '.join(missed)}. "
             "Change the form, or say why it goes live all the same (exception) and who agrees (approved_by)"
         )
-    elif not approved_by or approved_by == scope.actor:
+    elif not scope.is_another(approved_by):
         raise Forbidden(
             f"{release.form.reference}: an exception from the target needs another person than {scope.actor}",
             code="role_not_allowed",

@@ -81,6 +81,18 @@ def require_visible(scope: Scope, learner: Learner) -> None:
         raise Forbidden(f"{learner.id!r} is private, and nobody agreed to be seen", code="consent_missing")
 
 
+def require_known(scope: Scope, learner: Learner) -> None:
+    """Refuse what says who somebody private is, or what they do; who delivers to learners must know them.
+
+    Raises
+    ------
+    Forbidden
+        With the code consent_missing.
+    """
+    if scope.learner is None and "deliver" not in scope.rights:
+        require_visible(scope, learner)
+
+
 async def upsert(
     services: Services,
     scope: Scope,
@@ -207,6 +219,7 @@ async def get(services: Services, scope: Scope, id: str) -> schemas.LearnerReply
     if found is None or found.sandbox != scope.sandbox:
         raise NotFound("learner", id)
     require_not_erased(found)
+    require_known(scope, found)
     ids = await services.store.read(reading_people.external_ids_of, scope.tenant, person.ids)
     return schemas.LearnerReply(
         id=found.id,

@@ -121,6 +121,7 @@ async def view(
     """`GET /v1/placements/{id}`: how far it is, and what came of it."""
     row = await _own(services, scope, placement)
     records = await _records(services, row)
+    learners.require_known(scope, records.learner)
     for session in _sessions(row, records).values():
         if session.state == "open":
             # Whatever its clock has decided already.
@@ -148,14 +149,14 @@ def _placing(shelf: Shelf, programme: str) -> Programme:
 
 async def _own(services: Services, scope: Scope, id: str) -> PlacementRow:
     """A placement that the scope reaches: another learner's, tenant's or sandbox's does not exist for it."""
+    if scope.learner is None:
+        scope.require("deliver", "read-status")
     row = await services.store.read(reading_placements.placement, scope.tenant, id)
     if row is None or row.sandbox != scope.sandbox:
         raise NotFound("placement", id)
     mine = scope.learner is None or await learners.same_person(services, scope, row.learner)
     if not mine:
         raise NotFound("placement", id)
-    if scope.learner is None:
-        scope.require("deliver", "read-status")
     return row
 
 

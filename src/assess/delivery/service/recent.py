@@ -9,12 +9,19 @@ behind can cost a second reading, never an answer:
   `written` before anybody hears of it, and what is kept afterwards is current;
 * where others write too (PostgreSQL), what is remembered serves only to answer
   at once. Whatever would be refused or shown from memory is read again first.
+
+Whom a token stands for is remembered likewise: until a write changes it where
+this process alone writes, else for a moment. A learner's token is a column of
+the session, so the version proves it too.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from assess.delivery.store.rows import ApiKey, Session, SessionEvent, Writes
@@ -27,6 +34,15 @@ _KEPT_SESSIONS = 4096
 _KEPT_SCOPES = 8192
 
 
+@dataclass(slots=True)
+class _Presenter:
+    """Whom a token stands for, since when that is known, and when the token of a closed session ends."""
+
+    scope: Scope
+    read_at: float
+    ends_at: datetime | None
+
+
 class Recent:
     """Sessions that were just worked on, and the scopes of tokens that were just presented.
 
@@ -34,18 +50,24 @@ class Recent:
     ----------
     seconds : float
         How long a scope may be taken from memory: what a revocation elsewhere may take to arrive.
+        Infinite where nobody else writes.
+    clock : callable
+        Gives the time in UTC.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], datetime]) -> None:
         self._seconds = seconds
+        self._clock = clock
         # The lowest version that may be kept, and the session if it is known at that version.
         self._sessions: OrderedDict[tuple[str, str], tuple[int, Loaded | None]] = OrderedDict()
-        self._scopes: OrderedDict[str, tuple[Scope, float]] = OrderedDict()
+        self._scopes: OrderedDict[str, _Presenter] = OrderedDict()
+        self._tokens: dict[tuple[str, str], str] = {}
+        self._scopes_changed = 0.0
 
     def drop(self) -> None:
         """Forget everything."""
         self._sessions.clear()
-        self._scopes.clear()
+        self._drop_scopes()
 
     # --- sessions ----------------------------------------------------------------
 
@@ -75,18 +97,38 @@ class Recent:
     # --- who presents a token ------------------------------------------------------
 
     def scope(self, digest: str) -> Scope | None:
-        """Whom a token stands for, if that was read a moment ago."""
-        entry = self._scopes.get(digest)
-        if entry is None or time.monotonic() - entry[1] >= self._seconds:
+        """Whom a token stands for, if that may be taken from memory."""
+        known = self._scopes.get(digest)
+        if known is None or time.monotonic() - known.read_at >= self._seconds or self._ended(known):
             return None
-        return entry[0]
+        return known.scope
 
-    def keep_scope(self, digest: str, scope: Scope, read_at: float) -> None:
-        """Remember whom a token stood for at a time of the monotonic clock."""
-        self._scopes[digest] = (scope, read_at)
+    def scope_of_session(self, digest: str) -> Scope | None:
+        """Whom a learner's token stands for by a session as it is remembered, however long ago that was.
+
+        Only for a write that expects the session's version: whoever takes the token away raises it.
+        """
+        known = self._scopes.get(digest)
+        if known is None or known.scope.session is None or self._ended(known):
+            return None
+        loaded = self.session(known.scope.tenant, known.scope.session)
+        return None if loaded is None or loaded.row.token_sha256 != digest else known.scope
+
+    def _ended(self, known: _Presenter) -> bool:
+        return known.ends_at is not None and self._clock() > known.ends_at
+
+    def keep_scope(self, digest: str, scope: Scope, read_at: float, ends_at: datetime | None = None) -> None:
+        """Remember whom a token stood for at a time of the monotonic clock, unless that changed since."""
+        if read_at <= self._scopes_changed:
+            return
+        self._scopes[digest] = _Presenter(scope, read_at, ends_at)
         self._scopes.move_to_end(digest)
+        if scope.session is not None:
+            self._tokens[scope.tenant, scope.session] = digest
         if len(self._scopes) > _KEPT_SCOPES:
-            self._scopes.popitem(last=False)
+            _, gone = self._scopes.popitem(last=False)
+            if gone.scope.session is not None:
+                self._tokens.pop((gone.scope.tenant, gone.scope.session), None)
 
     # --- what was written ------------------------------------------------------------
 
@@ -98,13 +140,18 @@ class Recent:
                 floor = self._sessions.get(key, (0, None))[0]
                 self._sessions[key] = (max(floor, int(change.values.get("version", 0))), None)
                 if "token_sha256" in change.values:
-                    self._drop_scopes()
+                    self._scopes_changed = time.monotonic()
+                    self._scopes.pop(self._tokens.pop(key, ""), None)
             elif change.row is ApiKey:
                 self._drop_scopes()
         for row in writes.inserts:
             if isinstance(row, SessionEvent):
                 self.forget(row.tenant, row.session)
+        if any(removal.row is Session for removal in writes.deletes):
+            self.drop()
 
     def _drop_scopes(self) -> None:
-        # A new token or a revoked key is rare, and reading a scope again is cheap.
+        # A revoked key is rare, and reading a scope again is cheap.
+        self._scopes_changed = time.monotonic()
         self._scopes.clear()
+        self._tokens.clear()

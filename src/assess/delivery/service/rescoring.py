@@ -11,6 +11,7 @@ tables, agree.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from assess.delivery.service.reconciling import Tally, body, entry, flipped_by
 from assess.delivery.service.standing import with_decision
 from assess.delivery.store import Writes, reading, reading_rescores
 from assess.delivery.store.reading import LearnerRecords, SessionRecords
-from assess.delivery.store.reading_rescores import Reconciliation
+from assess.delivery.store.reading_rescores import LearnerToRescore, Reconciliation
 from assess.delivery.store.rows import ChangeRow, DecisionRow, Job, Update
 from assess.delivery.store.rows_rescores import Rescore, RescoredSession
 from assess.errors import (
@@ -43,6 +44,8 @@ from assess.session import PENDING, Release, require_rescorable, rescore, rescor
 from assess.standards.records import canonical_json, sha256
 
 _PAGE = 200
+# Enough that a durable write is shared by many, few enough that a learner who answers waits for no long one.
+_AT_ONCE = 20
 _ATTEMPTS = 5
 _PREVIEW = "preview"
 # Well below the lease of a job: a learner is begun before it is over, and ended in time.
@@ -91,12 +94,12 @@ async def preview(
 async def foreseen(services: Services, asked: Rescore, release: Release) -> schemas.Rescoring:
     """What would come of a rescoring or a release of results that was not entered."""
     tally = Tally()
-    async for learner in _learners(services, asked):
-        plan = await planned(services, asked, release, learner)
-        if plan is not None:
+    async for learners in _learners(services, asked, _AT_ONCE):
+        for found in await services.store.read(reading_rescores.to_rescore, asked, learners):
+            plan = await planned(services, asked, release, found)
             tally.add(plan.rows, plan.pairs, plan.changes)
-    found = await services.store.read(reading_rescores.reconciliation, asked)
-    counted = Reconciliation(found.affected, dict(tally.moves), dict(tally.excluded))
+    there = await services.store.read(reading_rescores.reconciliation, asked)
+    counted = Reconciliation(there.affected, dict(tally.moves), dict(tally.excluded))
     return body(asked, release, counted, tally.changes, flipped=tally.flipped, dry_run=True)
 
 
@@ -148,8 +151,15 @@ async def entered(services: Services, scope: Scope, asked: Rescore) -> Rescore:
     return asked
 
 
-async def advance(services: Services, running: Rescore, *, seconds: float | None = None) -> bool:
+async def advance(
+    services: Services, running: Rescore, *, seconds: float | None = None, at_once: int = _AT_ONCE
+) -> bool:
     """Carry a rescoring on, for about so many seconds or to its end; whether it is done.
+
+    Parameters
+    ----------
+    at_once : int
+        Learners who are read together, and whose commits may share one durable write.
 
     Raises
     ------
@@ -158,8 +168,8 @@ async def advance(services: Services, running: Rescore, *, seconds: float | None
     """
     release = await services.catalogue.release(running.onto)
     until = None if seconds is None else time.monotonic() + seconds
-    async for learner in _learners(services, running):
-        await _carry_out(services, running, release, learner)
+    async for learners in _learners(services, running, at_once):
+        await _carry_out(services, running, release, learners)
         if until is not None and time.monotonic() > until:
             return False
     found = await services.store.read(reading_rescores.reconciliation, running)
@@ -270,14 +280,14 @@ async def drafted(
     )
 
 
-async def _learners(services: Services, running: Rescore) -> AsyncIterator[str]:
+async def _learners(services: Services, running: Rescore, at_once: int) -> AsyncIterator[list[str]]:
     after = ""
     while True:
         page = await services.store.read(
             reading_rescores.learners_to_rescore, running, after=after, limit=_PAGE
         )
-        for learner in page:
-            yield learner
+        for first in range(0, len(page), at_once):
+            yield page[first : first + at_once]
         if len(page) < _PAGE:
             return
         after = page[-1]
@@ -296,23 +306,18 @@ class Plan:
     changes: tuple[ChangeRow, ...]
 
 
-async def planned(services: Services, running: Rescore, onto: Release, learner: str) -> Plan | None:
-    """Everything that will be written for a learner; None if others were faster and nothing is left."""
-    records = await services.store.read(reading.learner_records, running.tenant, learner)
-    sessions = await services.store.read(reading_rescores.sessions_to_rescore, running, learner)
-    if records is None or not sessions:
-        return None
-    now = services.clock()
+async def planned(services: Services, running: Rescore, onto: Release, found: LearnerToRescore) -> Plan:
+    """Everything that will be written for a learner."""
+    records, now = found.records, services.clock()
     shelf = await services.catalogue.shelf(running.tenant)
+    in_force = {row.session: row for row in records.decisions if row.superseded_at is None}
     rows: list[RescoredSession] = []
     pairs: list[tuple[DecisionRow, DecisionRow]] = []
-    for session in sessions:
-        found = await services.store.read(reading.session_records, running.tenant, session)
-        assert found is not None
-        old = await services.store.read(reading.session_decision, running.tenant, session)
-        delivered = await services.catalogue.release(found.session.release)
+    for session in found.sessions:
+        old = in_force.get(session.session.id)
+        delivered = await services.catalogue.release(session.session.release)
         erased = records.learner.erased_at is not None
-        row, new = _scored(running, found, old, delivered, onto, now, erased=erased)
+        row, new = _scored(running, session, old, delivered, onto, now, erased=erased)
         rows.append(row)
         if old is not None and new is not None:
             pairs.append((old, new))
@@ -360,10 +365,11 @@ def _scored(
         return row(None, "erased"), None
     state = folded(as_decided(found, old.decided_at), delivered)
     try:
-        outcome = rescore(state, onto, decided_at=now, engine=__version__)
+        again = rescored(state, onto)
+        outcome = rescore(state, onto, decided_at=now, engine=__version__, again=again)
     except (RescoreRefused, InvalidContent) as fault:
         return row(None, f"cannot be scored: {fault}"), None
-    new = finishing.decision_row(session, rescored(state, onto), outcome, now)
+    new = finishing.decision_row(session, again, outcome, now)
     new = replace(new, supersedes=old.id, cause=running.kind, reason=running.reason)
     return row(new.id, None), new
 
@@ -376,37 +382,52 @@ def _told(
     )
 
 
-async def _carry_out(services: Services, running: Rescore, onto: Release, learner: str) -> None:
-    for attempt in range(1, _ATTEMPTS + 1):
-        plan = await planned(services, running, onto, learner)
-        if plan is None:
+async def _carry_out(services: Services, running: Rescore, onto: Release, learners: Sequence[str]) -> None:
+    """One commit for each learner; what stands in line together costs one durable write."""
+    left = list(learners)
+    for _ in range(_ATTEMPTS):
+        due = []
+        for found in await services.store.read(reading_rescores.to_rescore, running, left):
+            due.append(await _writes(services, running, await planned(services, running, onto, found)))
+            await asyncio.sleep(0)  # whoever else is served by this process has its turn
+        outcomes = await asyncio.gather(
+            *(services.store.commit(writes) for _, writes in due), return_exceptions=True
+        )
+        stale = [fault for fault in outcomes if isinstance(fault, StaleSession)]
+        for fault in outcomes:
+            if isinstance(fault, BaseException) and not isinstance(fault, StaleSession):
+                raise fault
+        if not stale:
             return
-        superseded = (
-            Update(
-                DecisionRow,
-                {"tenant": old.tenant, "id": old.id},
-                {"superseded_at": new.decided_at, "superseded_by": new.id},
-                {"superseded_at": None},
-            )
-            for old, new in plan.pairs
+        # A learner ended a session, or another process did this one; those are read again.
+        left = [
+            learner
+            for (learner, _), fault in zip(due, outcomes, strict=True)
+            if isinstance(fault, StaleSession)
+        ]
+    raise stale[0]
+
+
+async def _writes(services: Services, running: Rescore, plan: Plan) -> tuple[str, Writes]:
+    """What is committed for a learner, under the id that the sessions have."""
+    superseded = (
+        Update(
+            DecisionRow,
+            {"tenant": old.tenant, "id": old.id},
+            {"superseded_at": new.decided_at, "superseded_by": new.id},
+            {"superseded_at": None},
         )
-        shelf = await services.catalogue.shelf(running.tenant)
-        jobs = await schools.follow_ups(services, shelf, plan.records, cause="rescore", reason_id=running.id)
-        writes = Writes(
-            running.tenant,
-            (*superseded, finishing.moved(plan.records.learner)),
-            inserts=(*plan.rows, *jobs),
-            decisions=tuple(new for _, new in plan.pairs),
-            changes=plan.changes,
-        )
-        try:
-            await services.store.commit(writes)
-        except StaleSession:
-            # The learner ended a session, or another process did this one; both are read again.
-            if attempt == _ATTEMPTS:
-                raise
-            continue
-        return
+        for old, new in plan.pairs
+    )
+    shelf = await services.catalogue.shelf(running.tenant)
+    jobs = await schools.follow_ups(services, shelf, plan.records, cause="rescore", reason_id=running.id)
+    return plan.rows[0].learner, Writes(
+        running.tenant,
+        (*superseded, finishing.moved(plan.records.learner)),
+        inserts=(*plan.rows, *jobs),
+        decisions=tuple(new for _, new in plan.pairs),
+        changes=plan.changes,
+    )
 
 
 __all__ = [

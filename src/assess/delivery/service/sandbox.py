@@ -13,7 +13,7 @@ from assess.delivery.receipts import rfc3339
 from assess.delivery.security import digest, new_id, new_token
 from assess.delivery.service import changes, finishing, learners, status, voiding
 from assess.delivery.service.catalogue import Shelf
-from assess.delivery.service.context import Scope, Services
+from assess.delivery.service.context import SCOPES, Scope, Services
 from assess.delivery.service.standing import Moment, with_decision, with_fact, with_session
 from assess.delivery.store import Writes
 from assess.delivery.store.reading import LearnerRecords
@@ -37,12 +37,14 @@ async def force(
     Raises
     ------
     Forbidden
-        The key is no test key, or the learner is real.
+        The key is no test key, it is a learner's token, or the learner is real.
     InvalidRequest
         The state is none of `schemas.SANDBOX_STATES`.
     FormNotActive
         The course is assessed here, and no form of it is live.
     """
+    # A sandbox learner's own token is no key.
+    scope.require(*SCOPES)
     if not scope.sandbox:
         raise Forbidden(
             "only a test key may force a state, and only of a sandbox learner", code="sandbox_only"

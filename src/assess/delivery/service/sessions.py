@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -142,6 +143,7 @@ async def respond(
     key: Key | None = None,
     fence: int | None = None,
     arrived: float | None = None,
+    confirmed: Callable[[], Awaitable[Scope]] | None = None,
 ) -> schemas.Responded:
     """`POST /v1/sessions/{id}/responses`: store one answer, then say so and what comes next.
 
@@ -156,6 +158,8 @@ async def respond(
         When the request came, on the services' monotonic clock. An answer is
         judged by that instant, however long it has to wait here, and a wait
         that is felt is given back.
+    confirmed : callable, optional
+        Gives the scope anew, where `scope` is what this process remembers: asked for once memory failed.
 
     Raises
     ------
@@ -168,14 +172,15 @@ async def respond(
     # An answer is in time if it arrived in time, however often it must be tried.
     at = services.clock() - timedelta(seconds=services.monotonic() - begun)
 
-    async def attempt(*, at_once: bool) -> schemas.Responded:
+    async def attempt(scope: Scope, *, at_once: bool) -> schemas.Responded:
         loaded = await load(services, scope, session, at_once=at_once)
         return await _respond(services, scope, loaded, position, item, revision, answer, key, fence, at)
 
     try:
-        responded = await attempt(at_once=True)
+        responded = await attempt(scope, at_once=True)
     except StaleSession:
-        responded = await again(lambda: attempt(at_once=False))
+        who = scope if confirmed is None else await confirmed()
+        responded = await again(lambda: attempt(who, at_once=False))
     if not waiting.was_felt(services, begun):
         return responded
     current = await waiting.given_back(services, scope, session, responded.current, begun)

@@ -252,8 +252,8 @@ def next_step(
     policy: RetakePolicy | None,
     at: datetime,
     *,
-    passed_is_enough: bool = True,
     renewable_from: datetime | None = None,
+    anew: bool = False,
 ) -> schemas.NextStep:
     """What the learner can do about a course at a moment.
 
@@ -261,10 +261,11 @@ def next_step(
     ----------
     policy : RetakePolicy or None
         Of the form that would be taken; None when no form is active.
-    passed_is_enough : bool
-        False where a pass is sought again under a higher assurance; the policy then holds for that too.
     renewable_from : datetime, optional
         From when a pass may be taken again, because it ends.
+    anew : bool
+        Asks whether a new session may begin. A pass is then no end of it, for it may be sought again under
+        a higher assurance; nor is a session that can go on a way around waiting time and tries.
     """
     counted = counting_sessions(records, course, at)
     speaking = spoken(records, course, at)
@@ -288,13 +289,13 @@ def next_step(
         )
 
     renewing = renewable_from is not None and at >= renewable_from
-    if passed_is_enough and not renewing and speaking is not None and speaking.word == "passed":
+    if not anew and not renewing and speaking is not None and speaking.word == "passed":
         return step("none", renewable_from)
     if any(not _ended(session, at) for session in counted):
         return step("resume")
     if not counted:
         return step("start")
-    until = extendable_until(records, course, at)
+    until = None if anew else extendable_until(records, course, at)
     if until is not None:
         # It costs no try, so that it is there where none is left.
         assert speaking is not None

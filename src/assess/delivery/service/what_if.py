@@ -84,9 +84,10 @@ async def ask(
                 continue  # a record that was merged: the person comes under the other id
             then = before
             if release is not None and running is not None:
-                for known in before.ids or (learner,):
-                    plan = await rescoring.planned(services, running, release, known)
-                    then = then if plan is None else rescoring.with_outcomes(then, plan.pairs)
+                ids = before.ids or (learner,)
+                for found in await services.store.read(reading_rescores.to_rescore, running, ids):
+                    plan = await rescoring.planned(services, running, release, found)
+                    then = rescoring.with_outcomes(then, plan.pairs)
                 if retake:
                     then, left_out = _under_policy(then, release.course.id, release.form.retake)
                     tally.left_out += left_out
@@ -129,7 +130,7 @@ def _under_policy(records: LearnerRecords, course: str, policy: RetakePolicy) ->
     for session in records.sessions:
         if session.id not in tries:
             continue
-        found = next_step(kept, course, policy, session.started_at, passed_is_enough=False)
+        found = next_step(kept, course, policy, session.started_at, anew=True)
         if found.action in _NOT_LET:
             left_out.add(session.id)
         else:

@@ -69,7 +69,7 @@ def moment(text: str | None, zone: tzinfo, *, path: str, end: bool = False) -> d
             return instant(text, zone, end=end)
         except InvalidFact:
             raise InvalidRequest(f"{text!r} cannot be read; {_HOW}", path=path, code="date_invalid") from None
-    early, late = (naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    early, late = (in_utc(naive.replace(tzinfo=zone, fold=fold), path=path) for fold in (0, 1))
     if early.astimezone(zone).replace(tzinfo=None) != naive:
         told = "does not exist there: the clocks are put forward over it"
         raise InvalidRequest(f"{text} {told}", path=path, code="date_invalid")
@@ -77,6 +77,28 @@ def moment(text: str | None, zone: tzinfo, *, path: str, end: bool = False) -> d
         told = "comes twice there, for the clocks are put back; write it with its offset"
         raise InvalidRequest(f"{text} {told}", path=path, code="date_invalid")
     return early
+
+
+def in_utc(value: datetime, *, path: str) -> datetime:
+    """An instant that a client named, in UTC: what lies beyond could be stored and never be read again.
+
+    Raises
+    ------
+    InvalidRequest
+        It has no time zone, or is no instant of the years 1 to 9999 in UTC.
+
+    Examples
+    --------
+    >>> in_utc(datetime.fromisoformat("2026-11-22T10:00:00+03:00"), path="from").isoformat()
+    '2026-11-22T07:00:00+00:00'
+    """
+    if value.tzinfo is None:
+        raise InvalidRequest("say the time zone, as in 2027-01-01T00:00:00Z", path=path)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        told = f"{value.isoformat()} is not within the years 1 to 9999 of UTC"
+        raise InvalidRequest(told, path=path, code="date_invalid") from None
 
 
 def _is_day(text: str) -> bool:

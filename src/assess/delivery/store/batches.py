@@ -10,7 +10,7 @@ called then writes the members one by one, so that the bad one fails alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -31,7 +31,8 @@ from assess.delivery.store.packing import Processors, cells, insert_rows, packed
 from assess.delivery.store.rows import Committed, Stored, Writes
 from assess.errors import StaleSession
 
-# Updates that differ in their values only: the row, and the names of key, expected and new values.
+# Updates that differ in their values only: the row, and the names of what is compared with a value, of what
+# must be empty, and of the new values.
 _Shape = tuple[type[Stored], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 # Referenced tables first, so that the rows of one batch may refer to each other.
 _RANK = {table.name: n for n, table in enumerate(tables.metadata.sorted_tables)}
@@ -43,22 +44,21 @@ _NOT_PLAIN = tuple(f.name for f in fields(Writes) if f.name not in _PLAIN)
 
 
 def is_plain(writes: Writes) -> bool:
-    """Whether the writes are updates, inserts, decisions and changes, and no comparison meets a NULL."""
-    if any(getattr(writes, name) for name in _NOT_PLAIN):
-        return False
-    return not any(
-        value is None for change in writes.updates for where in (change.key, change.expected)
-        for value in where.values()
-    )  # fmt: skip
+    """Whether the writes are updates, inserts, decisions and changes."""
+    return not any(getattr(writes, name) for name in _NOT_PLAIN)
 
 
-def apply_batch(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> list[Committed]:
+def apply_batch(
+    driver: Any, dialect: Dialect, group: Sequence[Writes], arrive: Callable[[], object] | None = None
+) -> list[Committed]:
     """Write all members inside the caller's transaction, with one statement per table; what was numbered.
 
     Parameters
     ----------
-    cursor
-        The driver's own; a statement through SQLAlchemy costs more than the rows of an answer.
+    driver
+        The driver's own connection; a statement through SQLAlchemy costs more than the rows of an answer.
+    arrive : callable, optional
+        Where statements are sent without waiting for their results: waits for those of all that were sent.
 
     Raises
     ------
@@ -71,36 +71,43 @@ def apply_batch(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> list[
     inserts: dict[type[Stored], list[Stored]] = {}
     for writes in group:
         for change in writes.updates:
-            shape = (change.row, tuple(change.key), tuple(change.expected), tuple(change.values))
-            values = [*change.key.values(), *change.expected.values(), *change.values.values()]
-            updates.setdefault(shape, []).append(values)
+            where = {**change.key, **change.expected}
+            compared = {name: value for name, value in where.items() if value is not None}
+            empty = tuple(name for name, value in where.items() if value is None)
+            shape = (change.row, tuple(compared), empty, tuple(change.values))
+            updates.setdefault(shape, []).append([*compared.values(), *change.values.values()])
         for row in writes.inserts:
             inserts.setdefault(type(row), []).append(row)
+    sent: list[tuple[str, int, Any]] = []
     for shape in sorted(updates, key=lambda shape: _RANK[shape[0].table.name]):
         rows = updates[shape]
         statement, processors = _update(shape, dialect)
-        cursor.execute(statement, (packed(rows, processors),))
-        if cursor.rowcount != len(rows):
-            raise StaleSession(f"{shape[0].table.name}: a row is not what was read; read it again")
+        sent.append((shape[0].table.name, len(rows), driver.execute(statement, (packed(rows, processors),))))
     for kind in sorted(inserts, key=lambda kind: _RANK[kind.table.name]):
-        insert_rows(cursor, dialect, inserts[kind])
+        insert_rows(driver, dialect, inserts[kind])
+    if arrive is not None:
+        arrive()
+    for table, n, result in sent:
+        if result.rowcount != n:
+            raise StaleSession(f"{table}: a row is not what was read; read it again")
     if not any(writes.changes or writes.decisions for writes in group):
         return [Committed()] * len(group)
-    numbers = number_changes(cursor, dialect, group)
-    chain(cursor, dialect, group)
+    numbers = number_changes(driver, dialect, group)
+    chain(driver, dialect, group)
     return [Committed(number) for number in numbers]
 
 
 @cache
 def _update(shape: _Shape, dialect: Dialect) -> tuple[str, Processors]:
     quote = dialect.identifier_preparer.quote
-    row, key, expected, changed = shape
-    where = (*key, *expected)
-    types = [row.table.c[name].type for name in (*where, *changed)]
+    row, compared, empty, changed = shape
+    types = [row.table.c[name].type for name in (*compared, *changed)]
     found = cells(types, dialect)
     table = quote(row.table.name)
-    conditions = [f"{table}.{quote(name)} = {cell}" for name, cell in zip(where, found, strict=False)]
-    news = [f"{quote(n)} = {cell}" for n, cell in zip(changed, found[len(where) :], strict=True)]
+    conditions = [f"{table}.{quote(name)} = {cell}" for name, cell in zip(compared, found, strict=False)]
+    # Nothing equals NULL, and what is safe for NULL uses no index on PostgreSQL.
+    conditions += [f"{table}.{quote(name)} IS NULL" for name in empty]
+    news = [f"{quote(n)} = {cell}" for n, cell in zip(changed, found[len(compared) :], strict=True)]
     statement = (
         f"UPDATE {table} SET {', '.join(news)} FROM {source(dialect)} WHERE {' AND '.join(conditions)}"  # noqa: S608
     )

@@ -11,10 +11,12 @@ from sqlalchemy.types import TypeDecorator
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+_LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 
 
 def to_micros(instant: datetime) -> int:
-    """Microseconds since 1970 in UTC; a naive datetime is refused.
+    """Microseconds since 1970 in UTC; refused is what is naive, and what could not be read back.
 
     Examples
     --------
@@ -23,7 +25,10 @@ def to_micros(instant: datetime) -> int:
     """
     if instant.tzinfo is None:
         raise ValueError(f"{instant!r} has no time zone; instants are stored in UTC")
-    return (instant - EPOCH) // _MICROSECOND
+    micros = (instant - EPOCH) // _MICROSECOND
+    if not _FIRST <= micros <= _LAST:
+        raise ValueError(f"{instant!r} is not within the years 1 to 9999 of UTC")
+    return micros
 
 
 class Instant(TypeDecorator[datetime]):

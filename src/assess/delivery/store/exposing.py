@@ -44,3 +44,17 @@ def _ended(tenant: str, form_id: str, since: datetime, sandbox: bool) -> tuple[C
         c.sandbox == sandbox,
         c.started_at >= since,
     )
+
+
+def records_of_form(
+    connection: Connection, tenant: str, form_id: str, since: datetime, *, sandbox: bool
+) -> list[str]:
+    """The records that stand for these sessions, as they are stored."""
+    s, d = tables.sessions, tables.decisions
+    found = (
+        select(d.c.record)
+        .select_from(s.join(d, (d.c.tenant == s.c.tenant) & (d.c.session == s.c.id)))
+        .where(*_ended(tenant, form_id, since, sandbox), d.c.superseded_at.is_(None))
+        .order_by(d.c.session)
+    )
+    return [str(record) for record in connection.execute(found).scalars()]

@@ -18,13 +18,20 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection, Dialect, Text
 from sqlalchemy.types import TypeEngine
 
 from assess.delivery.store.columns import EPOCH, Flag, Instant, JsonText
 from assess.delivery.store.rows import Stored
 
 _PARAMETER = re.compile(r":(\w+)")
+_ONE_OF = re.compile(r" IN (:\w+)")
+# The texts travel as one JSON list, so that the statement is the same however many they are.
+_LIST = {
+    "sqlite": r" IN (SELECT value FROM json_each(\1))",
+    "postgresql": r" = ANY (ARRAY(SELECT json_array_elements_text(CAST(\1 AS json))))",
+}
+_EMPTY: dict[type[Any], str] = {JsonText: "'{}'", Text: "''"}
 _decode = msgspec.json.decode
 
 
@@ -36,14 +43,18 @@ class Part:
     ----------
     row : type
     where : str
-        SQL of our own with `:name` for each value; the same on both databases.
+        SQL of our own with `:name` for each value, and `column IN :name` for one of several texts; the same
+        on both databases.
     order : tuple of str
         Columns without NULL. Sorted here, by code points, whatever the database's collation is.
+    without : tuple of str
+        Columns of text or JSON that stay empty: long ones that nobody reads who asks for this.
     """
 
     row: type[Stored]
     where: str
     order: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 def gathered(
@@ -52,7 +63,7 @@ def gathered(
     """The rows of every part, in the order of the parts."""
     statement, names, makers = _prepared(parts, connection.dialect)
     # Through SQLAlchemy, which knows a lost connection when it sees one, and calls it by its own name.
-    raw = connection.exec_driver_sql(statement, tuple(values[name] for name in names)).all()
+    raw = connection.exec_driver_sql(statement, tuple(_value(values[name]) for name in names)).all()
     found: list[list[Any]] = [[] for _ in parts]
     for number, cells in raw:
         found[number].append(makers[number](_decode(cells)))
@@ -60,6 +71,10 @@ def gathered(
         if part.order and len(rows) > 1:
             rows.sort(key=attrgetter(*part.order))
     return [tuple(rows) for rows in found]
+
+
+def _value(value: object) -> object:
+    return msgspec.json.encode(value).decode() if isinstance(value, list) else value
 
 
 @cache
@@ -71,12 +86,13 @@ def _prepared(
     mark = "?" if sqlite else "%s"
     texts, names = [], []
     for number, part in enumerate(parts):
-        columns = ", ".join(map(quote, part.row.__slots__))
+        empty = {name: _EMPTY[type(part.row.table.c[name].type)] for name in part.without}
+        columns = ", ".join(empty.get(name) or quote(name) for name in part.row.__slots__)
         cells = f"json_array({columns})" if sqlite else f"json_build_array({columns})::text"
         # Names of our own tables; every value is a parameter.
         texts.append(
             f"SELECT {number}, {cells} FROM {quote(part.row.table.name)} "  # noqa: S608
-            f"WHERE {_PARAMETER.sub(mark, part.where)}"
+            f"WHERE {_PARAMETER.sub(mark, _ONE_OF.sub(_LIST[dialect.name], part.where))}"
         )
         names += _PARAMETER.findall(part.where)
     return " UNION ALL ".join(texts), tuple(names), tuple(_maker(part.row) for part in parts)

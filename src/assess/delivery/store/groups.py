@@ -90,6 +90,10 @@ class GroupCommit(ABC):
     def _forget_connection(self) -> None:
         """The writing failed as a whole: begin the next group on a new connection."""
 
+    @abstractmethod
+    def _rest(self) -> None:
+        """Nobody waits at this moment: what has to be done now and then is done best here."""
+
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then.
 
@@ -155,6 +159,8 @@ class GroupCommit(ABC):
             for loop in {job.loop for job in group}:
                 pairs = zip(group, outcomes, strict=True)
                 _call(loop, self._settle, [(job, outcome) for job, outcome in pairs if job.loop is loop])
+            if not self._waiting:
+                self._rest()
             self._ask_again()
 
     def _ask_again(self) -> None:

@@ -25,7 +25,7 @@ _NEWER = "ON CONFLICT (tenant, learner, badge) DO UPDATE SET " + ", ".join(
 )
 
 
-def number_changes(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> list[int | None]:
+def number_changes(driver: Any, dialect: Dialect, group: Sequence[Writes]) -> list[int | None]:
     """Write the changes of all members; the last number of each, None for one without.
 
     Numbers rise without a gap in the order of commits: the tenant's row is locked until then.
@@ -34,30 +34,29 @@ def number_changes(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> li
     numbered: list[ChangeRow] = []
     for tenant in sorted({writes.tenant for writes in group if writes.changes}):
         members = [n for n, writes in enumerate(group) if writes.tenant == tenant and writes.changes]
-        number = _reserve(cursor, dialect, tenant, sum(len(group[n].changes) for n in members))
+        number = _reserve(driver, dialect, tenant, sum(len(group[n].changes) for n in members))
         for n in members:
             for change in group[n].changes:
                 number += 1
                 numbered.append(change.changed(sequence=number))
             last[n] = number
     if numbered:
-        insert_rows(cursor, dialect, numbered)
-        insert_rows(cursor, dialect, _put_out(cursor, dialect, numbered))
+        insert_rows(driver, dialect, numbered)
+        insert_rows(driver, dialect, _put_out(driver, dialect, numbered))
         # The last word about a badge: one statement must not meet the same row twice.
         states = {(c.tenant, c.learner, c.badge): state for c in numbered if (state := _state(c)) is not None}
-        insert_rows(cursor, dialect, list(states.values()), _NEWER)
+        insert_rows(driver, dialect, list(states.values()), _NEWER)
     return last
 
 
-def _reserve(cursor: Any, dialect: Dialect, tenant: str, n: int) -> int:
+def _reserve(driver: Any, dialect: Dialect, tenant: str, n: int) -> int:
     """Take the next n numbers of a tenant; the one before the first of them."""
     mark = "?" if dialect.name == "sqlite" else "%s"
-    cursor.execute(
+    row = driver.execute(
         f"UPDATE tenants SET change_sequence = change_sequence + {mark} WHERE id = {mark} "  # noqa: S608
         "RETURNING change_sequence",
         (n, tenant),
-    )
-    row = cursor.fetchone()
+    ).fetchone()
     if row is None:
         raise NotFound("tenant", tenant)
     return int(row[0]) - n
@@ -85,7 +84,7 @@ def _end(change: ChangeRow) -> datetime | None:
     return None if until is None else datetime.fromisoformat(until)
 
 
-def _put_out(cursor: Any, dialect: Dialect, changes: Sequence[ChangeRow]) -> list[Outgoing]:
+def _put_out(driver: Any, dialect: Dialect, changes: Sequence[ChangeRow]) -> list[Outgoing]:
     """An entry of the outbox for every webhook that wants a change.
 
     Here and not by a worker later: the order of entries is then that of the commits, whoever sends them.
@@ -93,7 +92,7 @@ def _put_out(cursor: Any, dialect: Dialect, changes: Sequence[ChangeRow]) -> lis
     mark = "?" if dialect.name == "sqlite" else "%s"
     listening = f"tenant = {mark} AND disabled_at IS NULL AND deleted_at IS NULL"
     webhooks = {
-        tenant: select_rows(cursor, dialect, Webhook, listening, (tenant,))
+        tenant: select_rows(driver, dialect, Webhook, listening, (tenant,))
         for tenant in sorted({change.tenant for change in changes})
     }
     return [
@@ -104,7 +103,7 @@ def _put_out(cursor: Any, dialect: Dialect, changes: Sequence[ChangeRow]) -> lis
     ]
 
 
-def chain(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> None:
+def chain(driver: Any, dialect: Dialect, group: Sequence[Writes]) -> None:
     """Write the decisions of all members, each linked to the one before it in its programme."""
     decisions = [decision for writes in group for decision in writes.decisions]
     chained: list[DecisionRow] = []
@@ -113,25 +112,24 @@ def chain(cursor: Any, dialect: Dialect, group: Sequence[Writes]) -> None:
     here = f"WHERE tenant = {mark} AND programme = {mark}"
     heads: list[tuple[int, str, str, str]] = []
     for tenant, programme in sorted({(d.tenant, d.programme) for d in decisions}):
-        cursor.execute(
+        driver.execute(
             f"INSERT INTO chain_heads (tenant, programme, seq, sha256) VALUES ({mark}, {mark}, 0, {mark}) "  # noqa: S608
             "ON CONFLICT DO NOTHING",
             (tenant, programme, GENESIS),
         )
-        cursor.execute(
+        seq, sha = driver.execute(
             f"SELECT seq, sha256 FROM chain_heads {here}{lock}",  # noqa: S608
             (tenant, programme),
-        )
-        seq, sha = cursor.fetchone()
+        ).fetchone()
         for decision in decisions:
             if (decision.tenant, decision.programme) == (tenant, programme):
                 seq, sha = seq + 1, hashlib.sha256(f"{sha}\n{decision.record}".encode()).hexdigest()
                 chained.append(decision.changed(chain_seq=seq, chain_sha256=sha))
         heads.append((seq, sha, tenant, programme))
     if chained:
-        insert_rows(cursor, dialect, chained)
+        insert_rows(driver, dialect, chained)
     for head in heads:
-        cursor.execute(
+        driver.execute(
             f"UPDATE chain_heads SET seq = {mark}, sha256 = {mark} {here}",  # noqa: S608
             head,
         )

@@ -27,7 +27,7 @@ Processors = tuple[tuple[int, Processor], ...]
 _MOST_ROWS = 128
 
 
-def insert_rows(cursor: Any, dialect: Dialect, rows: Sequence[Stored], conflict: str = "") -> None:
+def insert_rows(driver: Any, dialect: Dialect, rows: Sequence[Stored], conflict: str = "") -> None:
     """Insert rows of one table; `conflict` is what to do where a key is there already."""
     if not rows:
         return
@@ -35,22 +35,22 @@ def insert_rows(cursor: Any, dialect: Dialect, rows: Sequence[Stored], conflict:
     processors, values_of = _reading(kind, dialect)
     values = [list(values_of(row)) for row in rows]
     if dialect.name != "sqlite":
-        cursor.execute(_insert_json(kind, dialect, conflict), (packed(values, processors),))
+        driver.execute(_insert_json(kind, dialect, conflict), (packed(values, processors),))
         return
     _process(values, processors)
     for some in _by_powers(values):
-        cursor.execute(_insert_values(kind, dialect, len(some), conflict), tuple(joined(*some)))
+        driver.execute(_insert_values(kind, dialect, len(some), conflict), tuple(joined(*some)))
 
 
 def select_rows(
-    cursor: Any, dialect: Dialect, kind: type[Row], condition: str, values: Sequence[Any]
+    driver: Any, dialect: Dialect, kind: type[Row], condition: str, values: Sequence[Any]
 ) -> list[Row]:
     """The rows of one table that meet a condition in SQL."""
     table: Any = kind
-    cursor.execute(f"{_select(table, dialect)} WHERE {condition}", tuple(values))
+    rows = driver.execute(f"{_select(table, dialect)} WHERE {condition}", tuple(values)).fetchall()
     processors = _results(table, dialect)
     found = []
-    for row in cursor.fetchall():
+    for row in rows:
         read = zip(processors, row, strict=True)
         found.append(kind(*(value if process is None else process(value) for process, value in read)))
     return found

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from assess.delivery.store.batches import apply_batch, is_plain
@@ -45,6 +46,7 @@ class PostgresStore(GroupCommit, SnapshotReads):
         # A write waits for locks that others hold; a snapshot from before would make each wait a conflict.
         self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        self._connection: Connection | None = None
         try:
             self._migrate()
         except SQLAlchemyError as fault:
@@ -90,21 +92,47 @@ class PostgresStore(GroupCommit, SnapshotReads):
     def close(self) -> None:
         """Finish what runs, then let the connections go."""
         self._stop_writing()
+        if self._connection is not None:
+            self._connection.close()
         self._pool.shutdown()
         self._engine.dispose()
 
     # --- the writing threads ---------------------------------------------------
 
     def _forget_connection(self) -> None:
-        """The pool tests each connection before it is used."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+    def _rest(self) -> None:
+        """PostgreSQL copies its log with processes of its own."""
 
     def _write_group(self, group: list[Writes]) -> list[Outcome]:
         try:
-            with self._writing.begin() as connection:
-                cursor = connection.connection.cursor()
-                return [*apply_batch(cursor, connection.dialect, group)]
+            return [*self._write_plain(group)]
         except _REFUSALS:
+            if self._connection is not None and self._driver().closed:
+                self._forget_connection()
             return [self._write_alone(writes) for writes in group]
+
+    def _write_plain(self, group: list[Writes]) -> list[Committed]:
+        """All members by a few statements, none where one is refused.
+
+        The statements are sent together, and the commit once what they did is known: two turns
+        to the database and back, where each statement would be one.
+        """
+        if self._connection is None:
+            self._connection = self._writing.connect()
+        driver = self._driver()
+        with driver.pipeline() as pipeline, self._connection.begin():
+            return apply_batch(driver, self._connection.dialect, group, pipeline.sync)
+
+    def _driver(self) -> psycopg.Connection[Any]:
+        """The connection of groups as the driver has it; it is kept, for the pool tests what it gives."""
+        assert self._connection is not None
+        driver: Any = self._connection.connection.driver_connection
+        return driver  # type: ignore[no-any-return]
 
     def _write_alone(self, writes: Writes) -> Outcome:
         try:

@@ -7,16 +7,25 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, exists, or_, select
+from sqlalchemy import Connection, Select, exists, or_, select
 
 from assess.delivery.store import tables
+from assess.delivery.store.gathering import Part, gathered
 from assess.delivery.store.persons import Person, person
 from assess.delivery.store.reading import LearnerRecords, not_private, records_of
+from assess.delivery.store.reading_marks import LEAN
 from assess.delivery.store.rows import ChangeRow, DecisionRow, EligibilityState, Fact, Learner, R, Session
 from assess.delivery.store.tables_people import learner_merges
 
-# SQLite takes some thousands of values in one statement.
 _AT_ONCE = 500
+_OWN = "tenant = :tenant AND learner IN :ids"
+_RECORDS = (
+    Part(Learner, "tenant = :tenant AND id IN :ids", ("id",)),
+    Part(Session, _OWN, ("started_at", "id"), LEAN[Session]),
+    Part(DecisionRow, _OWN, ("decided_at", "id"), LEAN[DecisionRow]),
+    Part(Fact, "tenant = :tenant AND subject IN :ids", ("recorded_at", "id")),
+    Part(ChangeRow, _OWN, ("sequence",), LEAN[ChangeRow]),
+)
 
 
 def _all(
@@ -33,17 +42,24 @@ def _all(
 def learner_ids(
     connection: Connection, tenant: str, *, after: str, limit: int, sandbox: bool, kinds: Collection[str]
 ) -> list[str]:
-    """Ids of learners who answer for themselves, in order: neither merged into another nor erased."""
+    """Ids of those who answer for themselves, in order: neither merged into another nor erased."""
+    found = answering(tenant, after=after, limit=limit, sandbox=sandbox, kinds=kinds)
+    return [id_ for id_, _ in connection.execute(found)]
+
+
+def answering(
+    tenant: str, *, after: str, limit: int, sandbox: bool, kinds: Collection[str]
+) -> Select[tuple[str, str]]:
+    """Ids and kinds of a page of those who answer for themselves."""
     c, m = tables.learners.c, learner_merges.c
     merged = select(m.learner).where(m.tenant == tenant, m.undone_at.is_(None))
-    statement = (
-        select(c.id)
+    return (
+        select(c.id, c.kind)
         .where(c.tenant == tenant, c.id > after, c.sandbox == sandbox, c.kind.in_(list(kinds)))
         .where(c.erased_at.is_(None), c.id.not_in(merged))
         .order_by(c.id)
         .limit(limit)
     )
-    return list(connection.scalars(statement))
 
 
 def records_of_many(
@@ -51,7 +67,8 @@ def records_of_many(
 ) -> list[LearnerRecords]:
     """What `reading.learner_records` gives, by one query for each table; unknown ids are left out.
 
-    The incidents of a session change no decision that was made, and are left out too.
+    The incidents of a session change no decision that was made, and are left out too; and so is what is
+    long (`LEAN`), except for those whose records were merged.
     """
     asked = list(dict.fromkeys(ids))
     found: list[LearnerRecords] = []
@@ -74,43 +91,31 @@ def _page(
         persons[who.id] = who
     found = [records_of(connection, tenant, who, known_at=known_at) for who in persons.values()]
     plain = [id_ for id_ in ids if id_ not in merged]
-    s, d, f, c = tables.sessions.c, tables.decisions.c, tables.facts.c, tables.changes.c
-    learners = _all(
-        connection, Learner, tables.learners.c.tenant == tenant, tables.learners.c.id.in_(plain),
-        order=(tables.learners.c.id,),
-    )  # fmt: skip
-    sessions = _grouped(
-        _all(connection, Session, s.tenant == tenant, s.learner.in_(plain), order=(s.started_at, s.id)),
-        "learner",
-    )
-    decisions = _grouped(
-        _all(connection, DecisionRow, d.tenant == tenant, d.learner.in_(plain), order=(d.decided_at, d.id)),
-        "learner",
-    )
-    facts = _grouped(
-        _all(connection, Fact, f.tenant == tenant, f.subject.in_(plain), order=(f.recorded_at, f.id)),
-        "subject",
-    )
-    changes = _grouped(
-        _all(connection, ChangeRow, c.tenant == tenant, c.learner.in_(plain), order=(c.sequence,)), "learner"
-    )
-    return [records for records in found if records is not None] + [
-        LearnerRecords(
-            learner,
-            tuple(sessions[learner.id]),
-            tuple(decisions[learner.id]),
-            tuple(facts[learner.id]),
-            tuple(changes[learner.id]),
-            ids=(learner.id,),
-        )
+    rows = gathered(connection, _RECORDS, {"tenant": tenant, "ids": plain})
+    return [records for records in found if records is not None] + joined(*rows)
+
+
+def joined(
+    learners: Iterable[Learner],
+    sessions: Iterable[Session],
+    decisions: Iterable[DecisionRow],
+    facts: Iterable[Fact],
+    changes: Iterable[ChangeRow] = (),
+) -> list[LearnerRecords]:
+    """Each learner with the rows that are theirs, of whom none was ever merged."""
+    theirs = [_grouped(rows) for rows in (sessions, decisions, facts, changes)]
+    return [
+        LearnerRecords(learner, *(tuple(rows[learner.id]) for rows in theirs), ids=(learner.id,))
         for learner in learners
     ]
 
 
-def _grouped(rows: Iterable[R], by: str) -> defaultdict[str, list[R]]:
-    groups: defaultdict[str, list[R]] = defaultdict(list)
+def _grouped(rows: Iterable[Any]) -> defaultdict[str, list[Any]]:
+    """Rows by the learner whose they are."""
+    groups: defaultdict[str, list[Any]] = defaultdict(list)
     for row in rows:
-        groups[getattr(row, by)].append(row)
+        owner: str = getattr(row, "subject" if isinstance(row, Fact) else "learner")
+        groups[owner].append(row)
     return groups
 
 

@@ -141,7 +141,8 @@ def erasure(connection: Connection, tenant: str, learners: Collection[str]) -> E
     return found[0] if found else None
 
 
-def erasures(connection: Connection, tenant: str) -> list[Erasure]:
-    """All erasures of a tenant, oldest first: what is to be repeated after an older backup was restored."""
-    c = tables_appeals.erasures.c
-    return _all(connection, Erasure, c.tenant == tenant, order=(c.at, c.id))
+def erasures(connection: Connection, tenant: str, *, sandbox: bool) -> list[Erasure]:
+    """Erasures of live data or of the sandbox, oldest first: to be repeated after an older backup."""
+    c, p = tables_appeals.erasures.c, tables.learners.c
+    there = select(p.id).where(p.tenant == tenant, p.sandbox.is_(sandbox))
+    return _all(connection, Erasure, c.tenant == tenant, c.learner.in_(there), order=(c.at, c.id))

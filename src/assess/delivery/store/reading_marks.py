@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, and_, bindparam, exists, func, literal_column, or_, select
+from sqlalchemy import Connection, and_, bindparam, exists, func, or_, select
 
 from assess.delivery.store import tables
-from assess.delivery.store.columns import JsonText
+from assess.delivery.store.gathering import Part, gathered
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import ChangeRow, DecisionRow, Fact, Learner, Session, Stored
 from assess.delivery.store.tables_people import learner_merges
@@ -71,44 +71,28 @@ def mark(connection: Connection, tenant: str, learner: str) -> Mark | None:
 
 # --- the records without what is long and read by nobody who asks about badges -------------------
 
-_LONG: dict[Any, tuple[str, Any]] = {
-    "start_record": ("'{}'", JsonText()),
-    "record": ("''", Text()),
-    ("changes", "data"): ("'{}'", JsonText()),
+LEAN: dict[type[Stored], tuple[str, ...]] = {
+    Session: ("start_record",),
+    DecisionRow: ("record",),
+    ChangeRow: ("data",),
 }
+"""Start records, records of decisions and snapshots are long, and no rule looks at them."""
 
-
-def _lean(row: type[Stored], owner: str, *order: str) -> Select[Any]:
-    columns = []
-    for column in row.table.c:
-        long = _LONG.get(column.name) or _LONG.get((row.table.name, column.name))
-        columns.append(column if long is None else literal_column(long[0], long[1]).label(column.name))
-    c = row.table.c
-    found = select(*columns).where(c.tenant == _TENANT, c[owner] == _ID)
-    return found.order_by(*(c[name] for name in order))
-
-
-_LEARNER = _lean(Learner, "id")
-_SESSIONS = _lean(Session, "learner", "started_at", "id")
-_DECISIONS = _lean(DecisionRow, "learner", "decided_at", "id")
-_FACTS = _lean(Fact, "subject", "recorded_at", "id")
-_CHANGES = _lean(ChangeRow, "learner", "sequence")
+_OWN = "tenant = :tenant AND learner = :learner"
+_RECORDS = (
+    Part(Learner, "tenant = :tenant AND id = :learner"),
+    Part(Session, _OWN, ("started_at", "id"), LEAN[Session]),
+    Part(DecisionRow, _OWN, ("decided_at", "id"), LEAN[DecisionRow]),
+    Part(Fact, "tenant = :tenant AND subject = :learner", ("recorded_at", "id")),
+    Part(ChangeRow, _OWN, ("sequence",), LEAN[ChangeRow]),
+)
 
 
 def lean_records(connection: Connection, tenant: str, learner: str) -> LearnerRecords | None:
-    """The records of a learner who was never merged, without start records, decision records and snapshots.
-
-    Those are long, and no rule looks at them.
-    """
-    asked = {"tenant": tenant, "learner": learner}
-    row = connection.execute(_LEARNER, asked).one_or_none()
-    if row is None:
-        return None
-    return LearnerRecords(
-        Learner.read(row),
-        tuple(Session.read(one) for one in connection.execute(_SESSIONS, asked)),
-        tuple(DecisionRow.read(one) for one in connection.execute(_DECISIONS, asked)),
-        tuple(Fact.read(one) for one in connection.execute(_FACTS, asked)),
-        tuple(ChangeRow.read(one) for one in connection.execute(_CHANGES, asked)),
-        ids=(learner,),
+    """The records of a learner who was never merged, without what is long."""
+    known, sessions, decisions, facts, changes = gathered(
+        connection, _RECORDS, {"tenant": tenant, "learner": learner}
     )
+    if not known:
+        return None
+    return LearnerRecords(known[0], sessions, decisions, facts, changes, ids=(learner,))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from assess.delivery.store import tables
-from assess.delivery.store.reading import _all, _one
+from assess.delivery.store.reading import (
+    LearnerRecords,
+    SessionRecords,
+    _all,
+    _one,
+    learner_records,
+    session_records,
+)
 from assess.delivery.store.rows import ChangeRow
 from assess.delivery.store.rows_rescores import Rescore, RescoredSession
 from assess.delivery.store.tables_rescores import rescored_sessions
@@ -43,7 +51,7 @@ def releases_of_form(connection: Connection, form: str) -> list[str]:
     )
 
 
-def _reached(rescore: Rescore) -> list[object]:
+def _reached(rescore: Rescore) -> list[Any]:
     """Sessions that a rescoring must account for: those that had ended under its sources when it began.
 
     A release of results must account for those of them whose result was held at that moment.
@@ -55,7 +63,7 @@ def _reached(rescore: Rescore) -> list[object]:
         d.source.in_(("course_form", "placement")),
         d.decided_at <= then, or_(d.superseded_at.is_(None), d.superseded_at >= then),
     )  # fmt: skip
-    held: list[object] = [waiting] if rescore.kind == "release" else []
+    held: list[Any] = [waiting] if rescore.kind == "release" else []
     return [
         *held,
         s.tenant == rescore.tenant,
@@ -68,13 +76,19 @@ def _reached(rescore: Rescore) -> list[object]:
     ]
 
 
+def _left(rescore: Rescore) -> Any:
+    """That a rescoring has not said yet what it did with a session."""
+    s, d = tables.sessions.c, rescored_sessions.c
+    # Looked up session by session: a list of all that is done would be made anew for every page.
+    return ~exists().where(d.tenant == s.tenant, d.rescore == rescore.id, d.session == s.id)
+
+
 def learners_to_rescore(connection: Connection, rescore: Rescore, *, after: str, limit: int) -> list[str]:
     """Learners with sessions to account for that are not yet, in the order of their ids."""
-    s, d = tables.sessions.c, rescored_sessions.c
-    done = select(d.session).where(d.tenant == rescore.tenant, d.rescore == rescore.id)
+    s = tables.sessions.c
     statement = (
         select(s.learner)
-        .where(*_reached(rescore), s.learner > after, s.id.not_in(done))  # type: ignore[arg-type]
+        .where(*_reached(rescore), s.learner > after, _left(rescore))
         .distinct()
         .order_by(s.learner)
         .limit(limit)
@@ -82,16 +96,33 @@ def learners_to_rescore(connection: Connection, rescore: Rescore, *, after: str,
     return list(connection.scalars(statement))
 
 
-def sessions_to_rescore(connection: Connection, rescore: Rescore, learner: str) -> list[str]:
-    """A learner's sessions to account for, in the order in which they were begun."""
-    s, d = tables.sessions.c, rescored_sessions.c
-    done = select(d.session).where(d.tenant == rescore.tenant, d.rescore == rescore.id)
+@dataclass(frozen=True, slots=True)
+class LearnerToRescore:
+    """A learner, with those sessions that a rescoring must account for and has not yet, oldest first."""
+
+    records: LearnerRecords
+    sessions: tuple[SessionRecords, ...]
+
+
+def to_rescore(connection: Connection, rescore: Rescore, learners: Sequence[str]) -> list[LearnerToRescore]:
+    """What is left to do for some learners; one of whom nothing is left is left out."""
+    s = tables.sessions.c
     statement = (
-        select(s.id)
-        .where(*_reached(rescore), s.learner == learner, s.id.not_in(done))  # type: ignore[arg-type]
-        .order_by(s.started_at, s.id)
+        select(s.learner, s.id)
+        .where(*_reached(rescore), s.learner.in_(learners), _left(rescore))
+        .order_by(s.learner, s.started_at, s.id)
     )
-    return list(connection.scalars(statement))
+    sessions: dict[str, list[SessionRecords]] = {}
+    for row in connection.execute(statement):
+        found = session_records(connection, rescore.tenant, row.id)
+        assert found is not None
+        sessions.setdefault(row.learner, []).append(found)
+    left = []
+    for learner, ended in sessions.items():
+        records = learner_records(connection, rescore.tenant, learner)
+        assert records is not None
+        left.append(LearnerToRescore(records, tuple(ended)))
+    return left
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +144,7 @@ class Reconciliation:
 
 def reconciliation(connection: Connection, rescore: Rescore) -> Reconciliation:
     """Count what a rescoring reached against what it wrote, each from its own table."""
-    affected = connection.scalar(
-        select(func.count()).select_from(tables.sessions).where(*_reached(rescore))  # type: ignore[arg-type]
-    )
+    affected = connection.scalar(select(func.count()).select_from(tables.sessions).where(*_reached(rescore)))
     done = rescored_sessions
     old, new = tables.decisions.alias(), tables.decisions.alias()
     here = and_(done.c.tenant == rescore.tenant, done.c.rescore == rescore.id)

@@ -38,6 +38,7 @@ PRAGMAS = (
 # A page that is written again within 4,000 pages of the log (16 MB) is copied into the file once; and what
 # the writer changes stays in its memory (64 MB). Neither touches what a commit promises.
 _OF_THE_WRITER = ("wal_autocheckpoint = 4000", "cache_size = -65536")
+_GROUPS_PER_COPY = 32
 _REFUSALS = (AssessError, SQLAlchemyError, sqlite3.Error, ValueError, OverflowError)
 
 
@@ -59,6 +60,7 @@ class SqliteStore(GroupCommit, SnapshotReads):
         self._writer_engine = _engine(path, writes=True)
         self._readers = _engine(path, writes=False, pool_size=read_threads)
         self._connection: Connection | None = None
+        self._since_copied = 0
         try:
             with self._writer_engine.connect() as connection:
                 bring_up(connection)
@@ -105,15 +107,21 @@ class SqliteStore(GroupCommit, SnapshotReads):
         # Nobody of the group was stored. Each alone: who brought no harm must not suffer for it.
         return [outcome for writes in group for outcome in self._write_group([writes])]
 
+    def _rest(self) -> None:
+        """Copy the log into the file: a long log that must be copied holds up those who wait by then."""
+        self._since_copied += 1
+        if self._since_copied >= _GROUPS_PER_COPY and self._connection is not None:
+            self._since_copied = 0
+            driver: Any = self._connection.connection.driver_connection
+            with contextlib.suppress(sqlite3.Error):  # the log is as good a place
+                driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
     def _write_plain(self, group: list[Writes]) -> list[Outcome]:
         """All members by a few statements; none where one is refused."""
         connection = self._connected()
         with connection.begin():
-            cursor = connection.connection.cursor()
-            try:
-                outcomes = apply_batch(cursor, connection.dialect, group)
-            finally:
-                cursor.close()
+            driver = connection.connection.driver_connection
+            outcomes = apply_batch(driver, connection.dialect, group)
             _require_transaction(connection, None)
         return [*outcomes]
 

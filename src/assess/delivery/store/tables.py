@@ -42,6 +42,11 @@ def _table(name: str, *parts: Column[Any] | ForeignKeyConstraint | Index | Uniqu
     return Table(name, metadata, *parts, sqlite_strict=True)
 
 
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index over the rows for which a condition holds."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
 def _of(table: str, *columns: str, to: tuple[str, ...]) -> ForeignKeyConstraint:
     return ForeignKeyConstraint([*columns], [f"{table}.{column}" for column in to])
 
@@ -177,22 +182,9 @@ sessions = _table(
     _of("releases", "release", to=("sha256",)),
     Index(None, "tenant", "learner", "course"),
     # The sweep asks for open sessions whose time ran out.
-    Index(
-        "ix_sessions_open_closes_at",
-        "closes_at",
-        sqlite_where=text("state = 'open'"),
-        postgresql_where=text("state = 'open'"),
-    ),
+    _partial("ix_sessions_open_closes_at", "closes_at", where="state = 'open'"),
     # One open session per learner and form, whatever arrives at the same time.
-    Index(
-        "uq_sessions_one_open",
-        "tenant",
-        "learner",
-        "form_id",
-        unique=True,
-        sqlite_where=text("state = 'open'"),
-        postgresql_where=text("state = 'open'"),
-    ),
+    _partial("uq_sessions_one_open", "tenant", "learner", "form_id", where="state = 'open'", unique=True),
 )
 
 offers = _table(
@@ -265,14 +257,7 @@ decisions = _table(
     UniqueConstraint("tenant", "programme", "chain_seq"),
     Index(None, "tenant", "learner", "course"),
     # One current outcome per session.
-    Index(
-        "uq_decisions_one_current",
-        "tenant",
-        "session",
-        unique=True,
-        sqlite_where=text("superseded_at IS NULL"),
-        postgresql_where=text("superseded_at IS NULL"),
-    ),
+    _partial("uq_decisions_one_current", "tenant", "session", where="superseded_at IS NULL", unique=True),
 )
 
 chain_heads = _table(
@@ -302,13 +287,7 @@ facts = _table(
     Column("person", Text),
     _of("learners", "tenant", "subject", to=("tenant", "id")),
     Index(None, "tenant", "subject"),
-    Index(
-        "ix_facts_person",
-        "tenant",
-        "person",
-        sqlite_where=text("person IS NOT NULL"),
-        postgresql_where=text("person IS NOT NULL"),
-    ),
+    _partial("ix_facts_person", "tenant", "person", where="person IS NOT NULL"),
 )
 
 changes = _table(
@@ -344,13 +323,7 @@ eligibility_states = _table(
     Column("ends_at", Instant),
     _of("learners", "tenant", "learner", to=("tenant", "id")),
     Index(None, "tenant", "badge", "status", "learner"),
-    Index(
-        "ix_eligibility_states_ends_at",
-        "tenant",
-        "ends_at",
-        sqlite_where=text("ends_at IS NOT NULL"),
-        postgresql_where=text("ends_at IS NOT NULL"),
-    ),
+    _partial("ix_eligibility_states_ends_at", "tenant", "ends_at", where="ends_at IS NOT NULL"),
 )
 
 idempotency = _table(
@@ -389,12 +362,7 @@ incidents = _table(
     # When every session had been seen to; until then a restart carries it on.
     Column("done_at", Instant),
     _of("tenants", "tenant", to=("id",)),
-    Index(
-        "ix_incidents_not_done",
-        "created_at",
-        sqlite_where=text("done_at IS NULL"),
-        postgresql_where=text("done_at IS NULL"),
-    ),
+    _partial("ix_incidents_not_done", "created_at", where="done_at IS NULL"),
 )
 
 incident_sessions = _table(
@@ -479,10 +447,5 @@ jobs = _table(
     Column("kind", Text, nullable=False),
     Column("payload", JsonText, nullable=False),
     *claimable(),
-    Index(
-        "ix_jobs_waiting_run_at",
-        "run_at",
-        sqlite_where=text("dead_at IS NULL"),
-        postgresql_where=text("dead_at IS NULL"),
-    ),
+    _partial("ix_jobs_waiting_run_at", "run_at", where="dead_at IS NULL"),
 )

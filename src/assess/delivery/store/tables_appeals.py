@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, Text, text
+from sqlalchemy import Column, Index, Integer, Text
 
 from assess.delivery.store.columns import Flag, Instant, JsonText
-from assess.delivery.store.tables import _key, _of, _table
+from assess.delivery.store.tables import _key, _of, _partial, _table
 
 appeals = _table(
     "appeals",
@@ -33,15 +33,8 @@ appeals = _table(
     _of("learners", "tenant", "learner", to=("tenant", "id")),
     Index(None, "tenant", "learner"),
     Index(None, "tenant", "state", "due_at"),
-    Index(
-        "uq_appeals_one_open",
-        "tenant",
-        "learner",
-        "kind",
-        "about",
-        unique=True,
-        sqlite_where=text("state = 'open'"),
-        postgresql_where=text("state = 'open'"),
+    _partial(
+        "uq_appeals_one_open", "tenant", "learner", "kind", "about", where="state = 'open'", unique=True
     ),
 )
 

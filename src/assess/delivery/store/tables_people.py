@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Text, UniqueConstraint, text
+from sqlalchemy import Column, Index, Text, UniqueConstraint
 
 from assess.delivery.store.columns import Flag, Instant
-from assess.delivery.store.tables import _key, _of, _table
+from assess.delivery.store.tables import _key, _of, _partial, _table
 
 cohorts = _table(
     "cohorts",
@@ -91,12 +91,5 @@ learner_merges = _table(
     Index(None, "tenant", "into"),
     Index(None, "tenant", "learner"),
     # Nobody is merged into two.
-    Index(
-        "uq_learner_merges_one_standing",
-        "tenant",
-        "learner",
-        unique=True,
-        sqlite_where=text("undone_at IS NULL"),
-        postgresql_where=text("undone_at IS NULL"),
-    ),
+    _partial("uq_learner_merges_one_standing", "tenant", "learner", where="undone_at IS NULL", unique=True),
 )

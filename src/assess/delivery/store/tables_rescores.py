@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Text, text
+from sqlalchemy import Column, Text, text
 
 from assess.delivery.store.columns import Flag, Instant, JsonText
-from assess.delivery.store.tables import _key, _of, _table
+from assess.delivery.store.tables import _key, _of, _partial, _table
 
 rescores = _table(
     "rescores",
@@ -28,14 +28,7 @@ rescores = _table(
     _of("tenants", "tenant", to=("id",)),
     _of("releases", "onto", to=("sha256",)),
     # Two at once would supersede each other's outcomes in an order that nobody chose.
-    Index(
-        "uq_rescores_one_running",
-        "tenant",
-        "course",
-        unique=True,
-        sqlite_where=text("state = 'running'"),
-        postgresql_where=text("state = 'running'"),
-    ),
+    _partial("uq_rescores_one_running", "tenant", "course", where="state = 'running'", unique=True),
 )
 
 rescored_sessions = _table(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, Text, text
+from sqlalchemy import Column, Integer, Text
 
 from assess.delivery.store.columns import Flag, Instant, JsonText, Whole
-from assess.delivery.store.tables import _key, _of, _table, claimable
+from assess.delivery.store.tables import _key, _of, _partial, _table, claimable
 
 webhooks = _table(
     "webhooks",
@@ -47,21 +47,6 @@ outbox = _table(
     Column("status", Integer),
     _of("changes", "tenant", "sequence", to=("tenant", "sequence")),
     _of("webhooks", "tenant", "webhook", to=("tenant", "id")),
-    Index(
-        "ix_outbox_waiting_subject",
-        "tenant",
-        "webhook",
-        "subject",
-        "sequence",
-        sqlite_where=text(_WAITS),
-        postgresql_where=text(_WAITS),
-    ),
-    Index(
-        "ix_outbox_waiting_run_at",
-        "tenant",
-        "webhook",
-        "run_at",
-        sqlite_where=text(_WAITS),
-        postgresql_where=text(_WAITS),
-    ),
+    _partial("ix_outbox_waiting_subject", "tenant", "webhook", "subject", "sequence", where=_WAITS),
+    _partial("ix_outbox_waiting_run_at", "tenant", "webhook", "run_at", where=_WAITS),
 )

@@ -54,15 +54,12 @@ def apply(connection: Connection, writes: Writes) -> Committed:
 
 
 def _number(connection: Connection, writes: Writes) -> int | None:
-    """What is numbered or chained, written by the driver's own cursor, as groups are."""
+    """What is numbered or chained, written through the driver itself, as groups are."""
     if not (writes.changes or writes.decisions):
         return None
-    cursor = connection.connection.cursor()
-    try:
-        (last,) = number_changes(cursor, connection.dialect, [writes])
-        chain(cursor, connection.dialect, [writes])
-    finally:
-        cursor.close()
+    driver = connection.connection.driver_connection
+    (last,) = number_changes(driver, connection.dialect, [writes])
+    chain(driver, connection.dialect, [writes])
     return last
 
 

@@ -1,0 +1,230 @@
+r"""What an adaptive test must hold, asked for classes of units instead of for every unit.
+
+Units that add the same to every constraint are one class, and content tells
+classes apart, never the units within one: a bank of a thousand units under six
+codes and three processes has eighteen. So the rules below look at a handful of
+columns, and a test of one examinee spends its time on information instead.
+
+The factor of a class is the product of f over its constraints. While the
+minimum l of a constraint is not met, :math:`f = 1 + (l - x)/l` for the x already
+given; then :math:`f = (u - x)/u` of its maximum u (see `assess.irt.adaptive`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from assess.irt.design import BoolArray, Constraint, StopRule
+from assess.irt.parameters import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """The constraints of an adaptive test over J units in G classes.
+
+    Parameters
+    ----------
+    constraints : sequence of Constraint
+        R of them.
+    n_units : int
+        J.
+    stop : StopRule
+        By which length the minima must be met.
+
+    Examples
+    --------
+    >>> area = Constraint("area a", np.array([1.0, 0.0, 1.0]), 1, 1)
+    >>> content = Content([area], 3, StopRule(1, 2))
+    >>> content.class_of.tolist()
+    [1, 0, 1]
+    >>> counts, given = np.array([[1.0]]), np.array([1])
+    >>> content.allowed(np.array([[True, True]]), counts, given).tolist()
+    [[True, False]]
+    >>> content.factor(counts).tolist()
+    [[1.0, 0.0]]
+    """
+
+    constraints: Sequence[Constraint]
+    n_units: int
+    stop: StopRule
+
+    # --- classes --------------------------------------------------------------
+
+    @cached_property
+    def coefficients(self) -> FloatArray:
+        """What each unit adds, (R, J)."""
+        rows = [constraint.coefficients for constraint in self.constraints]
+        return np.array(rows).reshape(len(rows), self.n_units)
+
+    @cached_property
+    def minima(self) -> FloatArray:
+        """(R,)."""
+        return np.array([constraint.minimum for constraint in self.constraints])
+
+    @cached_property
+    def maxima(self) -> FloatArray:
+        """(R,), infinite where there is none."""
+        return np.array([constraint.maximum for constraint in self.constraints])
+
+    @cached_property
+    def class_of(self) -> IntArray:
+        """Class of each unit, (J,)."""
+        return self._classes[1]
+
+    @cached_property
+    def order(self) -> IntArray:
+        """The units class by class, in each as they stand in the parameters, (J,)."""
+        return np.argsort(self.class_of, kind="stable")
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """Where each class begins in `order`, (G,)."""
+        return np.searchsorted(self.class_of[self.order], np.arange(len(self._classes[0])))
+
+    def left(self, available: BoolArray) -> BoolArray:
+        """Whether a unit of each class is available, (N, G) from (N, J)."""
+        return np.logical_or.reduceat(available[:, self.order], self.starts, axis=1)
+
+    # --- rules ----------------------------------------------------------------
+
+    def factor(self, counts: FloatArray) -> FloatArray:
+        """Product of f over the constraints of each class, (N, G) from counts (N, R)."""
+        need = 2.0 - counts / self._minimum_divisors
+        room = 1.0 - counts / self._maximum_divisors
+        f = np.ones((len(counts), len(self.constraints) + 1))
+        f[:, :-1] = np.where(counts < self.minima, need, room)
+        first, *others = self._members
+        out = f[:, first]
+        for members in others:
+            out *= f[:, members]
+        return out
+
+    def allowed(self, left: BoolArray, counts: FloatArray, n_units: IntArray) -> BoolArray:
+        """Classes that exceed no maximum and leave room for every open minimum, (N, G).
+
+        A test that may end early meets its minima by its minimum length, any
+        other by its maximum length. Where that is no longer possible, the classes
+        that leave the least to do come first.
+
+        Parameters
+        ----------
+        left : array (N, G) of bool
+            Whether a unit of each class is available.
+        counts : array (N, R)
+            What was given of each constraint.
+        n_units : array (N,)
+            How many units were given.
+        """
+        if not self.constraints:
+            return left
+        allowed = left & self._below_maxima(counts)
+        if not self._minimum_families:
+            return allowed
+        needed = self._needed_of_marks(allowed, counts) if self._are_marks and len(counts) > 1 else None
+        if needed is None:
+            needed = self._needed(allowed, counts)
+        places = (self.stop.min_units if self.stop.ends_early else self.stop.max_units) - n_units
+        for group, smallest in zip(self._maximum_families, self._smallest_steps, strict=True):
+            room = np.add.reduce((self.maxima - counts)[:, group], axis=1)
+            places = np.minimum(places, room / smallest)
+        least = np.where(allowed, needed, np.inf).min(axis=1)
+        return np.asarray(allowed & (needed <= np.maximum(places - 1, least)[:, None]))
+
+    # --- inside ---------------------------------------------------------------
+
+    def _below_maxima(self, counts: FloatArray) -> BoolArray:
+        if self._are_marks:
+            full = (counts + 1.0 > self.maxima).astype(float)
+            return np.asarray(full @ self._columns < 0.5)
+        after = counts[:, :, None] + self._columns
+        return np.asarray((after <= self.maxima[:, None]).all(axis=1))
+
+    def _needed(self, allowed: BoolArray, counts: FloatArray) -> FloatArray:
+        """How many units the minima still need after one of each class, (N, G)."""
+        largest = np.where(allowed[:, None, :], self._columns, 0.0).max(axis=2)
+        still_open = np.maximum(self.minima[:, None] - (counts[:, :, None] + self._columns), 0.0)
+        needed = np.ceil(still_open / np.maximum(largest, 1e-9)[:, :, None])
+        sums = [np.add.reduce(needed[:, group], axis=1) for group in self._minimum_families]
+        return sums[0] if len(sums) == 1 else np.asarray(np.max(sums, axis=0))
+
+    def _needed_of_marks(self, allowed: BoolArray, counts: FloatArray) -> FloatArray | None:
+        """`_needed` of many where every coefficient is 0 or 1: products of small matrices.
+
+        None where a minimum cannot be met any more, for which the general rule has its answer.
+        """
+        need = np.maximum(self.minima - counts, 0.0)
+        if ((allowed.astype(float) @ self._columns.T < 0.5) & (need > 0.0)).any():
+            return None
+        is_open = (need > 0.0).astype(float)
+        sums = [
+            np.add.reduce(need[:, group], axis=1)[:, None] - is_open[:, group] @ self._columns[group]
+            for group in self._minimum_families
+        ]
+        return sums[0] if len(sums) == 1 else np.asarray(np.max(sums, axis=0))
+
+    @cached_property
+    def _classes(self) -> tuple[IntArray, IntArray]:
+        """The first unit of each class, and the class of each unit."""
+        if not self.constraints:
+            return np.zeros(1, dtype=np.int64), np.zeros(self.n_units, dtype=np.int64)
+        _, first, of_unit = np.unique(self.coefficients.T, axis=0, return_index=True, return_inverse=True)
+        return first, of_unit.reshape(-1)
+
+    @cached_property
+    def _columns(self) -> FloatArray:
+        """What a unit of each class adds, (R, G)."""
+        return np.ascontiguousarray(self.coefficients[:, self._classes[0]])
+
+    @cached_property
+    def _members(self) -> tuple[IntArray, ...]:
+        """The constraints of each class, one array (G,) for the first, the second, ...; R for none."""
+        own = [np.flatnonzero(column).tolist() for column in self._columns.T]
+        width = max(1, *map(len, own))
+        padded = [constraints + [len(self.constraints)] * (width - len(constraints)) for constraints in own]
+        return tuple(np.array(column) for column in zip(*padded, strict=True))
+
+    @cached_property
+    def _are_marks(self) -> bool:
+        """Whether every coefficient is 0 or 1, and every minimum a whole number."""
+        whole = np.all(self.minima == np.floor(self.minima))
+        return bool(whole and np.all((self._columns == 0.0) | (self._columns == 1.0)))
+
+    @cached_property
+    def _minimum_divisors(self) -> FloatArray:
+        return np.where(self.minima > 0.0, self.minima, 1.0)
+
+    @cached_property
+    def _maximum_divisors(self) -> FloatArray:
+        return np.where(self.maxima > 0.0, self.maxima, 1.0)
+
+    @cached_property
+    def _minimum_families(self) -> tuple[IntArray, ...]:
+        """Constraints with a minimum in groups within which no unit counts twice: their needs add up."""
+        return self._disjoint(np.flatnonzero(self.minima > 0.0))
+
+    @cached_property
+    def _maximum_families(self) -> tuple[IntArray, ...]:
+        """The same for maxima, where a group covers every unit: the rooms add up to the test."""
+        groups = self._disjoint(np.flatnonzero(np.isfinite(self.maxima)))
+        return tuple(group for group in groups if (self._columns[group] > 0.0).any(axis=0).all())
+
+    @cached_property
+    def _smallest_steps(self) -> tuple[float, ...]:
+        """Per group of maxima, the least that any unit adds to its largest constraint."""
+        return tuple(float(self._columns[group].max(axis=0).min()) for group in self._maximum_families)
+
+    def _disjoint(self, constraints: IntArray) -> tuple[IntArray, ...]:
+        member = self._columns > 0.0
+        groups: list[list[int]] = []
+        for k in constraints.tolist():
+            for group in groups:
+                if not np.any(member[group] & member[k]):
+                    group.append(k)
+                    break
+            else:
+                groups.append([k])
+        return tuple(np.array(group) for group in groups)
