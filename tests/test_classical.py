@@ -215,6 +215,13 @@ def test_one_score_group_is_refused():
 # --- reliability -------------------------------------------------------------
 
 
+def test_halves_that_undo_each_other_have_no_reliability_and_no_crash():
+    """One item scored the wrong way round: the whole score is the same for everybody."""
+    found = classical.reliability(pd.DataFrame({"i1": [0, 1, 1, 0, 1], "i2": [1, 0, 0, 1, 0]}))
+    assert np.isnan(found.split_half)
+    assert np.isnan(found.alpha)
+
+
 def test_alpha_of_parallel_items_is_the_formula_of_spearman_and_brown():
     r, n_items = 0.3, 10
     covariance = np.full((n_items, n_items), r) + (1 - r) * np.eye(n_items)

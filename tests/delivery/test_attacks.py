@@ -142,7 +142,7 @@ def test_a_name_too_long_for_a_key_is_refused_and_nothing_of_its_file_is_written
         answer = world.call("POST", "/v1/roster", {"rows": [{"row": 1} | pair]})
         assert refused(answer, 422, "field_invalid")["errors"][0]["path"] == f"rows[0].{name}"
     fact = {"source": "lms", "t": "attended", "subject": "lrn_1", "event": "e1", "at": "2026-11-20"}
-    rows = [{"row": n, "fact": fact | {"id": id}} for n, id in enumerate(("f1", long), start=1)]
+    rows = [{"row": n, "fact": fact | {"id": name}} for n, name in enumerate(("f1", long), start=1)]
     found = world.call("POST", "/v1/facts/import", {"rows": rows}).json()
     assert [(fault["row"], fault["field"]) for fault in found["faults"]] == [(2, "id")]
     assert world.ask(reading.fact, "default", "f1") is None

@@ -241,6 +241,41 @@ def test_a_packet_under_a_password_or_with_a_broken_stream_is_refused_in_a_sente
             packets.check(path)
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_packet_in_another_compression_is_refused_in_a_sentence_when_it_is_broken(
+    tmp_path: Path, compression: int
+) -> None:
+    path, name = tmp_path / "packet.zip", packets.MANIFEST
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr(name, 500 * "abcde")
+    start = 30 + len(name)
+    data = bytearray(path.read_bytes())
+    data[start + 12 : start + 24] = 12 * b"\xff"
+    path.write_bytes(data)
+    with pytest.raises(InvalidContent, match="cannot be read as a packet"):
+        packets.check(path)
+
+
+def test_a_name_in_no_known_letters_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "packet.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("é", b"")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xff"))
+    with pytest.raises(InvalidContent, match="cannot be read as a packet"):
+        packets.check(path)
+
+
+def test_what_is_nested_without_end_is_a_fault_and_no_crash(packet: bytes, tmp_path: Path) -> None:
+    deep = 200_000 * b"["
+    found = checked(tmp_path, files_of(packet) | {"session.json": deep})
+    assert "cannot be read" in found.faults[0]
+    path = tmp_path / "deep.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(packets.MANIFEST, deep)
+    with pytest.raises(InvalidContent, match="no manifest"):
+        packets.check(path)
+
+
 def test_a_packet_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

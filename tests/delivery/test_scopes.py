@@ -1,10 +1,9 @@
-"""Every route against every kind of key: what each scope opens, and that strangers learn and change nothing."""
+"""Every route against every kind of key: what a scope opens, and that strangers learn and change nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest

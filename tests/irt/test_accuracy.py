@@ -74,8 +74,10 @@ def test_no_error_means_no_wrong_classification(theta, cut):
         (lambda: rudner([0.0], [0.0], [0.0]), "one positive standard error"),
         (lambda: rudner([0.0], [0.5], [1.0, 0.0]), "that increase"),
         (lambda: rudner([0.0], [0.5], []), "one or more"),
-        (lambda: rudner([0.0], [0.5], [0.0], [1.0, 1.0]), "as many weights"),
+        (lambda: rudner([0.0], [0.5], [0.0], [1.0, 1.0]), "as many finite weights"),
         (lambda: rudner([0.0], [0.5], [0.0], [-1.0]), "weights >= 0"),
+        (lambda: rudner([0.0], [0.5], [0.0], [math.inf]), "finite weights"),
+        (lambda: lee(ItemParameters(["i"], "2PL", [1.0], [[0.0]]), [1], [math.nan]), "finite thetas"),
     ],
 )
 def test_what_cannot_be_classified_is_refused(call, message):

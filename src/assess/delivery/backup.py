@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import lzma
 import os
 import zipfile
 import zlib
@@ -34,7 +35,7 @@ from assess.progress import Progress, silent
 SCHEMA = "assess.backup/1"
 _MANIFEST = "manifest.json"
 # What reading a damaged archive comes to; RuntimeError where a bit says that it is encrypted.
-_DAMAGED = (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError)
+_DAMAGED = (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def _opened(source: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(source) as archive:
             yield archive
-    except zipfile.BadZipFile as fault:
+    except (zipfile.BadZipFile, UnicodeDecodeError) as fault:
         raise InvalidContent(f"this is no backup, or it is damaged ({fault})", place=str(source)) from fault
     except OSError as fault:
         raise InvalidContent(f"it cannot be read ({fault.strerror})", place=str(source)) from fault

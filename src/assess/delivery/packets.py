@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,7 @@ MANIFEST = "manifest.json"
 SIGNATURE = "manifest.jws"
 KIND = "assess-appeal-packet+jwt"
 LARGEST = 64 * 2**20
+_BROKEN_STREAM = (zlib.error, lzma.LZMAError)
 _THEN = (1980, 1, 1, 0, 0, 0)
 
 
@@ -285,7 +287,7 @@ def check(path: Path, keys: Mapping[str, str] | None = None) -> Checked:
         return Checked(str(manifest["appeal"]), tuple(lines), tuple(faults))
     try:
         told, wrong = _content(files)
-    except (AssessError, msgspec.ValidationError, ValueError, KeyError, TypeError) as fault:
+    except (AssessError, msgspec.ValidationError, ValueError, KeyError, TypeError, RecursionError) as fault:
         told, wrong = [], [f"what it holds cannot be read: {fault}"]
     return Checked(str(manifest["appeal"]), (*lines, said, *told), tuple(wrong))
 
@@ -397,8 +399,9 @@ def _unzipped(path: Path) -> dict[str, bytes]:
             if doubled is not None:
                 raise InvalidContent(f"it holds {doubled} twice", place=str(path))
             return {entry.filename: archive.read(entry) for entry in entries}
-    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as fault:
-        # A password, and a compression that this Python does not know, are runtime errors there.
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, RuntimeError, *_BROKEN_STREAM) as fault:
+        # A password, and a compression that this Python does not know, are runtime errors there; a name
+        # in no known letters is an error of values.
         raise InvalidContent(f"it cannot be read as a packet: {fault}", place=str(path)) from None
 
 
@@ -406,7 +409,7 @@ def _manifest(files: Mapping[str, bytes], path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(files[MANIFEST])
         listed = manifest["files"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise InvalidContent(f"it holds no {MANIFEST} that lists its files", place=str(path)) from None
     if manifest.get("schema") != SCHEMA or not isinstance(listed, dict):
         raise InvalidContent(f"its schema is {manifest.get('schema')!r}; expected {SCHEMA}", place=str(path))

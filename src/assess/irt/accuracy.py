@@ -120,6 +120,11 @@ def lee(
     theta, weights : arrays (T,)
         The population; equal weights unless given.
 
+    Raises
+    ------
+    InvalidParameters
+        Where shapes differ, a theta is not finite, or the cuts do not increase.
+
     Examples
     --------
     >>> items = ItemParameters(["i1", "i2"], "2PL", [1.0, 1.0], [[0.0], [0.0]])
@@ -127,6 +132,8 @@ def lee(
     0.9858
     """
     nodes = np.atleast_1d(np.asarray(theta, dtype=float))
+    if not np.isfinite(nodes).all():
+        raise InvalidParameters("lee needs finite thetas; leave out who has no score")
     limits = _increasing(score_cuts)
     distribution = summed_score_distribution(parameters, nodes)
     level = np.searchsorted(limits, np.arange(len(distribution)), side="right")
@@ -139,8 +146,8 @@ def _summary(
     levels: FloatArray, true_level: ArrayLike, weights: ArrayLike | None, method: str
 ) -> ClassificationAccuracy:
     share = np.ones(len(levels)) if weights is None else np.asarray(weights, dtype=float)
-    if share.shape != (len(levels),) or not (share >= 0.0).all() or not share.sum() > 0.0:
-        raise InvalidParameters(f"{len(levels)} thetas need as many weights >= 0 with a positive sum")
+    if share.shape != (len(levels),) or not (share >= 0.0).all() or not 0.0 < share.sum() < np.inf:
+        raise InvalidParameters(f"{len(levels)} thetas need as many finite weights >= 0 with a positive sum")
     share = share / share.sum()
     right = np.take_along_axis(levels, np.asarray(true_level)[:, None], axis=1)[:, 0]
     agree = (levels**2).sum(axis=1)

@@ -119,20 +119,27 @@ def _is_plain(value: Any, floats: bool) -> bool:
 
     It makes no copy and no path, which took most of the time that a record took.
     """
-    kind = type(value)
-    if kind is str:
-        return bool(value.isascii())
-    if kind is dict:
-        return all(
-            type(key) is str and key.isascii() and _is_plain(inner, floats) for key, inner in value.items()
-        )
-    if kind is list or kind is tuple:
-        return all(_is_plain(inner, floats) for inner in value)
-    if kind is int:
-        return bool(-_LARGEST_INTEGER <= value <= _LARGEST_INTEGER)
-    if kind is float:
-        return floats and math.isfinite(value)
-    return value is None or kind is bool
+    waiting = [value]
+    for each in waiting:  # a list takes more while it is gone through
+        kind = type(each)
+        if kind is str:
+            if not each.isascii():
+                return False
+        elif kind is dict:
+            if not all(type(key) is str and key.isascii() for key in each):
+                return False
+            waiting += each.values()
+        elif kind is list or kind is tuple:
+            waiting += each
+        elif kind is int:
+            if not -_LARGEST_INTEGER <= each <= _LARGEST_INTEGER:
+                return False
+        elif kind is float:
+            if not (floats and math.isfinite(each)):
+                return False
+        elif each is not None and kind is not bool:
+            return False
+    return True
 
 
 def _checked(value: object, path: str, floats: bool) -> object:

@@ -225,12 +225,14 @@ def test_a_student_is_private_until_somebody_says_otherwise(school: World) -> No
 
 def test_neither_a_credential_nor_a_record_tells_of_somebody_private(world: World) -> None:
     reader = world.key("read-status")
-    world.call("PUT", "/v1/learners/lrn_1", {"private": True, "external_ids": [{"issuer": "i", "subject": "s"}]})
+    person = {"private": True, "external_ids": [{"issuer": "i", "subject": "s"}]}
+    assert world.call("PUT", "/v1/learners/lrn_1", person).status_code == 201
     world.sit("lrn_1")
     decision = world.call("GET", "/v1/learners/lrn_1/courses/twt-3/status").json()["decision"]["id"]
-    public = replace(world.services, settings=replace(world.services.settings, public_url="https://a.example"))
-    world.app.state.services = public
-    for path in (f"decisions/{decision}", "learners/lrn_1/badges/ONE/credential", "learners?issuer=i&subject=s"):
+    settings = replace(world.services.settings, public_url="https://a.example")
+    world.app.state.services = replace(world.services, settings=settings)
+    credential = "learners/lrn_1/badges/ONE/credential"
+    for path in (f"decisions/{decision}", credential, "learners?issuer=i&subject=s"):
         refused(world.call("GET", f"/v1/{path}", key=reader), 403, "consent_missing")
         assert world.call("GET", f"/v1/{path}").status_code == 200  # to those who manage the data
 
