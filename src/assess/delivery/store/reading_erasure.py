@@ -144,5 +144,5 @@ def erasure(connection: Connection, tenant: str, learners: Collection[str]) -> E
 def erasures(connection: Connection, tenant: str, *, sandbox: bool) -> list[Erasure]:
     """Erasures of live data or of the sandbox, oldest first: to be repeated after an older backup."""
     c, p = tables_appeals.erasures.c, tables.learners.c
-    there = select(p.id).where(p.tenant == tenant, p.sandbox.is_(sandbox))
+    there = select(p.id).where(p.tenant == tenant, p.sandbox == sandbox)
     return _all(connection, Erasure, c.tenant == tenant, c.learner.in_(there), order=(c.at, c.id))
