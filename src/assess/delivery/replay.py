@@ -110,7 +110,7 @@ def replay_all(database: Database, *, verify_chain: bool = False, progress: Prog
         if fault is None and verify_chain:
             fault = _chain_fault(row, heads)
             lineage.add(row)
-        word, what = ("differs", fault) if fault is not None else _replayed(database, row)
+        word, what = ("differs", fault) if fault is not None else replayed(database, row)
         if word == "differs":
             differences.append(Difference(row.id, row.session, what))
         else:
@@ -208,7 +208,7 @@ def _lost_tails(database: Database, heads: dict[str, tuple[int, str]]) -> list[D
     return lost
 
 
-def _replayed(database: Database, row: DecisionRow) -> tuple[str, str]:
+def replayed(database: Database, row: DecisionRow) -> tuple[str, str]:
     """What `recomputed` says, from the database; a decision made by people must cite one that is stored."""
     records = database.read(reading.session_records, database.tenant, row.session)
     if records is None:
