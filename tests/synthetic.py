@@ -168,7 +168,8 @@ def multistage(units: list[str], **changes: Any) -> dict[str, Any]:
 def two_panels(**changes: Any) -> dict[str, Any]:
     """Panels a and b of 1-2 over 18 units that no two modules share, as a release document."""
     units = [f"x-{number:03d}.v1" for number in range(1, 19)]
-    modules, panels = {}, []
+    modules: dict[str, list[str]] = {}
+    panels = []
     for p, letter in enumerate("ab"):
         easy, middle, hard = units[p:6:2], units[6 + p : 12 : 2], units[12 + p :: 2]
         modules |= {f"{letter}-1": middle, f"{letter}-2-1": easy, f"{letter}-2-2": hard}
@@ -177,6 +178,18 @@ def two_panels(**changes: Any) -> dict[str, Any]:
         panels.append({"id": letter, "start": f"{letter}-1", "routes": [route]})
     rules = {"modules": modules, "panels": panels} | changes
     return document(kind="multistage", calibrated=True, n_items=18, form={"multistage": rules})
+
+
+def confirming(**changes: Any) -> Release:
+    """A calibrated confirming form over 40 items, for the passes of the fixed form of the same bank."""
+    form = {
+        "id": "x-confirming",
+        "confirms": {"forms": ["x-fixed"], "loss": 1.0, "alpha": 0.05, "beta": 0.1},
+        "adaptive": {"min_units": 3, "max_units": 12, "randomesque": 2, "certainty": False},
+        "time_limit_minutes": 15,
+    }
+    n_items = changes.pop("n_items", 40)
+    return release(kind="adaptive", calibrated=True, n_items=n_items, form=form | changes)
 
 
 def release(**options: Any) -> Release:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from assess.errors import InvalidParameters, InvalidResponses
+from assess.errors import DataWarning, InvalidParameters, InvalidResponses
 from assess.irt import ItemParameters, ParameterSet, Prior, information, score, score_one, summed_score_table
 from assess.irt import log_category_probabilities as log_probabilities
+from assess.irt.calibration import calibrate
 from assess.irt.quadrature import default_nodes, eap, posterior
 from assess.irt.scoring import METHODS, summed_score_distribution
 from assess.irt.simulate import simulate
@@ -361,3 +362,17 @@ def test_unknown_methods_errors_and_priors_are_refused():
         Prior(0.0, 0.0)
     with pytest.raises(InvalidParameters, match="finite mean"):
         Prior(math.nan, 1.0)
+
+
+def test_categories_that_the_calibration_closed_up_are_closed_up_before_scoring():
+    rng = np.random.default_rng(6)
+    items = ItemParameters([f"i{j}" for j in range(5)], "GPCM", np.ones(5), np.tile([-0.5, 0.5], (5, 1)))
+    data = pd.DataFrame(simulate(items, rng.standard_normal(400), rng), columns=list(items.item_ids))
+    gap = data.assign(i2=data["i2"].replace(1, 2))
+    with pytest.warns(DataWarning, match="closed up"):
+        calibration = calibrate(gap, "GPCM")
+    found = score(gap, calibration)
+    renumbered = score(gap.assign(i2=gap["i2"] // 2), calibration.parameters)
+    assert found["theta"].to_numpy() == pytest.approx(renumbered["theta"].to_numpy(), abs=1e-12)
+    with pytest.raises(InvalidResponses, match="'i2': category 1 was not seen"):
+        score(data, calibration)

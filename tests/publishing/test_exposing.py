@@ -93,8 +93,8 @@ def test_what_cannot_be_renewed_is_said(bank) -> None:
 
 def test_a_table_that_misses_its_target_is_not_given_out(bank, monkeypatch) -> None:
     from assess.publishing import exposing
+    from assess.simulation.exposure import exposure_table as whole
 
-    whole = exposing.exposure_table
     monkeypatch.setattr(
         exposing, "exposure_table", lambda *given, **more: whole(*given, **more, max_rounds=1)
     )

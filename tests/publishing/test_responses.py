@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assess.errors import InvalidContent, InvalidResponses
-from assess.publishing import load_bank, open_responses, read_key, read_responses
+from assess.publishing import load_bank, open_responses, read_key, read_options, read_responses
 from assess.responses import NOT_ADMINISTERED, NOT_REACHED, OMITTED
 from tests.shared import needs_shared, shared
 
@@ -33,6 +33,18 @@ def test_a_wide_file_is_persons_by_items(csv):
     assert matrix.categories.tolist() == [[0, 1, 2], [1, -1, 0], [1, 0, 1]]
     assert (matrix.person_ids.tolist(), matrix.item_ids) == (["p1", "p2", "p3"], ("i1", "i2", "i3"))
     assert matrix.n_categories.tolist() == [2, 2, 3]
+
+
+def test_persons_with_several_rows_are_named_by_columns_together(csv):
+    twice = csv("person,occasion,i1\np1,1,0\np1,2,1\np2,1,1\n")
+    with pytest.raises(InvalidResponses, match=r"'p1' occurs twice; .* columns together: person\+"):
+        read_responses(twice, items=["i*"])
+    matrix = read_responses(twice, person="person+occasion")
+    assert (matrix.person_ids.tolist(), matrix.item_ids) == (["p1/1", "p1/2", "p2/1"], ("i1",))
+    options = read_options(twice, {"i1": "1"}, person="person+occasion")
+    assert options.index.tolist() == ["p1/1", "p1/2", "p2/1"]
+    with pytest.raises(InvalidResponses, match="no column 'rater' to name the persons"):
+        read_responses(twice, person="person+rater")
 
 
 def test_a_long_file_gives_the_same_matrix(csv):

@@ -134,7 +134,6 @@ def test_mixed_formats_run_from_csv_to_flags():
 def test_two_sittings_of_one_form_run_from_csv_to_flags():
     """90 rows of 45 persons: the occasion is part of who answered, and so few is said."""
     path = shared("data", "hci_test_retest.csv")
-    raw = pd.read_csv(path)
-    data = raw[[f"scored{j}" for j in range(1, 21)]].set_axis(raw["person"] + "/" + raw["occasion"], axis=0)
+    data = read_responses(path, items=["scored*"], person="person+occasion")
     found = flags(data, group=read_column(path, "occasion"))
     assert "has 45 persons; below 100" in found.summary()

@@ -313,6 +313,11 @@ def test_only_the_modules_that_were_delivered_can_stand_in():
 
 
 @pytest.mark.parametrize("rules", [{}, {"routing": "theta"}])
+def answering(categories):
+    """Answers each item as its category says."""
+    return lambda item, position: "b" if categories[item.reference] else "a"
+
+
 def test_a_batch_of_learners_equals_the_engine_step_by_step(rules):
     """200 learners of the kernel, each answered again through the engine: units, order, theta, decision."""
     release = _two_panels(**rules)
@@ -326,11 +331,7 @@ def test_a_batch_of_learners_equals_the_engine_step_by_step(rules):
         answers = dict(
             zip((release.units[u].reference for u in given), batch.categories[person], strict=False)
         )
-        state = run(
-            release,
-            lambda item, position, answers=answers: "b" if answers[item.reference] else "a",
-            seed=seeds["ab"[panels[batch.path[person]]]],
-        )
+        state = run(release, answering(answers), seed=seeds["ab"[panels[batch.path[person]]]])
         assert [release.unit_of[offer.item] for offer in state.offers] == given.tolist()
         found = outcome(state, decided_at=NOON)
         assert found.score is not None

@@ -49,7 +49,9 @@ def calibrate(
     items: Annotated[
         list[str] | None, typer.Option(help="Columns that are items, patterns allowed; repeatable.")
     ] = None,
-    person: Annotated[str, typer.Option(help="The column that names the persons.")] = "",
+    person: Annotated[
+        str, typer.Option(help="The column that names the persons; several as person+occasion.")
+    ] = "",
     omitted: Annotated[
         list[str] | None, typer.Option(help="A cell that means left blank; repeatable.")
     ] = None,

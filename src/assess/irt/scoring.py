@@ -221,7 +221,7 @@ def score(
     _known_method(method)
     if se not in ("expected", "observed") or (se == "observed" and method == "WL"):
         raise InvalidParameters(f"se={se!r} with {method}: say 'expected', or 'observed' with MAP or ML")
-    matrix = as_matrix(responses, known_items=items.item_ids)
+    matrix = closed_up(as_matrix(responses, known_items=items.item_ids), parameters)
     items = _aligned(matrix, items)
     categories = matrix.recode(omitted, not_reached)
     complete = int(categories.min()) >= 0
@@ -317,6 +317,28 @@ def _source(parameters: Source, prior: Prior | None) -> tuple[ItemParameters, Pr
 def _known_method(method: str) -> None:
     if method not in METHODS:
         raise InvalidParameters(f"method {method!r} is not known; say one of {', '.join(METHODS)}")
+
+
+def closed_up(matrix: ResponseMatrix, source: Source) -> ResponseMatrix:
+    """Categories renumbered as the calibration did where nobody used some of them."""
+    collapsed = getattr(source, "collapsed", None) or {}
+    wanted = [j for j, item in enumerate(matrix.item_ids) if item in collapsed]
+    if not wanted:
+        return matrix
+    values = matrix.categories.copy()
+    counts = matrix.n_categories.copy()
+    for j in wanted:
+        item, used = matrix.item_ids[j], np.array(collapsed[matrix.item_ids[j]])
+        given = values[:, j] >= 0
+        foreign = np.setdiff1d(values[given, j], used)
+        if len(foreign):
+            raise InvalidResponses(
+                f"item {item!r}: category {foreign[0]} was not seen in the calibration, which keeps "
+                f"{used.tolist()}; calibrate on these responses"
+            )
+        values[given, j] = np.searchsorted(used, values[given, j])
+        counts[j] = len(used)
+    return ResponseMatrix(values, matrix.person_ids, matrix.item_ids, counts)
 
 
 def _aligned(matrix: ResponseMatrix, items: ItemParameters) -> ItemParameters:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assess.items.adaptive_rules import AdaptiveRules, read_adaptive_rules
+from assess.items.confirming import ConfirmationPolicy, check_confirming, read_confirmation
 from assess.items.content import read_id, split_reference
 from assess.items.multistage_rules import MultistageRules, read_multistage_rules
 from assess.items.policies import AccuracyTarget, ExtensionPolicy, read_extension, read_target
@@ -130,6 +131,8 @@ class Form:
         How an undetermined session of an adaptive form may go on.
     multistage : MultistageRules or None
         Modules, panels and routes of a multistage form.
+    confirms : ConfirmationPolicy or None
+        Whose passes it confirms under supervision; such a form decides nothing else.
     release : str
         "immediate": a session is decided when it ends. "after_standard": its result is held until the
         results of the form are released, by the cut that a panel has adopted by then.
@@ -164,6 +167,7 @@ class Form:
     waiting_cap_seconds: int = _WAITING_CAP_SECONDS
     target: AccuracyTarget | None = None
     extension: ExtensionPolicy | None = None
+    confirms: ConfirmationPolicy | None = None
     further_cuts: tuple[str, ...] = ()
     release: str = "immediate"
     multistage: MultistageRules | None = None
@@ -226,6 +230,7 @@ class Form:
             waiting_cap_seconds=fields.integer("waiting_cap_seconds", _WAITING_CAP_SECONDS, minimum=0),
             target=read_target(fields),
             extension=read_extension(fields),
+            confirms=read_confirmation(fields),
             further_cuts=fields.strings("further_cuts", ()),
             release=fields.choice("release", ("immediate", "after_standard"), "immediate"),
             multistage=multistage,
@@ -274,6 +279,8 @@ class Form:
                 "feedback", "rationales tell what is right, and results that are held tell nothing yet"
             )
         self._check_rising(fields)
+        if self.confirms is not None:
+            check_confirming(self, fields)
 
     def _check_rising(self, fields: Fields) -> None:
         asked = self.retake.p_pass_by_try
@@ -372,6 +379,8 @@ class Form:
             out["target"] = self.target.to_mapping()
         if self.extension is not None:
             out["extension"] = self.extension.to_mapping()
+        if self.confirms is not None:
+            out["confirms"] = self.confirms.to_mapping()
         if self.further_cuts:
             out["further_cuts"] = list(self.further_cuts)
         if self.release != "immediate":

@@ -89,31 +89,36 @@ class ResponseFile:
     def _matrix(self, table: pd.DataFrame, counts: Mapping[str, int]) -> ResponseMatrix:
         if self.long:
             table = _pivot(table, self.path.name)
-            person = str(table.columns[0])
+            naming = [str(table.columns[0])]
         else:
-            person = self._person_column(table)
-        chosen = self._item_columns([c for c in map(str, table.columns) if c != person], table, person)
-        persons = table[person].to_numpy() if person else table.index.to_numpy() + 1
+            naming = self._person_columns(table)
+        persons = _labels(table, naming)
+        chosen = self._item_columns([c for c in map(str, table.columns) if c not in naming], persons)
         columns = [self._categories(table[item], item) for item in chosen]
         try:
             return ResponseMatrix(
                 np.stack(columns, axis=1), persons, chosen, {i: counts[i] for i in chosen} if counts else None
             )
         except InvalidResponses as fault:
-            raise InvalidResponses(f"{self.path.name}: {fault}") from None
+            hint = ""
+            if naming and len(set(persons.tolist())) < len(persons):
+                hint = f"; where a person has several rows, name them by columns together: {naming[0]}+..."
+            raise InvalidResponses(f"{self.path.name}: {fault}{hint}") from None
 
-    def _person_column(self, table: pd.DataFrame) -> str:
-        """The column that names the persons; empty when none does."""
+    def _person_columns(self, table: pd.DataFrame) -> list[str]:
+        """The columns that name the persons; none when the rows are numbered."""
         if self.person:
-            if self.person not in table.columns:
-                raise InvalidResponses(
-                    f"{self.path.name}: there is no column {self.person!r} to name the persons"
-                )
-            return self.person
+            naming = [self.person] if self.person in table.columns else self.person.split("+")
+            for column in naming:
+                if column not in table.columns:
+                    raise InvalidResponses(
+                        f"{self.path.name}: there is no column {column!r} to name the persons"
+                    )
+            return naming
         first = str(table.columns[0])
-        return first if first.lower() in _PERSON_NAMES else ""
+        return [first] if first.lower() in _PERSON_NAMES else []
 
-    def _item_columns(self, columns: list[str], table: pd.DataFrame, person: str) -> list[str]:
+    def _item_columns(self, columns: list[str], persons: NDArray[Any]) -> list[str]:
         """The columns that are items, by pattern, key or bank; else all."""
         if self.items:
             unmatched = [p for p in self.items if not any(fnmatch.fnmatchcase(c, p) for c in columns)]
@@ -125,8 +130,7 @@ class ResponseFile:
         for what, labels in (("key", self.key), ("bank", self.known)):
             foreign = [column for column in columns if column not in labels]
             if labels and foreign:
-                rows = [] if not person else table[person].astype(str).tolist()
-                turned = any(row in labels for row in rows)
+                turned = any(str(row) in labels for row in persons.tolist())
                 hint = (
                     "the row labels are items: transpose the file"
                     if turned
@@ -199,8 +203,9 @@ def open_responses(
         Names or patterns (``scored_*``) of the columns that are items; others
         are left aside. Without it every column but the person's must be one.
     person : str
-        The column that names the persons; else a first column called person,
-        id, learner or student, else the rows are numbered.
+        The column that names the persons, or several (``person+occasion``) where
+        one has several rows; else a first column called person, id, learner or
+        student, else the rows are numbered.
     key : path or mapping, optional
         Item -> keyed option of a file of raw options: a CSV with the columns item, key.
     bank : ItemBank, optional
@@ -294,11 +299,10 @@ def read_options(path: str | Path, key: Mapping[str, str], *, person: str = "") 
     """
     file = open_responses(path, items=list(key), person=person)
     table = next(_tables(file.path, None))
-    name = file._person_column(table)
+    index = _labels(table, file._person_columns(table))
     missing = [item for item in key if item not in table.columns]
     if missing:
         raise InvalidResponses(f"{file.path.name}: no column is called {missing[0]!r}, which the key names")
-    index = table[name].to_numpy() if name else np.arange(1, len(table) + 1)
     return table[list(key)].set_axis(index, axis=0)
 
 
@@ -344,6 +348,16 @@ def read_key(path: str | Path) -> dict[str, str]:
 
 
 # --- inside ----------------------------------------------------------------
+
+
+def _labels(table: pd.DataFrame, naming: list[str]) -> NDArray[Any]:
+    """What the rows are called: by a column, by several together, or by their number."""
+    if not naming:
+        return np.asarray(table.index.to_numpy() + 1)
+    if len(naming) == 1:
+        return np.asarray(table[naming[0]].to_numpy())
+    rows = table[naming].astype(str).itertuples(index=False)
+    return np.array(["/".join(row) for row in rows], dtype=object)
 
 
 def _categories_of(bank: ItemBank) -> dict[str, int]:

@@ -225,8 +225,12 @@ def _misfits(calibration: Calibration, matrix: ResponseMatrix, levels: FlagLevel
     adjusted = false_discovery(found["p"].to_numpy(dtype=np.float64))
     for (item, row), p in zip(found.iterrows(), adjusted.tolist(), strict=True):
         if p < levels.false_discoveries:
-            numbers = f"S-X2 {row['statistic']:.1f} on {row['df']:.0f} df, adjusted p {p:.4f}"
+            numbers = f"S-X2 {row['statistic']:.1f} on {row['df']:.0f} df, adjusted {_p(p)}"
             yield str(item), "item fit", "misfit", f"item {item!r} does not follow its model ({numbers})"
+
+
+def _p(value: float) -> str:
+    return f"p {value:.4f}" if value >= 0.0001 else "p below 0.0001"
 
 
 def _dependent(
@@ -303,7 +307,7 @@ def _dif(
     for item, row in table.iterrows():
         if row["p_adjusted"] < levels.false_discoveries and row["jodoin_gierl"] in ("B", "C"):
             size = "large" if row["jodoin_gierl"] == "C" else "moderate"
-            numbers = f"R2 {row['delta_r2']:.3f}, adjusted p {row['p_adjusted']:.4f}"
+            numbers = f"R2 {row['delta_r2']:.3f}, adjusted {_p(row['p_adjusted'])}"
             said = f"item {item!r} treats {focal} otherwise than {reference} at the same score ({numbers})"
             rows.append((str(item), "DIF", f"{size} DIF", said))
     return rows

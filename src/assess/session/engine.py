@@ -21,6 +21,7 @@ from assess.errors import (
 from assess.irt.scoring import Prior
 from assess.items import RawAnswer
 from assess.session import multistage
+from assess.session.first import FirstDecision
 from assess.session.pilots import place_pilot
 from assess.session.release import Release, count_items
 from assess.session.selection import coming, kept_closed
@@ -58,6 +59,7 @@ def start(
     accommodation: Accommodation = NO_ACCOMMODATION,
     choosing: Prior | None = None,
     placement: str = "",
+    confirms: FirstDecision | None = None,
 ) -> StartRecord:
     """Write the start record of a session: everything by chance or by policy, settled before the first offer.
 
@@ -79,11 +81,13 @@ def start(
         What earlier courses say about the learner: units are chosen by it, nothing is scored by it.
     placement : str
         The placement of which the session is a part; it has the try number 0 then.
+    confirms : FirstDecision, optional
+        What a confirming form confirms; it has the try number 0 too.
 
     Raises
     ------
     InvalidParameters
-        The form does not choose by earlier courses.
+        The form does not choose by earlier courses; or a confirming form without what it confirms.
 
     Examples
     --------
@@ -95,6 +99,10 @@ def start(
     spoken = language if language in form.languages else form.languages[0]
     if choosing is not None and not (form.adaptive and form.adaptive.start.earlier):
         raise InvalidParameters(f"{form.reference} does not choose by earlier courses; it states none")
+    if (form.confirms is None) != (confirms is None):
+        raise InvalidParameters(
+            f"{form.reference}: a confirming form, and no other, is given what it confirms"
+        )
     limit = form.time_limit_minutes
     return StartRecord(
         session=session,
@@ -106,7 +114,7 @@ def start(
         prior_mean=release.prior.mean,
         prior_sd=release.prior.sd,
         engine=__version__,
-        try_number=0 if placement else try_number,
+        try_number=0 if placement or confirms else try_number,
         time_limit_seconds=None if limit is None else 60 * limit,
         excluded=tuple(sorted(excluded)) if form.kind != "fixed" else (),
         pilot=place_pilot(release, seed) if with_pilot and not accommodation.no_pilot else (),
@@ -117,6 +125,7 @@ def start(
         evidence=form.kind != "fixed",
         placement=placement,
         panel="" if form.multistage is None else multistage.drawn_panel(release, seed, excluded),
+        confirms=confirms,
     )
 
 

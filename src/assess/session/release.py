@@ -21,6 +21,7 @@ from assess.standards.records import canonical_json, sha256
 
 if TYPE_CHECKING:
     from assess.irt.composition import Composition
+    from assess.irt.confirmation import ConfirmationTest
     from assess.irt.design import BoolArray
     from assess.irt.extension import ExtendedTest
     from assess.irt.multistage import MultistageTest
@@ -194,6 +195,16 @@ class Release:
         from assess.session.multistage import multistage_test
 
         return multistage_test(self)
+
+    @lazy
+    def confirmation_test(self) -> ConfirmationTest:
+        """What chooses and decides in the sessions of a confirming form."""
+        from assess.irt.confirmation import ConfirmationRule, ConfirmationTest
+
+        policy = self.form.confirms
+        assert policy is not None
+        rule = ConfirmationRule(policy.loss, policy.alpha, policy.beta)
+        return ConfirmationTest(self.adaptive_test, rule)
 
     @lazy
     def composition(self) -> Composition:

@@ -52,6 +52,11 @@ def require_rescorable(delivered: Release, onto: Release) -> None:
         )
     if delivered.form.multistage is not None:
         _require_same_modules(delivered, onto)
+    if delivered.form.confirms or onto.form.confirms:
+        raise RescoreRefused(
+            f"one of {delivered.form.reference} and {onto.form.reference} confirms another session: it "
+            "decides nothing that could be scored again"
+        )
     offered = {item.id for unit in delivered.units for item in unit.items}
     strange = [item.id for unit in onto.units for item in unit.items if item.id not in offered]
     if strange and onto.form.kind == "fixed":

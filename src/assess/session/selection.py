@@ -11,10 +11,12 @@ import numpy as np
 
 from assess.errors import ActivationRefused
 from assess.irt.adaptive import AdaptiveTest, Constraint, Selection, StopRule
+from assess.irt.confirmation import Confirming
 from assess.irt.design import BoolArray
 from assess.irt.scoring import Prior
 from assess.items import AdaptiveRules, DecisionRule, Item, SequentialRule
 from assess.session import multistage
+from assess.session.confirming import chosen_in_confirmation
 from assess.session.extending import chosen_in_extension, extended_test
 from assess.session.release import Release, count_items
 from assess.session.state import SessionState, chance
@@ -200,8 +202,23 @@ def left_out(release: Release, earlier: Sequence[Collection[str]], seed: str) ->
     return tuple(sorted(out))
 
 
-def chosen(state: SessionState) -> Selection:
+def can_confirm(release: Release, met: Collection[str]) -> bool:
+    """Whether a confirming form can be satisfied without the units that a learner has met.
+
+    Examples
+    --------
+    >>> from tests import synthetic
+    >>> release = synthetic.release(kind="adaptive", n_items=12)
+    >>> can_confirm(release, ()), can_confirm(release, [f"x-{n:03}.v1" for n in range(1, 11)])
+    (True, False)
+    """
+    return _feasible(release, met)
+
+
+def chosen(state: SessionState) -> Selection | Confirming:
     """The next unit of an adaptive session, or why it ends, from its records alone."""
+    if state.start.confirms is not None:
+        return chosen_in_confirmation(state)
     if state.extensions:
         return chosen_in_extension(state)
     start = state.start
@@ -222,7 +239,7 @@ def chosen(state: SessionState) -> Selection:
 def coming(state: SessionState) -> int | None:
     """The unit of `chosen` alone, by the short way where there is one; None at the end."""
     start = state.start
-    if start.closed or start.choosing is not None or state.extensions:
+    if start.closed or start.choosing is not None or start.confirms is not None or state.extensions:
         return chosen(state).unit
     done = state.unit_categories()
     u = chance(start.seed, "select", len(done))

@@ -20,6 +20,7 @@ from typing import Any
 from assess.errors import InvalidContent
 from assess.items import Item, RawAnswer
 from assess.items.reading import Fields
+from assess.session.first import FirstDecision
 from assess.session.lazily import lazy
 from assess.session.release import Release
 from assess.session.timing import (
@@ -53,7 +54,7 @@ class StartRecord:
     accommodation : Accommodation
         What the learner was given before; it scales every allowance when it is read.
     try_number : int
-        From 1; 0 for a part of a placement, which uses no try.
+        From 1; 0 for a part of a placement and for a confirmation, which use no try.
     placement : str
         The placement of which the session is a part; empty for all others.
     closed : tuple of str
@@ -64,6 +65,8 @@ class StartRecord:
         Of a multistage form, the panel that the session takes.
     evidence : bool
         Whether the record tells what was covered and why the session ended.
+    confirms : FirstDecision or None
+        What a confirming session confirms; None for all others.
     """
 
     session: str
@@ -86,12 +89,13 @@ class StartRecord:
     evidence: bool = False
     placement: str = ""
     panel: str = ""
+    confirms: FirstDecision | None = None
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for storage; what says nothing is left out, as before it could be said."""
         out = {name: getattr(self, name) for name in self.__slots__}
-        del out["accommodation"], out["closed"], out["choosing"], out["evidence"], out["placement"]
-        del out["panel"]
+        for name in ("accommodation", "closed", "choosing", "evidence", "placement", "confirms", "panel"):
+            del out[name]
         if self.closed:
             out["closed"] = list(self.closed)
         if self.choosing is not None:
@@ -102,6 +106,8 @@ class StartRecord:
             out["placement"] = self.placement
         if self.panel:
             out["panel"] = self.panel
+        if self.confirms is not None:
+            out["confirms"] = self.confirms.to_mapping()
         if self.accommodation != NO_ACCOMMODATION:
             out["accommodation"] = self.accommodation.to_mapping()
         out["started_at"] = self.started_at.isoformat()
@@ -134,6 +140,9 @@ class StartRecord:
             evidence=fields.flag("evidence", False),
             placement=fields.text("placement", ""),
             panel=fields.text("panel", ""),
+            confirms=None
+            if fields.raw("confirms", None) is None
+            else FirstDecision.from_mapping(fields.raw("confirms")),
         )
         fields.finish()
         return record

@@ -55,7 +55,9 @@ def facts(
         time = _("No limit for the whole")
     back = _("Yes, until you hand in") if form.review == "allowed" else _("No")
     tries = language.ngettext("%(n)s in %(days)s days", "%(n)s in %(days)s days", form.retake.max_tries)
-    if release.practice:
+    if form.confirms:
+        tries = _("It uses none")
+    elif release.practice:
         tries = _("As often as you like")
     number = language.number
     return [

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from assess.errors import ConvergenceWarning, DataWarning, InvalidResponses
 from assess.irt.parameters import FloatArray, ItemParameters
 from assess.irt.quadrature import Prior, default_nodes
-from assess.irt.scoring import Source, resolved
+from assess.irt.scoring import Source, closed_up, resolved
 from assess.responses import ResponseMatrix, as_matrix
 
 _UNIT_SLOPE = ("Rasch", "PCM", "RSM")
@@ -87,7 +87,7 @@ def fitted(source: Source, responses: pd.DataFrame | ResponseMatrix) -> Fitted:
             ConvergenceWarning,
             stacklevel=3,
         )
-    matrix = _closed_up(as_matrix(responses, known_items=parameters.item_ids), source)
+    matrix = closed_up(as_matrix(responses, known_items=parameters.item_ids), source)
     items = parameters.take(matrix.item_ids)
     categories = matrix.recode()
     highest = categories.max(axis=0)
@@ -109,28 +109,6 @@ def fitted(source: Source, responses: pd.DataFrame | ResponseMatrix) -> Fitted:
         free_mean,
         free_sd,
     )
-
-
-def _closed_up(matrix: ResponseMatrix, source: Source) -> ResponseMatrix:
-    """Categories renumbered as the calibration did where nobody used some of them."""
-    collapsed = getattr(source, "collapsed", None) or {}
-    wanted = [j for j, item in enumerate(matrix.item_ids) if item in collapsed]
-    if not wanted:
-        return matrix
-    values = matrix.categories.copy()
-    counts = matrix.n_categories.copy()
-    for j in wanted:
-        item, used = matrix.item_ids[j], np.array(collapsed[matrix.item_ids[j]])
-        given = values[:, j] >= 0
-        foreign = np.setdiff1d(values[given, j], used)
-        if len(foreign):
-            raise InvalidResponses(
-                f"item {item!r}: category {foreign[0]} was not seen in the calibration, which keeps "
-                f"{used.tolist()}; calibrate on these responses"
-            )
-        values[given, j] = np.searchsorted(used, values[given, j])
-        counts[j] = len(used)
-    return ResponseMatrix(values, matrix.person_ids, matrix.item_ids, counts)
 
 
 def booklets(categories: NDArray[np.int8]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
