@@ -56,7 +56,9 @@ def fill(url: str, n: int) -> None:
                 await activations.activate(services, scope, document=document, reason="to measure")
             populate(url, n, release_of(url), BUSY)
             # What activations and new learners left to do would else be done while we measure.
-            while await worker(services).work():
+            working = worker(services)
+            await working.prepare()
+            while await working.work():
                 pass
         finally:
             services.store.close()
@@ -108,17 +110,18 @@ def requests(options: argparse.Namespace, kind: str) -> list[str]:
         fill(url, options.learners)
         with ours(url, key) as server:
             for what, ending in (("one badge", "/TWT"), ("all badges", "")):
-                some = rng.sample(range(options.learners), options.pool + int(options.rate * options.seconds))
+                n_others = int(options.rate * options.seconds / 2)
+                some = rng.sample(range(options.learners), options.pool + n_others)
                 paths = [f"/v1/learners/{name(number)}/badges{ending}" for number in some]
                 known, others = paths[: options.pool], paths[options.pool :]
                 again = f"{what}, {options.pool} learners again and again"
                 tags = asyncio.run(tags_of(server, known))
-                for said, asked, heads in (
-                    (again, known, []),
-                    (f"{again}, with their ETags", known, tags),
-                    (f"{what}, other learners every time", others, []),
+                for said, asked, seconds, heads in (
+                    (again, known, options.seconds, []),
+                    (f"{again}, with their ETags", known, options.seconds, tags),
+                    (f"{what}, other learners every time", others, options.seconds / 2, []),
                 ):
-                    found = measured(server, asked, options.rate, options.seconds, heads)
+                    found = measured(server, asked, options.rate, seconds, heads)
                     rows.append(found.row(f"{kind}, {said}, {options.rate:.0f}/s", TARGETS[what]))
                     print(rows[-1], flush=True)
     return rows
@@ -167,7 +170,7 @@ def release_of(url: str) -> str:
     from sqlalchemy import create_engine, text
 
     with create_engine(url).connect() as connection:
-        return str(connection.scalar(text("SELECT sha256 FROM releases WHERE kind = 'release' LIMIT 1")))
+        return str(connection.scalar(text("SELECT sha256 FROM releases WHERE kind <> 'programme' LIMIT 1")))
 
 
 def back_fill(options: argparse.Namespace, kind: str) -> str:
@@ -260,7 +263,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--pool", type=int, default=400, help="learners who are asked for again and again")
-    parser.add_argument("--learners", type=int, default=5_000)
+    parser.add_argument("--learners", type=int, default=2_500)
     parser.add_argument("--judged", type=int, default=20_000)
     options = parser.parse_args()
     kinds = [options.database] if options.database else ["sqlite", "postgres"]

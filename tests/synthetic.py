@@ -99,6 +99,8 @@ def document(
             {"label": code, "minimum": 1, "framework": "unesco-ict-cft", "version": "2", "code": code}
             for code in CODES
         ]
+    if kind == "multistage":
+        base["units"], base["multistage"] = units, multistage(units)
     made: dict[str, Any] = {
         "schema": "assess.release/1",
         "course": {
@@ -142,6 +144,52 @@ def document(
         names = [f"{c['id']}.v{c['version']}" for c in made["further_cuts"]]
         made["form"] = {"further_cuts": names} | made["form"]
     return made
+
+
+def multistage(units: list[str], **changes: Any) -> dict[str, Any]:
+    """One panel 1-2 over units in order of difficulty: the middle third, then the easy or the hard one."""
+    third = len(units) // 3
+    easy, middle, hard = units[:third], units[third : len(units) - third], units[len(units) - third :]
+    return {
+        "routing": "raw",
+        "modules": {"a-1": middle, "a-2-1": easy, "a-2-2": hard},
+        "panels": [
+            {
+                "id": "a",
+                "start": "a-1",
+                "routes": [
+                    {"after": ["a-1"], "to": ["a-2-1", "a-2-2"], "thresholds": [-(-len(middle) // 2)]}
+                ],
+            }
+        ],
+    } | changes
+
+
+def two_panels(**changes: Any) -> dict[str, Any]:
+    """Panels a and b of 1-2 over 18 units that no two modules share, as a release document."""
+    units = [f"x-{number:03d}.v1" for number in range(1, 19)]
+    modules: dict[str, list[str]] = {}
+    panels = []
+    for p, letter in enumerate("ab"):
+        easy, middle, hard = units[p:6:2], units[6 + p : 12 : 2], units[12 + p :: 2]
+        modules |= {f"{letter}-1": middle, f"{letter}-2-1": easy, f"{letter}-2-2": hard}
+        to = [f"{letter}-2-1", f"{letter}-2-2"]
+        route = {"after": [f"{letter}-1"], "to": to, "thresholds": [-0.1 if "routing" in changes else 2]}
+        panels.append({"id": letter, "start": f"{letter}-1", "routes": [route]})
+    rules = {"modules": modules, "panels": panels} | changes
+    return document(kind="multistage", calibrated=True, n_items=18, form={"multistage": rules})
+
+
+def confirming(**changes: Any) -> Release:
+    """A calibrated confirming form over 40 items, for the passes of the fixed form of the same bank."""
+    form = {
+        "id": "x-confirming",
+        "confirms": {"forms": ["x-fixed"], "loss": 1.0, "alpha": 0.05, "beta": 0.1},
+        "adaptive": {"min_units": 3, "max_units": 12, "randomesque": 2, "certainty": False},
+        "time_limit_minutes": 15,
+    }
+    n_items = changes.pop("n_items", 40)
+    return release(kind="adaptive", calibrated=True, n_items=n_items, form=form | changes)
 
 
 def release(**options: Any) -> Release:

@@ -222,6 +222,17 @@ def test_a_lock_pins_what_the_project_asks_for(name: str, extras: set[str] | Non
             )
 
 
+def test_what_only_verifies_what_we_sign_is_not_installed_with_the_program() -> None:
+    assert "openbadgeslib" in _lock("requirements-dev.lock")
+    assert "openbadgeslib" not in _lock("requirements.lock")
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
+    assert not [
+        path
+        for path in sources
+        if re.search(r"^\s*(import|from) openbadgeslib", path.read_text("utf-8"), re.MULTILINE)
+    ]
+
+
 def test_the_two_locks_agree() -> None:
     run, dev = map(_lock, LOCKS)
     assert {name: versions for name, versions in run.items() if dev.get(name) != versions} == {}

@@ -44,7 +44,7 @@ def rows_of(
     from assess.delivery.store.rows import DecisionRow, Fact, Learner, Session
 
     rows: list[Any] = [Learner("default", learner, "en", False, 1, START, region=rng.choice("ABCD"))]
-    report = {
+    report: dict[str, object] = {
         "release": release, "level": "KA", "assurance": "unsupervised",
         "score": {"value": 12, "se": 2.0, "interval_90": [9, 15], "min": 0, "max": 20, "scale": "raw/x"},
         "cut": {"value": 12.0, "version": "x.v1", "status": "adopted"}, "p_at_or_above_cut": None,
@@ -84,11 +84,11 @@ class _Copies:
     """Rows of one learner as the database stores them, to be given to others."""
 
     def __init__(self, dialect: Any, release: str, rng: random.Random, n_sessions: int, n_facts: int) -> None:
-        from assess.delivery.store.packing import _reading
+        from assess.delivery.store import packing
 
         self.rows: dict[Any, list[tuple[list[Any], list[int], int | None]]] = {}
         for row in rows_of("@", release, rng, n_sessions, n_facts):
-            processors, values_of = _reading(type(row), dialect)
+            processors, values_of = packing._reading(type(row), dialect)
             values = list(values_of(row))
             for place, process in processors:
                 values[place] = process(values[place])

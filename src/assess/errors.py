@@ -162,6 +162,10 @@ class AlreadyPassed(SessionRefusal):
     """The course is passed; it is not taken again except for renewal."""
 
 
+class NotConfirmable(SessionRefusal):
+    """There is no pass that a confirmation could confirm, or no unseen items to do it with."""
+
+
 class WindowClosed(SessionRefusal):
     """The course may be begun at another time; `not_before` says when, if that time is still to come."""
 

@@ -112,6 +112,7 @@ BESIDE = {
     "design": APART,
     "assemble": APART,
     "exposure": READS,
+    "exposure-table": LACKS,
     "standard compute": APART,
     "standard adopt": APART,
     "standard scores": READS,
@@ -220,6 +221,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "calibrate": ("toy", "--sandbox", "--model", "PCM", "--exclude-constant", "--min-responses", 5),
     # A fixed form shows every unit to all; so high a target raises no alarm.
     "exposure": ("toy-fixed", "--sandbox", "--target", "0.9999"),
+    "exposure-table": ("toy-adaptive", "--sandbox", "--target", 0.8),
     "pilot review": ("toy", "--sandbox", "--parameters", "toy-judged.v1"),
     "drift check": ("toy", "--sandbox", "--parameters", "toy-judged.v1"),
     "replay": ("--verify-chain",),
@@ -260,6 +262,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 _THROUGH = "add --server http://127.0.0.1:8000 --key ask_"
 SENTENCES = {
+    "exposure-table": "toy-adaptive has 0 scores on scale",
     "serve": "stop that process",
     "demo": "stop that process",
     "keys create": "stop it, make or end the key, and start it again",

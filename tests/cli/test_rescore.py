@@ -7,11 +7,13 @@ import os
 import random
 import re
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,7 +25,7 @@ from assess.delivery.settings import Settings
 from assess.delivery.store import Writes
 from assess.delivery.store.rows import Learner, OfferRow, ResponseRow, Session, Stored
 from assess.publishing import load_bank
-from assess.session import Release, outcome
+from assess.session import Held, Outcome, Release, held, outcome
 from assess.simulation import administer
 from tests import verification
 from tests.cli import killing
@@ -80,9 +82,20 @@ def test_a_dry_run_then_the_real_run(assess, banks, tmp_path):
     replayed = assess("replay", "--verify-chain")
     assert "60 decisions come out the same, byte by byte; 0 differences" in replayed.out
 
+    with sqlite3.connect(tmp_path / "assess.db") as connection:
+        (decision,) = connection.execute("SELECT id FROM decisions WHERE supersedes IS NOT NULL").fetchone()
+    told = assess("replay", decision)
+    assert (told.code, "comes out the same, byte by byte" in told.out) == (0, True), told.err
+    assert "A panel raised the cut." in told.out
+    assert "what was answered" in told.out
+    done = assess("replay", "dec_nothing")
+    assert (done.code, "no decision 'dec_nothing'" in done.err) == (2, True)
+    done = assess("replay", decision, "--verify-chain")
+    assert (done.code, "leave the decision out" in done.err) == (2, True)
+
 
 def _moves(text: str) -> list[tuple[str, str, str]]:
-    word = "(passed|not_passed|incomplete)"
+    word = "(passed|not_passed|incomplete|pending)"
     return re.findall(rf"{word}\W+{word}\W+([\d,]+)", text)
 
 
@@ -118,59 +131,107 @@ async def _fill(services: Services, release: Release, n_learners: int, seed: int
             ]  # fmt: skip
             n_responses += len(state.responses)
             at = state.ending.at
-            decisions.append(finishing.decision_row(row, state, outcome(state, decided_at=at), at))
+            found: Held | Outcome
+            found = held(state, decided_at=at) if release.holds_results else outcome(state, decided_at=at)
+            decisions.append(finishing.decision_row(row, state, found, at))
         ordered = [*people, *sorted(rows, key=lambda r: r.table.name != "sessions")]
         await services.store.commit(Writes("default", inserts=tuple(ordered), decisions=tuple(decisions)))
     return n_responses
 
 
+class _Study:
+    """A cohort of our own programme on disk, and a command over it that is killed again and again."""
+
+    bank = "teaching-with-technology/twt-3"
+
+    def __init__(self, assess: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.assess, self.folder, self.banks = assess, folder, folder / "item_banks"
+        shutil.copytree(ROOT / "item_banks", self.banks)
+        monkeypatch.setenv("ASSESS_ITEM_BANKS", str(self.banks))
+        self.n_responses = 0
+
+    def fill(self, form: str, n_learners: int) -> None:
+        _activate(self.assess, form)
+        release = Release.from_document(find_document(self.banks, form))
+        self.n_responses = with_services(
+            Settings.from_environment(), "verify", lambda services, _: _fill(services, release, n_learners, 1)
+        )
+
+    def form(self, version: int, **changes: Any) -> str:
+        """A version of the fixed form with changes; its reference."""
+        folder = self.banks / self.bank / "forms"
+        written = (
+            yaml.safe_load((folder / "twt-3-fixed.v1.yaml").read_text()) | {"version": version} | changes
+        )
+        (folder / f"twt-3-fixed.v{version}.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
+        return f"twt-3-fixed.v{version}"
+
+    def adopted_cut(self) -> str:
+        """The cut of the form, as if a panel had adopted it."""
+        folder = self.banks / self.bank / "cuts"
+        cut = yaml.safe_load((folder / "twt-3-ka.v1.yaml").read_text())
+        cut |= {"version": 9, "status": "adopted", "panel": "made-up-panel.v1"}
+        (folder / "twt-3-ka.v9.yaml").write_text(yaml.safe_dump(cut, sort_keys=False))
+        return "twt-3-ka.v9"
+
+    def killed(self, words: list[str], said: Any, n: int, kills: int, did: str) -> str:
+        """Kill the command in the midst of its work, let it end, and hold it to the dry run; in words."""
+        reached = f"{n} sessions %s reached: {n} {did}, 0 excluded, 0 left over"
+        assert said.code == 0, said.err
+        assert reached % "would be" in said.out
+        chance = random.Random(1)
+        places = killing.targets(n, kills, chance)
+        left = killing.killed_at(words, self.folder / "assess.db", "rescored_sessions", places, chance)
+        assert len(set(left)) == kills
+        assert max(left) < n
+        began = time.process_time()
+        done = self.assess(*words)
+        lasted = time.process_time() - began
+        assert done.code == 0, done.err
+        assert "which was interrupted" in done.out
+        assert reached % "were" in done.out
+        assert _moves(done.out) == _moves(said.out)
+        replayed = self.assess("replay", "--verify-chain")
+        assert f"{2 * n:,} decisions come out the same, byte by byte; 0 differences" in replayed.out
+        told = "; ".join(f"{old} to {new} {count}" for old, new, count in _moves(done.out))
+        return (
+            f"{n:,} sessions, {self.n_responses:,} responses, killed {kills} times in the midst of work, "
+            f"after {left[0]:,} to {left[-1]:,} sessions: 0 left over, the dry run equals the real run "
+            f"({told}), {2 * n:,} decisions replay byte by byte; the last run took "
+            f"{1000 * lasted / (n - left[-1]):.1f} ms of processor time a session, loading included"
+        )
+
+
 @pytest.mark.verify
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(14_400)
 def test_half_a_million_responses_and_twenty_kills(assess, tmp_path, monkeypatch):
-    banks = tmp_path / "item_banks"
-    shutil.copytree(ROOT / "item_banks", banks)
-    monkeypatch.setenv("ASSESS_ITEM_BANKS", str(banks))
-    n_learners, kills = int(os.environ.get("ASSESS_RESCORE_LEARNERS", "18100")), 20
-    _activate(assess, "teaching-with-technology", "twt-3-fixed")
-    document = find_document(banks, "twt-3-fixed.v1")
-    release = Release.from_document(document)
-    n_responses = with_services(
-        Settings.from_environment(), "verify", lambda services, _: _fill(services, release, n_learners, 1)
-    )
-    form = _harder(banks, "teaching-with-technology/twt-3", "twt-3-fixed", shift=0.05)
-    began = time.process_time()
+    n, kills = int(os.environ.get("ASSESS_RESCORE_LEARNERS", "18100")), 20
+    study = _Study(assess, tmp_path, monkeypatch)
+    _activate(assess, "teaching-with-technology")
+    study.fill("twt-3-fixed.v1", n)
+    form = _harder(study.banks, study.bank, "twt-3-fixed", shift=0.05)
     said = assess("rescore", form, "--dry-run", "--sandbox")
-    foreseen = time.process_time() - began
-    assert said.code == 0, said.err
-    reached = f"{n_learners} sessions %s reached: {n_learners} scored again, 0 excluded, 0 left over"
-    assert reached % "would be" in said.out
     assert {("passed", "not_passed"), ("not_passed", "not_passed")} <= {m[:2] for m in _moves(said.out)}
     _activate(assess, form)
     words = ["rescore", form, "--sandbox", "--reason", "The cut was raised."]
-    chance = random.Random(1)
-    places = killing.targets(n_learners, kills, chance)
-    left = killing.killed_at(words, tmp_path / "assess.db", "rescored_sessions", places, chance)
-    assert len(set(left)) == kills
-    assert max(left) < n_learners
-    began = time.process_time()
-    done = assess(*words)
-    lasted = time.process_time() - began
-    assert done.code == 0, done.err
-    assert "which was interrupted" in done.out
-    assert reached % "were" in done.out
-    assert _moves(done.out) == _moves(said.out)
-    replayed = assess("replay", "--verify-chain")
-    assert f"{2 * n_learners:,} decisions come out the same, byte by byte; 0 differences" in replayed.out
-    told = "; ".join(f"{old} to {new} {n}" for old, new, n in _moves(done.out))
-    verification.record(
-        "rescoring under kill -9",
-        f"{n_learners:,} sessions, {n_responses:,} responses, killed {kills} times in the midst of work, "
-        f"after {left[0]:,} to {left[-1]:,} sessions: 0 left over, the dry run equals the real run ({told}), "
-        f"{2 * n_learners:,} decisions replay byte by byte; of processor time the dry run took "
-        f"{1000 * foreseen / n_learners:.1f} ms a session, the last run "
-        f"{1000 * lasted / (n_learners - left[-1]):.1f} ms, loading included",
-        seed=1,
-    )
+    found = study.killed(words, said, n, kills, "scored again")
+    verification.record("rescoring under kill -9", found, seed=1)
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(14_400)
+def test_a_held_cohort_is_released_whole_whenever_it_is_killed(assess, tmp_path, monkeypatch):
+    """What is interrupted in the API's own tests is killed here from outside, as a process."""
+    n, kills = int(os.environ.get("ASSESS_RELEASE_LEARNERS", "2000")), 20
+    study = _Study(assess, tmp_path, monkeypatch)
+    _activate(assess, "teaching-with-technology")
+    study.fill(study.form(2, release="after_standard"), n)
+    _activate(assess, study.form(3, cut=study.adopted_cut()))
+    said = assess("release", "twt-3-fixed", "--dry-run", "--sandbox")
+    assert {m[0] for m in _moves(said.out)} == {"pending"}
+    words = ["release", "twt-3-fixed", "--sandbox", "--reason", "the standard was set"]
+    found = study.killed(words, said, n, kills, "decided")
+    verification.record("release of results under kill -9", found, seed=1)
 
 
 def test_what_another_cut_would_change_is_printed_and_nothing_written(assess, banks):

@@ -37,10 +37,13 @@ from tests.delivery.world import settings
 
 _NURSERY = """
 import os, sys, uvicorn
+from ipaddress import ip_network
 from assess.delivery.app import create_app
 from assess.delivery.settings import Settings
 
-settings = Settings(database_url=sys.argv[1], refresh_seconds=0.0)
+settings = Settings(
+    database_url=sys.argv[1], refresh_seconds=0.0, webhook_networks=(ip_network("127.0.0.0/8"),)
+)
 child = 0
 for line in sys.stdin:
     if line == "start\\n":

@@ -221,7 +221,7 @@ CODES: dict[int, set[str]] = {
         "idempotency_conflict", "answer_conflict", "position_conflict", "stale_session", "session_finished",
         "session_void", "retake_too_early", "tries_exhausted", "form_not_active", "fact_id_conflict",
         "window_closed", "break_refused", "rescore_refused", "appeal_refused",
-        "not_eligible", "claim_used",
+        "not_eligible", "claim_used", "not_confirmable",
     },
     410: {"learner_erased", "session_expired", "cursor_expired", "claim_expired"},
     412: {"precondition_failed"},

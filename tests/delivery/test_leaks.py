@@ -78,7 +78,7 @@ class Eavesdropper:
         return answer
 
     def check(self, text: str) -> None:
-        found = secrets_in(text, {'"key"', "7319375", *self.numbers})
+        found = secrets_in(text, {'"key"', "7319375", "a-2-1", "a-2-2", *self.numbers})
         assert not found, f"{found} in {text[:400]}"
         seen = {reference for reference in self.documents["items"] if f"STEM-OF-{reference}-END" in text}
         now = {reference for reference in seen if reference not in self.offered}
@@ -94,6 +94,7 @@ class Eavesdropper:
         ("adaptive", {"n_items": 15}),
         ("adaptive", {"n_items": 15, "calibrated": True}),
         ("fixed", {"calibrated": True, "n_items": 20}),
+        ("multistage", {"calibrated": True, "n_items": 15}),
     ],
 )
 def test_a_crawl_through_a_whole_session_finds_nothing_secret(

@@ -125,6 +125,22 @@ def test_receipts_that_are_signed_together_are_each_valid_alone_and_for_nothing_
         assert not other.valid(msgspec.structs.replace(receipt, answer_sha256="1"))
 
 
+def test_a_key_that_is_learnt_meanwhile_takes_nobodys_receipt_away() -> None:
+    """An answer waits for its turn to be signed while somebody else's receipt asks for a key."""
+    signer = ReceiptSigner([new_signing_key("rk_1", NOON)])
+
+    async def meanwhile() -> str:
+        signing = asyncio.create_task(
+            signer.sign(session="s", position=1, revision=1, answer_sha256="0", at=NOON)
+        )
+        await asyncio.sleep(0)
+        signer.learn([new_signing_key("rk_2", NOON)])
+        return await asyncio.wait_for(signing, 60)
+
+    assert asyncio.run(meanwhile())
+    assert signer.knows("rk_2")
+
+
 def test_what_was_signed_together_cannot_be_bent_into_another_receipt() -> None:
     signer = ReceiptSigner([new_signing_key("rk_1", NOON)])
     receipt = _receipts(signer, 4)[0]

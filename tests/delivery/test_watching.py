@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import binomtest
 
 import assess
-from assess.delivery.watching import Watched, watch
+from assess.delivery import watching
+from assess.delivery.watching import Watched, takers, watch
 from assess.errors import InvalidRequest, NotFound
 from tests import synthetic
 from tests.delivery.world import World
@@ -63,3 +64,26 @@ def test_what_cannot_be_watched_is_said(sat: World) -> None:
     sat.clock.advance(days=30)
     with pytest.raises(NotFound):
         _watched(sat, target=0.5)
+
+
+def test_who_takes_a_form_is_known_from_the_scores_that_stand(
+    sat: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "FEWEST_SCORES", 12)
+    with assess.connect(sat.services.settings) as database:
+        scored = database.decisions("twt-3")[["theta", "se"]]
+        seen = takers(database, "x-adaptive", "twt-3/1", since=sat.clock() - timedelta(days=1))
+    assert seen.n == len(scored) == 12
+    assert seen.mean == pytest.approx(scored["theta"].mean())
+    assert seen.sd**2 == pytest.approx(scored["theta"].var(ddof=0) + (scored["se"] ** 2).mean())
+
+
+def test_too_few_scores_on_the_scale_do_not_say_who_takes_a_form(sat: World) -> None:
+    since = sat.clock() - timedelta(days=1)
+    with assess.connect(sat.services.settings) as database:
+        with pytest.raises(
+            InvalidRequest, match="has 12 scores on scale twt-3/1 in that time, 200 are needed"
+        ):
+            takers(database, "x-adaptive", "twt-3/1", since=since)
+        with pytest.raises(InvalidRequest, match="has 0 scores on scale other"):
+            takers(database, "x-adaptive", "other", since=since)

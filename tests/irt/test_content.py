@@ -42,7 +42,7 @@ def by_hand(constraints, stop, available, given_units):
     below = [unit for unit in units if seen[unit][0]]
 
     def disjoint(wanted):
-        groups = []
+        groups: list[list[int]] = []
         for k in wanted:
             marks = constraints[k].coefficients > 0
             for group in groups:

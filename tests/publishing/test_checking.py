@@ -199,3 +199,18 @@ def test_a_faulty_placement_is_an_error_with_its_place(course, stated, message):
     (error,) = _errors(course.parent)
     assert "programme.yaml: placement" in error
     assert message in error
+
+
+def test_a_confirming_form_that_could_not_go_live_is_a_warning_and_one_of_nothing_an_error(course):
+    confirms = {"forms": ["toy-fixed"], "loss": 1.0, "alpha": 0.05, "beta": 0.1}
+    rules = {"min_units": 3, "max_units": 6, "certainty": False}
+    stated = {"id": "toy-confirming", "adaptive": rules, "confirms": confirms}
+    mapping = small_bank.form("adaptive", **stated)
+    del mapping["rule"]
+    place = course / "forms" / "toy-confirming.v1.yaml"
+    small_bank.write(place, mapping)
+    found = [str(finding) for finding in check(course)]
+    assert any("warning" in one and "cannot go live" in one and "judged" in one for one in found)
+    assert not _errors(course)
+    small_bank.write(place, mapping | {"confirms": confirms | {"forms": ["toy-other"]}})
+    assert any("toy-other is not a form of the bank of toy" in error for error in _errors(course))

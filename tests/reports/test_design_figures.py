@@ -46,7 +46,7 @@ def test_every_figure_draws_within_its_edges(found, theme, caplog):
 def test_what_says_nothing_of_a_form_is_left_out():
     release = synthetic.release(form={"time_limit_minutes": None})
     made = design(release, np.random.default_rng(1), options=DesignOptions(n=20, n_at=4))
-    assert not {"ends", "content", "time"} & set(design_figures(made))
+    assert not {"ends", "content", "time", "length", "lengths", "exposure"} & set(design_figures(made))
 
 
 def test_the_page_names_every_figure_and_what_was_missed(found, tmp_path):

@@ -103,7 +103,7 @@ def test_a_form_whose_clocks_cannot_be_is_refused(changes: dict[str, Any], said:
 
 
 def test_an_adaptive_form_has_no_sections() -> None:
-    with pytest.raises(InvalidContent, match="adaptive form chooses its items"):
+    with pytest.raises(InvalidContent, match="only a form of kind fixed knows its items"):
         synthetic.release(kind="adaptive", form={"sections": _SECTIONS})
 
 

@@ -107,8 +107,11 @@ def _lengths_and_errors(n: int, seed: int) -> dict[str, list[list[float]]]:
 
 def _at_equal_errors(curves: dict[str, list[list[float]]]) -> dict[str, float]:
     """Length of each rule where they err equally often: a straight line through length and errors."""
-    lines = {name: np.polyfit(*np.array(curve).T[::-1], 1) for name, curve in curves.items()}
-    errors = float(np.mean([wrong for _, wrong in curves["ours"]]))
+    lines = {}
+    for name, curve in curves.items():
+        length, wrong = np.array(curve).T
+        lines[name] = np.polyfit(wrong, length, 1)
+    errors = float(np.mean([share for _, share in curves["ours"]]))
     return {name: float(np.polyval(line, errors)) for name, line in lines.items()}
 
 

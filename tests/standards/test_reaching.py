@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from assess.standards.eligibility import load_rules, status_of
+from assess.standards.eligibility import FactBook, evaluate, load_rules, status_of
 from assess.standards.grammar import Points
 from assess.standards.reaching import within_reach
 from assess.standards.rules import BadgeRules, parse_rules
 from assess.standards.turning import interest_of
 from tests.standards.test_explanation import _FACTS, _GENERATED, _RULE, AS_OF
 
+_SOME = settings(_GENERATED, max_examples=60)
 _NAMES = {
     "decision": "course",
     "award": "badge",
@@ -55,7 +56,7 @@ def own_award(facts: list[dict[str, Any]], has: bool) -> list[dict[str, Any]]:
     return [*facts, {"t": "award", "at": "2024-01-01", "badge": "B"}] if has else facts
 
 
-@_GENERATED
+@_SOME
 @given(programmes(), _FACTS, st.booleans())
 def test_facts_that_the_rules_do_not_look_at_change_no_status(rules, facts, awarded):
     facts = own_award(facts, awarded)
@@ -63,13 +64,26 @@ def test_facts_that_the_rules_do_not_look_at_change_no_status(rules, facts, awar
     kept = [
         fact
         for fact in facts
-        if fact["t"] in interest.fact_types and (fact["t"] != "decision" or fact["course"] in interest.courses)
+        if fact["t"] in interest.fact_types
+        and (fact["t"] != "decision" or fact["course"] in interest.courses)
     ]
     event(f"left out: {len(kept) < len(facts)}")
     assert status(rules, kept) == status(rules, facts)
 
 
-@_GENERATED
+@_SOME
+@given(programmes(), _FACTS, st.booleans())
+def test_facts_that_turn_nothing_change_nothing_of_the_answer(rules, facts, awarded):
+    facts = [fact | {"id": f"f{n}"} for n, fact in enumerate(own_award(facts, awarded))]
+    interest = interest_of(rules.badges["B"], rules)
+    touched = {fact.id for fact in interest.touched(FactBook(facts, subject="p1"))}
+    event(f"nothing touched: {not touched}")
+    kept = [fact for fact in facts if fact["id"] in touched]
+    answers = [evaluate(rules, known, badge="B", subject="p1", as_of=AS_OF) for known in (kept, facts)]
+    assert answers[0] == answers[1]
+
+
+@_SOME
 @given(programmes(), _FACTS, st.booleans())
 def test_whoever_is_out_of_reach_has_the_status_of_somebody_without_facts(rules, facts, awarded):
     facts = own_award(facts, awarded)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from assess.standards.eligibility import evaluate, load_rules
+from tests.verification import record
 
 CONTENT = yaml.safe_load(Path(__file__).with_name("vectors.yaml").read_text(encoding="utf-8"))
 RULES = {name: load_rules(rules) for name, rules in CONTENT["programmes"].items()}
@@ -48,3 +49,8 @@ def test_order_and_repetition_change_nothing():
 @pytest.mark.verify
 def test_a_thousand_shuffles_of_every_vector_change_nothing():
     _shuffled(1000)
+    record(
+        "our own vectors of badge rules, 1,000 orders of each with three facts twice",
+        f"{len(VECTORS)} vectors, {len(VECTORS) * 1000:,} answers, none unlike that of the written order",
+        seed=20261128,
+    )

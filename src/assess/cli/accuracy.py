@@ -212,7 +212,11 @@ def _releases(programme: Programme, named: Sequence[str], pretend: bool) -> dict
 
 def _chosen(bank: ItemBank, named: Sequence[str], default: str | None) -> str | None:
     """The reference of the form by which a course is taken: the one named, its default, or any."""
-    latest = {form.id: form.reference for form in bank.latest_forms().values() if not form.placement}
+    latest = {
+        form.id: form.reference
+        for form in bank.latest_forms().values()
+        if not (form.placement or form.confirms)
+    }
     for name in named:
         if name in bank.forms or name in latest:
             return latest.get(name, name)

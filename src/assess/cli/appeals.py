@@ -109,7 +109,9 @@ def decide(
     outcome: Annotated[str, typer.Argument(help="upheld or rejected.")],
     answer: Annotated[str, typer.Option(help="What the learner is told.")],
     evidence: _Evidence = None,
-    status: Annotated[str, typer.Option(help="Upheld: the new status, passed or not_passed.")] = "",
+    status: Annotated[
+        str, typer.Option(help="Upheld: the new status, passed or not_passed; of a review, undetermined.")
+    ] = "",
     decision: Annotated[str, typer.Option(help="Of a badge's appeal: the decision that changes.")] = "",
     fact: Annotated[list[str] | None, typer.Option(help="Of a badge's appeal: a new fact.")] = None,
     who: _Who = "",

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assess.cli.console import DEFAULT_BANKS, Banks, CommandError, out, table
+from assess.errors import AssessError
 from assess.progress import bar
 
 if TYPE_CHECKING:
     from assess.irt import Prior
+    from assess.session import Release
 
 
 def design(
@@ -32,7 +34,10 @@ def design(
     out_folder: Annotated[Path | None, typer.Option("--out", help="The folder for the report.")] = None,
     banks: Banks = DEFAULT_BANKS,
 ) -> None:
-    """Simulate a form: its errors, lengths, exposure, content and time, beside other designs, on a page."""
+    """Simulate a form: its errors, lengths, exposure, content and time, beside other designs, on a page.
+
+    Of a confirming form: how often it doubts scores that hold, and believes scores that are too high.
+    """
     import numpy as np
 
     from assess.cli.running import find_document
@@ -44,6 +49,9 @@ def design(
     if "form" not in document:
         raise CommandError(f"{form!r} is a programme; name a form")
     release = Release.from_document(document)
+    if release.form.confirms is not None:
+        _design_confirmation(release, learners, population, seed, out_folder, banks)
+        return
     groups = dict(_named(text) for text in group or ())
     options = DesignOptions(
         n=learners,
@@ -62,6 +70,10 @@ def design(
     rows = [(float(theta), *(float(v) for v in row)) for theta, *row in found.by_theta[known].itertuples()]
     table(f"{found.form} by theta", ["theta", *known], rows)
     out.print(found.summary(), markup=False)
+    for title, frame in (("paths", found.paths), ("modules", found.modules)):
+        if len(frame):
+            lines = [(str(n), *map(float, row)) for n, *row in frame.itertuples()]
+            table(f"{found.form}: {title}", [title, *frame.columns], lines)
     if len(found.alternatives) > 1:
         names = [str(name) for name in found.alternatives if found.alternatives[name].notna().any()]
         compared = found.alternatives[names].itertuples()
@@ -80,6 +92,47 @@ def design(
         out.print(f"no report was written: {missing}", markup=False)
     else:
         out.print(f"report: {page}", markup=False)
+
+
+def _design_confirmation(
+    release: Release, learners: int, population: str, seed: int, out_folder: Path | None, banks: Path
+) -> None:
+    """The error rates of a confirming form on those who pass each of the forms that it confirms."""
+    import json
+
+    import numpy as np
+
+    from assess.cli.running import find_document
+    from assess.session import Release, require_unseen
+    from assess.simulation import confirmation_study
+
+    policy = release.form.confirms
+    assert policy is not None
+    firsts = [Release.from_document(find_document(banks, form)) for form in policy.forms]
+    people, folder = population_of(population), out_folder or Path("var/designs") / release.form.reference
+    folder.mkdir(parents=True, exist_ok=True)
+    studies = {}
+    for first in firsts:
+        with bar("simulating") as progress:
+            found = confirmation_study(
+                release, first, np.random.default_rng(seed), population=people, n=learners, progress=progress
+            )
+        for what, frame in (("loss", found.by_loss), ("theta", found.by_theta)):
+            rows = [(float(value), *map(float, row)) for value, *row in frame.itertuples()]
+            table(f"{found.form} after {found.first}, by {what}", [what, *frame.columns], rows)
+            frame.to_csv(folder / f"by-{what}-{first.form.id}.csv")
+        out.print(found.summary(), markup=False)
+        out.print(f"basis: {found.basis}", markup=False)
+        if not found.kept:
+            out.print("the stated rates are NOT kept in this population", markup=False)
+        studies[first.form.reference] = found.to_mapping()
+    try:
+        require_unseen(release, firsts)
+    except AssessError as refused:
+        out.print(f"cannot go live: {refused}", markup=False)
+    numbers = folder / "confirmation.json"
+    numbers.write_text(json.dumps(studies, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    out.print(f"report: {numbers}", markup=False)
 
 
 def _named(text: str) -> tuple[str, Prior]:

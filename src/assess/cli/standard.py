@@ -43,7 +43,8 @@ def compute(
     ] = None,
     parameters: Set = "",
     form: Annotated[str, typer.Option(help="The form on which will be decided; else all units.")] = "",
-    seed: Annotated[int, typer.Option(help="Of the simulated learners in the impact table.")] = 1,
+    learners: Annotated[int, typer.Option(help="Simulated learners in the impact table.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of these learners.")] = 1,
     save: Annotated[Path | None, typer.Option("--out", help="Write the study with its result here.")] = None,
     banks: Banks = DEFAULT_BANKS,
 ) -> None:
@@ -76,7 +77,7 @@ def compute(
     )
     units = bank.forms[_reference(bank, form)].units if form else chosen.parameters.item_ids
     candidates = {found.reference: rounds[-1]} | _candidates(beside or [], chosen)
-    _show_impact(candidates, chosen.parameters.take(units), seed)
+    _show_impact(candidates, chosen.parameters.take(units), learners, seed)
     if found.synthetic:
         out.print("note: made up (synthetic: true); it cannot be adopted", style="yellow", markup=False)
     if save is not None:
@@ -110,12 +111,14 @@ def _candidates(others: list[Path], chosen: ParameterSet) -> dict[str, CutEstima
     return {study.reference: estimates_by_round(study, chosen)[-1] for study in studies}
 
 
-def _show_impact(candidates: Mapping[str, CutEstimate], parameters: ItemParameters, seed: int) -> None:
+def _show_impact(
+    candidates: Mapping[str, CutEstimate], parameters: ItemParameters, learners: int, seed: int
+) -> None:
     import numpy as np
 
     from assess.standard_setting import impact
 
-    effect = impact(candidates, parameters, rng=np.random.default_rng(seed))
+    effect = impact(candidates, parameters, n_simulees=learners, rng=np.random.default_rng(seed))
     names = ["theta", "passed", "not_passed", "undetermined", "accuracy", "false_pass", "false_fail"]
     table(
         "what it would do: each cut, and one standard error below and above",

@@ -65,6 +65,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.RetakeTooEarly: (409, "retake_too_early", "Too early for another try"),
     errors.TriesExhausted: (409, "tries_exhausted", "No further try"),
     errors.AlreadyPassed: (409, "tries_exhausted", "The course is passed"),
+    errors.NotConfirmable: (409, "not_confirmable", "There is nothing to confirm"),
     errors.WindowClosed: (409, "window_closed", "Not the time for this course"),
     errors.FormNotActive: (409, "form_not_active", "No form of this course is live"),
     errors.ActivationRefused: (422, "field_invalid", "The release must not go live"),

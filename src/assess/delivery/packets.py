@@ -31,6 +31,7 @@ import msgspec
 
 import assess
 from assess.delivery import schemas
+from assess.delivery.explaining import REPLAYED, WORDS, rests_on
 from assess.delivery.receipts import PURPOSE, public_key, signed_by
 from assess.delivery.replay import link_of, recomputed, stored_fault
 from assess.delivery.service import appealing
@@ -166,22 +167,6 @@ def _without_secrets(records: SessionRecords) -> SessionRecords:
 # --- the report --------------------------------------------------------------------
 
 
-_WORDS = {
-    "passed": "passed",
-    "not_passed": "not passed",
-    "undetermined": "too close to say",
-    "incomplete": "too little answered to decide",
-    "pending": "held until the standard was set",
-}
-_REPLAYED = {
-    "same": "computed again from the stored answers, it comes out the same, byte by byte",
-    "confirmed": "made by people, it cites the decision before it, whose hash holds",
-    "erased": "its answers were erased, so that it cannot be computed again",
-    "differs": "it does NOT come out the same",
-    "forced": "forced in a sandbox, it was never computed",
-}
-
-
 def _report(
     found: schemas.Appeal,
     records: SessionRecords,
@@ -213,8 +198,8 @@ def _report(
         "",
     ]
     for row, word, what in said:
-        lines += [f"### {row.id}: {_WORDS[row.status]}, on {row.decided_at.isoformat()}", "", *_rests_on(row)]
-        lines += [f"- Replay: {_REPLAYED[word]}{': ' + what if what else ''}.", ""]
+        lines += [f"### {row.id}: {WORDS[row.status]}, on {row.decided_at.isoformat()}", "", *rests_on(row)]
+        lines += [f"- Replay: {REPLAYED[word]}{': ' + what if what else ''}.", ""]
     lines += ["## What was done about the appeal", ""]
     for entry in found.entries:
         lines.append(f"- {entry.at.isoformat()}, {entry.what} by {entry.who or entry.by}: {entry.note}")
@@ -223,31 +208,6 @@ def _report(
             lines.append(f"  - approved by {entry.approved_by}")
     outcome = f"{found.state}: {found.answer}" if found.answer else found.state
     return "\n".join([*lines, "", f"Outcome: {outcome}", ""])
-
-
-def _rests_on(row: DecisionRow) -> Iterator[str]:
-    """The numbers of a decision, each in a sentence."""
-    report = row.report
-    score, cut = report.get("score"), report.get("cut")
-    if row.source == appealing.SOURCE:
-        yield f"- People decided it on the appeal, in place of {row.supersedes}; no computation did."
-    if score and cut:
-        low, high = score["interval_90"]
-        yield (
-            f"- Score {score['value']} of {score['min']} to {score['max']}, in 9 of 10 cases between {low} "
-            f"and {high}; the standard is {cut['value']} ({cut['version']}, {cut['status']})."
-        )
-    probability = report.get("p_at_or_above_cut")
-    if probability is not None:
-        yield f"- Probability of standing at or above the standard: {100 * probability:.0f} %."
-    if row.provisional:
-        yield "- It is provisional: its parameters are judged, or no panel adopted the standard."
-    right = [f"{o['code']}: {o['right']} of {o['seen']}" for o in report.get("objectives", ())]
-    if right:
-        yield f"- Items right by objective: {', '.join(right)}."
-    rests = [f"{name.replace('_', ' ')} {report.get(name)}" for name in ("rule", "parameter_set", "engine")]
-    yield f"- By {', '.join(rests)}."
-    yield f"- Record {row.record_sha256}; number {row.chain_seq} of {row.programme}, link {row.chain_sha256}."
 
 
 # --- checking ----------------------------------------------------------------------
@@ -352,7 +312,7 @@ def _content(files: Mapping[str, bytes]) -> tuple[list[str], list[str]]:
         if word == "confirmed":
             fault = _confirmation_fault(row, rows, grounds)
             word, what = ("differs", fault) if fault else (word, what)
-        told.append(f"{row.id}, {row.status}: {_REPLAYED[word]}; link {row.chain_seq} is {row.chain_sha256}")
+        told.append(f"{row.id}, {row.status}: {REPLAYED[word]}; link {row.chain_seq} is {row.chain_sha256}")
         if word == "differs":
             wrong.append(f"{row.id}: {what}")
     keys = {name: public_key(text) for name, text in json.loads(files["receipt-keys.json"]).items()}

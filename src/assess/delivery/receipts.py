@@ -56,6 +56,7 @@ class ReceiptSigner:
         self.key_id = current.id
         self._private = Ed25519PrivateKey.from_private_bytes(_bytes(current.private_key))
         self._public: dict[str, Ed25519PublicKey] = {}
+        self._waiting: list[tuple[bytes, asyncio.Future[str]]] = []
         self.learn(known)
 
     def knows(self, key_id: str) -> bool:
@@ -66,8 +67,6 @@ class ReceiptSigner:
         """Verify with these keys too; one that was retired still verifies what it signed."""
         for key in keys:
             self._public[key.id] = public_key(key.public_key)
-
-        self._waiting: list[tuple[bytes, asyncio.Future[str]]] = []
 
     async def sign(
         self, *, session: str, position: int, revision: int, answer_sha256: str, at: datetime

@@ -19,14 +19,27 @@ from typing import Any
 
 import assess
 from assess.delivery.analysis import Database
-from assess.delivery.service import appealing, sandbox, status
+from assess.delivery.service import appealing, confirming, sandbox, status
 from assess.delivery.service.loading import as_decided, folded
 from assess.delivery.store import reading, reading_appeals
 from assess.delivery.store.reading import SessionRecords
 from assess.delivery.store.rows import DecisionRow, ResponseRow
 from assess.errors import AssessError
 from assess.progress import Progress, silent
-from assess.session import PENDING, Held, Outcome, Release, answer_digest, held, outcome, rescore, rescored
+from assess.session import (
+    PENDING,
+    Confirmation,
+    Held,
+    Outcome,
+    Release,
+    answer_digest,
+    confirmation,
+    held,
+    outcome,
+    rescore,
+    rescored,
+)
+from assess.session.outcome import CONFIRMATION_SCHEMA
 from assess.session.outcome import SCHEMA as DECISION_SCHEMA
 from assess.standards.records import GENESIS, sha256
 
@@ -71,6 +84,7 @@ class Replayed:
 _SCHEMAS = {
     "course_form": DECISION_SCHEMA,
     "placement": DECISION_SCHEMA,
+    confirming.SOURCE: CONFIRMATION_SCHEMA,
     "sandbox": sandbox.SCHEMA,
     appealing.SOURCE: appealing.SCHEMA,
 }
@@ -96,7 +110,7 @@ def replay_all(database: Database, *, verify_chain: bool = False, progress: Prog
         if fault is None and verify_chain:
             fault = _chain_fault(row, heads)
             lineage.add(row)
-        word, what = ("differs", fault) if fault is not None else _replayed(database, row)
+        word, what = ("differs", fault) if fault is not None else replayed(database, row)
         if word == "differs":
             differences.append(Difference(row.id, row.session, what))
         else:
@@ -194,12 +208,17 @@ def _lost_tails(database: Database, heads: dict[str, tuple[int, str]]) -> list[D
     return lost
 
 
-def _replayed(database: Database, row: DecisionRow) -> tuple[str, str]:
+def replayed(database: Database, row: DecisionRow) -> tuple[str, str]:
     """What `recomputed` says, from the database; a decision made by people must cite one that is stored."""
     records = database.read(reading.session_records, database.tenant, row.session)
     if records is None:
         return "differs", "its session is not stored"
     word, what = recomputed(row, records, database.release)
+    if word == "same" and row.source == confirming.SOURCE:
+        cited = json.loads(row.record)["first"]
+        first = database.read(reading.decision, database.tenant, cited["decision"])
+        if first is None or first.record_sha256 != cited["record_sha256"]:
+            return "differs", f"it confirms {cited['decision']}, which does not stand there with that hash"
     return _confirmed(database, row) if word == "confirmed" else (word, what)
 
 
@@ -236,7 +255,7 @@ def recomputed(
     """
     if row.source == appealing.SOURCE:
         return "confirmed", ""
-    if row.source not in ("course_form", "placement"):
+    if row.source not in ("course_form", "placement", confirming.SOURCE):
         return "forced", ""
     if any(response.salt is None for response in records.responses):
         return "erased", ""
@@ -255,8 +274,10 @@ def recomputed(
             if fault:
                 return "differs", f"the answer at position {response.position} {fault}{because}"
         state = folded(records, release)
-        found: Outcome | Held
-        if row.status == PENDING:
+        found: Outcome | Held | Confirmation
+        if row.source == confirming.SOURCE:
+            found = confirmation(state, decided_at=row.decided_at, engine=made_by)
+        elif row.status == PENDING:
             found = held(state, decided_at=row.decided_at, engine=made_by)
         elif "delivered" not in stored:
             found = outcome(state, decided_at=row.decided_at, engine=made_by)

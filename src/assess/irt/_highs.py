@@ -56,6 +56,8 @@ class Solver:
         Dense; zeros are dropped.
     integer : array (C,) of bool, optional
         Which columns are whole numbers; all unless given.
+    most_nodes : int
+        Of the search for whole numbers; then the best that was found is taken.
 
     Examples
     --------
@@ -66,7 +68,10 @@ class Solver:
     ([0, 2], 5.0)
     """
 
-    def __init__(self, matrix: FloatArray, integer: BoolArray | None = None) -> None:
+    def __init__(
+        self, matrix: FloatArray, integer: BoolArray | None = None, *, most_nodes: int = _MOST_NODES
+    ) -> None:
+        self._most_nodes = most_nodes
         self._matrix = np.asarray(matrix, dtype=float)
         n_rows, n_columns = self._matrix.shape
         self._n_rows = n_rows
@@ -166,7 +171,7 @@ class Solver:
             "parallel": "off",
             "random_seed": 0,
             "presolve": "choose" if integer else "off",
-            "mip_max_nodes": _MOST_NODES,
+            "mip_max_nodes": self._most_nodes,
         }
         for name, value in options.items():
             highs.setOptionValue(name, value)

@@ -206,15 +206,19 @@ class AdaptiveTest:
         available = np.ones(len(self.parameters), dtype=bool)
         if units:
             # Summed in the order of the units, so that the order of the answers leaves no trace.
-            scored = [pair for pair in units if pair[1] >= 0]
-            own = self._log_table[[unit for unit, _ in scored], [category for _, category in scored]]
-            log_weights = log_weights + np.add.reduce(own, axis=0)
+            width = self._log_table.shape[1]
+            scored = np.array(
+                [u * width + category for u, category in units if category >= 0], dtype=np.int64
+            )
+            log_weights = log_weights + np.add.reduce(self._log_rows.take(scored, axis=0), axis=0)
             given = [unit for unit, _ in units]
-            counts = np.add.reduce(self.content.coefficients[:, given], axis=1)
+            counts = np.add.reduce(self.content.by_unit.take(given, axis=0), axis=0)
             available[given] = False
             if self._enemies is not None:
                 available &= ~self._enemies[given].any(axis=0)
-        available[list(excluded)] = False
+        shut = list(excluded)
+        if shut:
+            available[shut] = False
         relative = log_weights - log_weights.max()
         weights = np.exp(relative)
         weights /= np.add.reduce(weights)
@@ -229,8 +233,8 @@ class AdaptiveTest:
         if self.constraints:
             content, counts = self.content, one.counts[None]
             of_class = content.allowed(content.left(allowed[None]), counts, np.array([one.n_units]))[0]
-            allowed = allowed & of_class[content.class_of]
-            priority = priority * content.factor(counts)[0][content.class_of]
+            allowed = allowed & of_class.take(content.class_of)
+            priority = priority * content.factor(counts)[0].take(content.class_of)
         n_choices = min(int(np.count_nonzero(allowed)), self.randomesque)
         if n_choices == 0:
             return -1
@@ -247,11 +251,11 @@ class AdaptiveTest:
         return np.asarray(low + (position - cell) * (high - low))
 
     def _check_given(self, units: Sequence[tuple[int, int]]) -> None:
-        previous = -1
+        previous, n_units = -1, len(self.parameters)
         for unit, category in units:
-            if not previous < unit < len(self.parameters):
-                raise InvalidResponses(f"unit {unit} is given twice or outside 0..{len(self.parameters) - 1}")
-            n_categories = int(self.parameters.n_categories[unit])
+            if not previous < unit < n_units:
+                raise InvalidResponses(f"unit {unit} is given twice or outside 0..{n_units - 1}")
+            n_categories = self._n_categories[unit]
             if category >= n_categories:
                 item = self.parameters.item_ids[unit]
                 raise InvalidResponses(f"item {item!r}: category {category} is outside 0..{n_categories - 1}")
@@ -314,6 +318,15 @@ class AdaptiveTest:
         return np.ascontiguousarray(
             log_category_probabilities(self.parameters, self.nodes).transpose(1, 2, 0)
         )
+
+    @cached_property
+    def _log_rows(self) -> FloatArray:
+        """The same with a row per unit and category, (J K, Q)."""
+        return self._log_table.reshape(-1, len(self.nodes))
+
+    @cached_property
+    def _n_categories(self) -> list[int]:
+        return [int(n) for n in self.parameters.n_categories]
 
     @cached_property
     def _log_prior(self) -> FloatArray:

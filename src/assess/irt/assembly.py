@@ -35,11 +35,11 @@ import numpy as np
 from scipy.special import ndtr
 
 from assess.errors import InvalidParameters
-from assess.irt._highs import Solver
 from assess.irt.composition import Composition, Conflict
 from assess.irt.design import BoolArray
 from assess.irt.models import information
 from assess.irt.parameters import FloatArray, ItemParameters
+from assess.irt.program import Program
 from assess.irt.quadrature import Prior
 
 if TYPE_CHECKING:
@@ -187,17 +187,8 @@ class Assembly:
         alone = self.composition.conflict(self.min_units, self.max_units)
         if alone is not None:
             return alone
-        low, high = self._rows_low.copy(), self._rows_high.copy()
-        if self._feasible(low, high):
-            return None
-        kept = []
-        for label, rows in self._demands.items():
-            before = low[rows].copy(), high[rows].copy()
-            low[rows], high[rows] = -math.inf, math.inf
-            if self._feasible(low, high):
-                low[rows], high[rows] = before
-                kept.append(label)
-        return Conflict(tuple(self._said(label) for label in kept))
+        clash = self._program.clash()
+        return Conflict(tuple(self._said(label) for label in clash)) if clash else None
 
     # --- the program ----------------------------------------------------------
 
@@ -207,29 +198,26 @@ class Assembly:
         return information(self.parameters, np.asarray(self.points, dtype=float)).T
 
     @cached_property
-    def _layout(self) -> tuple[FloatArray, FloatArray, FloatArray, dict[str, list[int]]]:
-        """Rows over x (F blocks of J columns) and, with overlap, over pairs; their bounds; rows by label."""
-        n_units, n_forms = len(self.parameters), self.n_forms
-        pairs = [(f, g) for f in range(n_forms) for g in range(f)] if self.max_overlap else []
+    def _pairs(self) -> list[tuple[int, int]]:
+        """Pairs of forms, where they may share units."""
+        return [(f, g) for f in range(self.n_forms) for g in range(f)] if self.max_overlap else []
+
+    @cached_property
+    def _program(self) -> Program:
+        """Rows over x (F blocks of J columns) and, with overlap, over pairs."""
+        n_units, n_forms, pairs = len(self.parameters), self.n_forms, self._pairs
         n_columns = n_units * (n_forms + len(pairs))
-        matrix: list[FloatArray] = []
-        low: list[float] = []
-        high: list[float] = []
-        demands: dict[str, list[int]] = {}
-
-        def add(label: str, row: FloatArray, least: float, most: float) -> None:
-            demands.setdefault(label, []).append(len(matrix))
-            matrix.append(row)
-            low.append(least)
-            high.append(most)
-
+        given = np.zeros(n_columns)
+        for f in range(n_forms):
+            given[[f * n_units + unit for unit in self.common]] = 1.0
+        program = Program(n_columns, given)
         for f in range(n_forms):
             block = slice(f * n_units, (f + 1) * n_units)
             for constraint in self.composition.rows:
                 row = np.zeros(n_columns)
                 row[block] = constraint.coefficients
                 length = constraint.label == "length"
-                add(
+                program.add(
                     constraint.label,
                     row,
                     self.min_units if length else constraint.minimum,
@@ -241,46 +229,18 @@ class Assembly:
             if not pairs:
                 row = np.zeros(n_columns)
                 row[at] = 1.0
-                add("overlap", row, 0.0, 1.0)
+                program.add("overlap", row, 0.0, 1.0)
             for p, (f, g) in enumerate(pairs):
                 # Both forms hold the unit: then the pair's column must be 1.
                 row = np.zeros(n_columns)
                 row[[at[f], at[g]]] = 1.0
                 row[(n_forms + p) * n_units + unit] = -1.0
-                add("overlap", row, -1.0, 1.0)
+                program.add("overlap", row, -1.0, 1.0)
         for p in range(len(pairs)):
             row = np.zeros(n_columns)
             row[[(n_forms + p) * n_units + unit for unit in own]] = 1.0
-            add("overlap", row, 0.0, float(self.max_overlap))
-        return np.array(matrix), np.array(low), np.array(high), demands
-
-    @property
-    def _rows_low(self) -> FloatArray:
-        return self._layout[1]
-
-    @property
-    def _rows_high(self) -> FloatArray:
-        return self._layout[2]
-
-    @property
-    def _demands(self) -> dict[str, list[int]]:
-        return self._layout[3]
-
-    @cached_property
-    def _given(self) -> FloatArray:
-        """Lower bounds of the columns: 1 where a common unit stands in a form."""
-        lower = np.zeros(self._layout[0].shape[1])
-        for f in range(self.n_forms):
-            lower[[f * len(self.parameters) + unit for unit in self.common]] = 1.0
-        return lower
-
-    @cached_property
-    def _plain(self) -> Solver:
-        return Solver(self._layout[0])
-
-    def _feasible(self, low: FloatArray, high: FloatArray) -> bool:
-        n = len(self._given)
-        return self._plain.maximise(np.zeros(n), self._given, np.ones(n), low, high, gap=1e-6) is not None
+            program.add("overlap", row, 0.0, float(self.max_overlap))
+        return program
 
     def _said(self, label: str) -> str:
         """A demand in numbers that an author can count himself."""
@@ -292,64 +252,29 @@ class Assembly:
         if label == "length":
             return f"{self.min_units} to {self.max_units} units {of}; there are {len(self.parameters)} units"
         row = next(row for row in self.composition.rows if row.label == label)
-        held = float(row.coefficients.sum())
-        bounds = f"at least {row.minimum:g}" if row.minimum > 0.0 else ""
-        if math.isfinite(row.maximum):
-            bounds += f"{' and ' if bounds else ''}at most {row.maximum:g}"
-        return f"{label}: {bounds} {of}; the units hold {held:g}"
+        return f"{row.demand} {of}; the units hold {row.coefficients.sum():g}"
 
-    def _extended(self, rows: FloatArray, low: FloatArray, high: FloatArray) -> BoolArray:
-        """Solve with further rows and one more column, the y that is maximised; marks of units, (F, J)."""
-        matrix, row_low, row_high, _ = self._layout
-        n_columns = matrix.shape[1]
-        whole = np.zeros((len(matrix) + len(rows), n_columns + 1))
-        whole[: len(matrix), :n_columns] = matrix
-        whole[len(matrix) :] = rows
-        integer = np.ones(n_columns + 1, dtype=bool)
-        integer[-1] = False
-        worth = np.zeros(n_columns + 1)
-        worth[-1] = 1.0
-        bound = float(self._information.sum()) + float(np.abs(high[np.isfinite(high)]).sum()) + 1.0
-        found = Solver(whole, integer).maximise(
-            worth,
-            np.append(self._given, -bound),
-            np.append(np.ones(n_columns), bound),
-            np.concatenate([row_low, low]),
-            np.concatenate([row_high, high]),
-            gap=_GAP,
-        )
-        if found is None:
-            raise InvalidParameters(
-                "the solver found no forms within its limits; ask for fewer, or freer, ones"
-            )
+    def _marks(self, columns: BoolArray) -> BoolArray:
+        """Units of each form, (F, J)."""
         n_units = len(self.parameters)
-        return np.asarray(found.values[: self.n_forms * n_units].reshape(self.n_forms, n_units) > 0.5)
+        return columns[: self.n_forms * n_units].reshape(self.n_forms, n_units)
 
-    def _of_forms(self, worth: FloatArray, y: float) -> FloatArray:
-        """One row per form and column of worth (J, C): its sum over the form, and y times the value."""
+    def _of_forms(self, worth: FloatArray) -> FloatArray:
+        """One row per form and column of worth (J, C): its sum over the form."""
         n_units = len(self.parameters)
-        rows = np.zeros((self.n_forms * worth.shape[1], self._layout[0].shape[1] + 1))
+        rows = np.zeros((self.n_forms * worth.shape[1], n_units * (self.n_forms + len(self._pairs))))
         for f in range(self.n_forms):
             for c in range(worth.shape[1]):
-                row = rows[f * worth.shape[1] + c]
-                row[f * n_units : (f + 1) * n_units] = worth[:, c]
-                row[-1] = y
+                rows[f * worth.shape[1] + c, f * n_units : (f + 1) * n_units] = worth[:, c]
         return rows
 
     def _maximin(self, worth: FloatArray) -> BoolArray:
-        rows = self._of_forms(worth, -1.0)
-        return self._extended(rows, np.zeros(len(rows)), np.full(len(rows), np.inf))
+        rows = self._of_forms(worth)
+        return self._marks(self._program.best(rows, np.zeros(len(rows)), gap=_GAP))
 
     def _nearest(self, target: FloatArray) -> BoolArray:
-        wanted = np.tile(target, self.n_forms)
-        # The value is the size of the target less the distance from it, so that what the solver may miss
-        # is a share of the target: of a distance near nothing every share is out of reach.
-        size = float(np.abs(target).max())
-        above, below = self._of_forms(self._information, -1.0), self._of_forms(self._information, 1.0)
-        rows = np.concatenate([above, below])
-        low = np.concatenate([wanted - size, np.full(len(wanted), -np.inf)])
-        high = np.concatenate([np.full(len(wanted), np.inf), wanted + size])
-        return self._extended(rows, low, high)
+        rows, wanted = self._of_forms(self._information), np.tile(target, self.n_forms)
+        return self._marks(self._program.nearest(rows, wanted, gap=_GAP))
 
     # --- accuracy -------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -61,6 +61,11 @@ class Content:
         return np.array(rows).reshape(len(rows), self.n_units)
 
     @cached_property
+    def by_unit(self) -> FloatArray:
+        """The same with a row per unit, (J, R)."""
+        return np.ascontiguousarray(self.coefficients.T)
+
+    @cached_property
     def minima(self) -> FloatArray:
         """(R,)."""
         return np.array([constraint.minimum for constraint in self.constraints])
@@ -87,7 +92,7 @@ class Content:
 
     def left(self, available: BoolArray) -> BoolArray:
         """Whether a unit of each class is available, (N, G) from (N, J)."""
-        return np.logical_or.reduceat(available[:, self.order], self.starts, axis=1)
+        return np.logical_or.reduceat(available.take(self.order, axis=1), self.starts, axis=1)
 
     # --- rules ----------------------------------------------------------------
 
@@ -128,9 +133,9 @@ class Content:
         if needed is None:
             needed = self._needed(allowed, counts)
         places = (self.stop.min_units if self.stop.ends_early else self.stop.max_units) - n_units
+        room = self.maxima - counts
         for group, smallest in zip(self._maximum_families, self._smallest_steps, strict=True):
-            room = np.add.reduce((self.maxima - counts)[:, group], axis=1)
-            places = np.minimum(places, room / smallest)
+            places = np.minimum(places, np.add.reduce(room[:, group], axis=1) / smallest)
         least = np.where(allowed, needed, np.inf).min(axis=1)
         return np.asarray(allowed & (needed <= np.maximum(places - 1, least)[:, None]))
 
@@ -149,7 +154,7 @@ class Content:
         still_open = np.maximum(self.minima[:, None] - (counts[:, :, None] + self._columns), 0.0)
         needed = np.ceil(still_open / np.maximum(largest, 1e-9)[:, :, None])
         sums = [np.add.reduce(needed[:, group], axis=1) for group in self._minimum_families]
-        return sums[0] if len(sums) == 1 else np.asarray(np.max(sums, axis=0))
+        return np.asarray(reduce(np.maximum, sums))
 
     def _needed_of_marks(self, allowed: BoolArray, counts: FloatArray) -> FloatArray | None:
         """`_needed` of many where every coefficient is 0 or 1: products of small matrices.
@@ -164,7 +169,7 @@ class Content:
             np.add.reduce(need[:, group], axis=1)[:, None] - is_open[:, group] @ self._columns[group]
             for group in self._minimum_families
         ]
-        return sums[0] if len(sums) == 1 else np.asarray(np.max(sums, axis=0))
+        return np.asarray(reduce(np.maximum, sums))
 
     @cached_property
     def _classes(self) -> tuple[IntArray, IntArray]:

@@ -47,6 +47,19 @@ class Constraint:
         coefficients.setflags(write=False)
         object.__setattr__(self, "coefficients", coefficients)
 
+    @property
+    def demand(self) -> str:
+        """Label and bounds in words.
+
+        Examples
+        --------
+        >>> Constraint("area a", np.ones(3), 1, 2).demand
+        'area a: at least 1 and at most 2'
+        """
+        bounds = [f"at least {self.minimum:g}"] if self.minimum > 0.0 else []
+        bounds += [f"at most {self.maximum:g}"] if math.isfinite(self.maximum) else []
+        return f"{self.label}: {' and '.join(bounds)}"
+
 
 @dataclass(frozen=True, slots=True)
 class StopRule:

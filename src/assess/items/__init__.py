@@ -42,6 +42,7 @@ from assess.items.interactions import (
     SingleChoice,
     normalise_text,
 )
+from assess.items.multistage_rules import MultistageRules, Panel, Route
 from assess.items.placement import Placement, PlacementPart
 
 __all__ = [
@@ -63,15 +64,18 @@ __all__ = [
     "Judgement",
     "Matching",
     "MultipleResponse",
+    "MultistageRules",
     "Numeric",
     "Ordering",
     "OverlapRule",
+    "Panel",
     "Placement",
     "PlacementPart",
     "PriorSpec",
     "RawAnswer",
     "Requirement",
     "RetakePolicy",
+    "Route",
     "Section",
     "SequentialRule",
     "ShortText",

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assess.items.adaptive_rules import AdaptiveRules, read_adaptive_rules
+from assess.items.confirming import ConfirmationPolicy, check_confirming, read_confirmation
 from assess.items.content import read_id, split_reference
+from assess.items.multistage_rules import MultistageRules, read_multistage_rules
 from assess.items.policies import AccuracyTarget, ExtensionPolicy, read_extension, read_target
 from assess.items.reading import Fields
 
@@ -103,7 +105,8 @@ class Form:
     Parameters
     ----------
     kind : str
-        "fixed" (these units, in this order) or "adaptive" (chosen from these units).
+        "fixed" (these units, in this order), "adaptive" (chosen from these units) or "multistage" (modules
+        of these units, one after the other).
     units : tuple of str
         Versioned references of items and case sets.
     pilot : tuple of str
@@ -126,6 +129,10 @@ class Form:
         What its accuracy must reach before it goes live.
     extension : ExtensionPolicy or None
         How an undetermined session of an adaptive form may go on.
+    multistage : MultistageRules or None
+        Modules, panels and routes of a multistage form.
+    confirms : ConfirmationPolicy or None
+        Whose passes it confirms under supervision; such a form decides nothing else.
     release : str
         "immediate": a session is decided when it ends. "after_standard": its result is held until the
         results of the form are released, by the cut that a panel has adopted by then.
@@ -160,8 +167,10 @@ class Form:
     waiting_cap_seconds: int = _WAITING_CAP_SECONDS
     target: AccuracyTarget | None = None
     extension: ExtensionPolicy | None = None
+    confirms: ConfirmationPolicy | None = None
     further_cuts: tuple[str, ...] = ()
     release: str = "immediate"
+    multistage: MultistageRules | None = None
 
     @property
     def reference(self) -> str:
@@ -182,12 +191,15 @@ class Form:
     def from_mapping(cls, mapping: object, place: str) -> Form:
         """Parse one form file or stored form; every fault is named with its place."""
         fields = Fields(mapping, place)
-        kind = fields.choice("kind", ("fixed", "adaptive"))
-        adaptive = None
+        kind = fields.choice("kind", ("fixed", "adaptive", "multistage"))
+        adaptive, multistage = None, None
         if fields.raw("adaptive", None) is not None:
             adaptive = read_adaptive_rules(fields.below("adaptive"), fields.strings("units"))
-        if (kind == "adaptive") != (adaptive is not None):
-            raise fields.fault("adaptive", "an adaptive form, and no other, states its adaptive rules")
+        if fields.raw("multistage", None) is not None:
+            multistage = read_multistage_rules(fields.below("multistage"), fields.strings("units"))
+        for name, rules in (("adaptive", adaptive), ("multistage", multistage)):
+            if (kind == name) != (rules is not None):
+                raise fields.fault(name, f"a form of kind {name}, and no other, states its {name} rules")
         form = cls(
             id=read_id(fields),
             version=fields.integer("version", minimum=1),
@@ -218,8 +230,10 @@ class Form:
             waiting_cap_seconds=fields.integer("waiting_cap_seconds", _WAITING_CAP_SECONDS, minimum=0),
             target=read_target(fields),
             extension=read_extension(fields),
+            confirms=read_confirmation(fields),
             further_cuts=fields.strings("further_cuts", ()),
             release=fields.choice("release", ("immediate", "after_standard"), "immediate"),
+            multistage=multistage,
         )
         fields.finish()
         form._check(fields)
@@ -238,13 +252,13 @@ class Form:
         cuts = (self.cut, *self.further_cuts)
         if len(set(cuts)) != len(cuts):
             raise fields.fault("further_cuts", "every cut is named once, that of `cut` included")
-        if self.kind == "adaptive" and self.review == "allowed":
+        if self.kind != "fixed" and self.review == "allowed":
             raise fields.fault(
-                "review", "an adaptive form never allows review: going back would undo its routing"
+                "review", f"a form of kind {self.kind} never allows review: going back would undo its routing"
             )
         if self.extension is not None and self.kind != "adaptive":
             raise fields.fault(
-                "extension", "a fixed form has no items left to go on with; only an adaptive form is extended"
+                "extension", "only an adaptive form has items left to go on with, so only it is extended"
             )
         if self.extension is not None and self.rule.kind != "probability":
             raise fields.fault(
@@ -265,6 +279,8 @@ class Form:
                 "feedback", "rationales tell what is right, and results that are held tell nothing yet"
             )
         self._check_rising(fields)
+        if self.confirms is not None:
+            check_confirming(self, fields)
 
     def _check_rising(self, fields: Fields) -> None:
         asked = self.retake.p_pass_by_try
@@ -284,7 +300,9 @@ class Form:
     def _check_clocks(self, fields: Fields) -> None:
         if self.sections:
             if self.kind != "fixed":
-                raise fields.fault("sections", "an adaptive form chooses its items, so it has no sections")
+                raise fields.fault(
+                    "sections", "only a form of kind fixed knows its items, so only it has them"
+                )
             run = tuple(unit for section in self.sections for unit in section.units)
             if run != self.units:
                 wrong = next(
@@ -341,6 +359,8 @@ class Form:
         }
         if self.adaptive is not None:
             out["adaptive"] = self.adaptive.to_mapping()
+        if self.multistage is not None:
+            out["multistage"] = self.multistage.to_mapping()
         if self.sections:
             out["sections"] = [
                 _without_none(
@@ -359,6 +379,8 @@ class Form:
             out["target"] = self.target.to_mapping()
         if self.extension is not None:
             out["extension"] = self.extension.to_mapping()
+        if self.confirms is not None:
+            out["confirms"] = self.confirms.to_mapping()
         if self.further_cuts:
             out["further_cuts"] = list(self.further_cuts)
         if self.release != "immediate":

@@ -82,9 +82,9 @@ def assemble(
     taken = sorted({form.id for form in bank.forms.values()} & set(ids))
     if taken:
         raise InvalidContent(f"bank {bank.id} has a form {taken[0]} already; choose another name")
-    pattern = _up_to_date(bank, pattern)
+    pattern = up_to_date(bank, pattern)
     parameter_set = bank.parameter_sets[pattern.parameter_set]
-    usable = _usable(bank, parameter_set.parameters.item_ids, options)
+    usable = usable_units(bank, parameter_set.parameters.item_ids, options.avoid, options.common)
     parameters = parameter_set.parameters.take(usable)
     cut = bank.cuts[pattern.cut].cut.theta
     points = _points(options, cut)
@@ -154,7 +154,7 @@ def enemies(bank: ItemBank, units: Sequence[str]) -> list[tuple[int, ...]]:
 # --- inside -------------------------------------------------------------------
 
 
-def _up_to_date(bank: ItemBank, pattern: Form) -> Form:
+def up_to_date(bank: ItemBank, pattern: Form) -> Form:
     """The pattern with the newest versions of its parameter set and cut: older ones know fewer units."""
     return replace(
         pattern,
@@ -174,12 +174,14 @@ def _foes(item: Item) -> Sequence[str]:
     return found if isinstance(found, list | tuple) else ()
 
 
-def _usable(bank: ItemBank, known: Sequence[str], options: AssemblyOptions) -> list[str]:
+def usable_units(
+    bank: ItemBank, known: Sequence[str], avoid: Collection[str], common: Collection[str] = ()
+) -> list[str]:
     """Newest versions of active units with parameters, in the order of the bank."""
-    unknown = [reference for reference in options.avoid if reference not in bank.forms]
+    unknown = [reference for reference in avoid if reference not in bank.forms]
     if unknown:
         raise InvalidContent(f"{unknown[0]} is not a form of bank {bank.id}")
-    avoided = {unit for reference in options.avoid for unit in bank.forms[reference].units}
+    avoided = {unit for reference in avoid for unit in bank.forms[reference].units}
     newest: dict[str, str] = {}
     for reference in unit_references(bank):
         identity, version = split_reference(reference)
@@ -189,7 +191,7 @@ def _usable(bank: ItemBank, known: Sequence[str], options: AssemblyOptions) -> l
         reference
         for reference in newest.values()
         if reference in set(known)
-        and (reference not in avoided or reference in options.common)
+        and (reference not in avoided or reference in common)
         and all(item.state == "active" for item in bank.unit_items(reference))
     ]
 
@@ -210,7 +212,19 @@ def _constraints(
     held: Sequence[Sequence[Item]], requirements: Sequence[Requirement], wanted: Sequence[Item]
 ) -> list[Constraint]:
     """Blueprint, number of items as in the pattern, points within one of it."""
-    found = [
+    points = sum(item.n_categories - 1 for item in wanted)
+    sizes = np.array([float(len(items)) for items in held])
+    worth = np.array([float(sum(item.n_categories - 1 for item in items)) for items in held])
+    return [
+        *content_rows(held, requirements),
+        Constraint("items", sizes, len(wanted), len(wanted)),
+        Constraint("points", worth, points - _POINTS_APART, points + _POINTS_APART),
+    ]
+
+
+def content_rows(held: Sequence[Sequence[Item]], requirements: Sequence[Requirement]) -> list[Constraint]:
+    """A blueprint in terms of units, of which the items are given."""
+    return [
         Constraint(
             requirement.label,
             np.array([float(count_items(items, requirement)) for items in held]),
@@ -219,18 +233,10 @@ def _constraints(
         )
         for requirement in requirements
     ]
-    points = sum(item.n_categories - 1 for item in wanted)
-    sizes = np.array([float(len(items)) for items in held])
-    worth = np.array([float(sum(item.n_categories - 1 for item in items)) for items in held])
-    return [
-        *found,
-        Constraint("items", sizes, len(wanted), len(wanted)),
-        Constraint("points", worth, points - _POINTS_APART, points + _POINTS_APART),
-    ]
 
 
 def _form(bank: ItemBank, pattern: Form, identity: str, letter: str, units: Sequence[str]) -> Form:
-    pilot = _pilot(bank, pattern, units)
+    pilot = unscored_units(bank, pattern, units)
     return replace(
         pattern,
         id=identity,
@@ -244,7 +250,7 @@ def _form(bank: ItemBank, pattern: Form, identity: str, letter: str, units: Sequ
     )
 
 
-def _pilot(bank: ItemBank, pattern: Form, units: Sequence[str]) -> list[str]:
+def unscored_units(bank: ItemBank, pattern: Form, units: Sequence[str]) -> list[str]:
     """As many unscored items as the pattern has, of those not scored here, by objective in turn."""
     chosen: dict[str, Item] = {str(item.id): item for unit in units for item in bank.unit_items(unit)}
     left: dict[str, list[Item]] = {}

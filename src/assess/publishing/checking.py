@@ -22,6 +22,7 @@ from assess.publishing.banks import (
 from assess.publishing.files import LOCK_NAME, add_to_lock, file_sha256, read_lock
 from assess.publishing.item_writing import near_duplicates, newest, review_bank
 from assess.publishing.judged import judged_record
+from assess.session import require_unseen
 from assess.session.release import Release
 from assess.session.selection import require_feasible
 from assess.standards import frameworks
@@ -170,6 +171,24 @@ def _check_content(bank: ItemBank, place: str, *, readable: bool) -> Iterator[Fi
             yield Finding("error", file, str(fault))
             continue
         yield from _check_languages(form, bank, file)
+        yield from _check_confirming(form, bank, file)
+
+
+def _check_confirming(form: Form, bank: ItemBank, file: str) -> Iterator[Finding]:
+    """Whether a confirming form could go live beside the newest forms that it confirms."""
+    if form.confirms is None:
+        return
+    latest = bank.latest_forms()
+    absent = [name for name in form.confirms.forms if name not in latest]
+    if absent:
+        yield Finding("error", file, f"{absent[0]} is not a form of the bank of {bank.course}")
+        return
+    names = [form.reference, *(latest[name].reference for name in form.confirms.forms)]
+    confirming, *firsts = (Release.from_document(release_document(bank, name)) for name in names)
+    try:
+        require_unseen(confirming, firsts)
+    except AssessError as fault:
+        yield Finding("warning", file, f"cannot go live: {fault}")
 
 
 def _check_placement(bank: ItemBank, programme: Programme) -> Iterator[Finding]:

@@ -100,6 +100,8 @@ def plan_freeze(
 
 def _without(form: Form, units: frozenset[str]) -> Form:
     """The next version of a form, without some units; read again, so that every rule of forms is asked."""
+    if form.multistage is not None:
+        raise PublishRefused("its modules and their thresholds were made together; assemble it again")
     mapping = form.to_mapping()
     mapping["version"] = form.version + 1
     mapping["units"] = [unit for unit in form.units if unit not in units]

@@ -86,6 +86,9 @@ def precision_figure(by_theta: pd.DataFrame, cut: float, *, theme: str = "print"
 
 def length_figure(by_theta: pd.DataFrame, cut: float, *, theme: str = "print") -> Figure:
     """Draw the mean number of items at each theta."""
+    _require(by_theta, ["items"])
+    if by_theta["items"].nunique() < 2:
+        raise InvalidRequest("every test of this form has the same length", path="by_theta")
     return _curves(
         by_theta, {"items": "items"}, cut, "Length by theta", "Items, unscored ones included", theme
     )
@@ -113,6 +116,8 @@ def time_figure(by_theta: pd.DataFrame, cut: float, *, theme: str = "print") -> 
 
 def lengths_figure(lengths: pd.Series[float], *, theme: str = "print") -> Figure:
     """Draw how the lengths of tests are distributed in the population."""
+    if len(lengths) < 2:
+        raise InvalidRequest("every test of this form has the same length", path="lengths")
     look = theme_called(theme)
     figure = blank_figure(6.4, 3.6, look)
     axes = figure.subplots()
@@ -139,6 +144,8 @@ def exposure_figure(
         The share that no unit should exceed.
     """
     _require(exposure, ["share"])
+    if (exposure["share"] == 1.0).all():
+        raise InvalidRequest("every learner meets every unit of this form", path="exposure")
     look = theme_called(theme)
     figure = blank_figure(6.4, 3.6, look)
     axes = figure.subplots()
@@ -234,6 +241,8 @@ def compared_figure(
         room = max(0.35 * (high - low), 0.02 * max(abs(high), 1.0))
         axes.set_xlim(low - room, high + room)
         axes.locator_params(axis="x", nbins=2)
+        # Every dot says its value; numbers below would run into those of the next panel.
+        axes.tick_params(axis="x", labelbottom=False)
         axes.set_title(columns[name], loc="center", pad=14.0, **font(look, SMALL))
     panels[0].set_yticks(rows, names)
     panels[0].set_ylim(-0.6, len(table) - 0.2)

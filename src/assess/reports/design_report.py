@@ -72,7 +72,9 @@ def design_figures(design: Design, *, theme: str = "print") -> dict[str, tuple[F
         ),
         "ends": (lambda: draw.ends_figure(table, cut, theme=theme), "Shares ended by length and extended."),
         "exposure": (
-            lambda: draw.exposure_figure(design.exposure, design.overlap, theme=theme),
+            lambda: draw.exposure_figure(
+                design.exposure, design.overlap, target=design.exposure_target, theme=theme
+            ),
             f"Share of learners who meet each unit; overlap {design.overlap:.2f}.",
         ),
         "content": (
@@ -122,6 +124,7 @@ def write_design(
         "exposure": design.exposure,
         "content": design.content,
         "alternatives": design.alternatives,
+        **({"paths": design.paths, "modules": design.modules} if len(design.paths) else {}),
     }
     for name, frame in tables.items():
         frame.to_csv(folder / f"{name}.csv")
@@ -154,6 +157,8 @@ def _page(
         )
     parts += [
         _html(design.by_group[["mean", "sd", *_SHARES, "items", "minutes"]], "By group"),
+        _html(design.paths, "Paths"),
+        _html(design.modules, "Modules"),
         _html(design.content, "Content"),
         _html(design.alternatives, "Other designs"),
     ]

@@ -1,5 +1,7 @@
 """The engine: a session is the fold of its start record, offers and responses over a release."""
 
+from assess.irt.confirmation import CONSISTENT, INCONSISTENT, UNDECIDED
+from assess.session.confirming import met_units, require_unseen
 from assess.session.engine import (
     Step,
     answer,
@@ -16,19 +18,24 @@ from assess.session.engine import (
     with_response,
 )
 from assess.session.extending import can_be_extended, with_extension
+from assess.session.first import FirstDecision
+from assess.session.multistage import path_lengths
 from assess.session.outcome import (
     AWAITING_STANDARD,
     PENDING,
+    Confirmation,
     Held,
     Objective,
     Outcome,
     ReportedScore,
+    concluded,
+    confirmation,
     held,
     outcome,
 )
 from assess.session.release import Course, Release, Unit, count_items
 from assess.session.rescoring import require_rescorable, require_standard, rescore, rescored
-from assess.session.selection import kept_closed, left_out, require_feasible
+from assess.session.selection import can_confirm, kept_closed, left_out, require_feasible
 from assess.session.state import (
     Ending,
     Offer,
@@ -55,16 +62,21 @@ from assess.standards.grammar import ASSURANCES
 __all__ = [
     "ASSURANCES",
     "AWAITING_STANDARD",
+    "CONSISTENT",
+    "INCONSISTENT",
     "LARGEST_MULTIPLIER",
     "NO_ACCOMMODATION",
     "PENDING",
+    "UNDECIDED",
     "Accommodation",
     "Break",
     "Clock",
     "Closing",
+    "Confirmation",
     "Course",
     "Ending",
     "Extension",
+    "FirstDecision",
     "Held",
     "Objective",
     "Offer",
@@ -81,17 +93,23 @@ __all__ = [
     "answer",
     "answer_digest",
     "can_be_extended",
+    "can_confirm",
     "chance",
+    "concluded",
+    "confirmation",
     "count_items",
     "fold",
     "held",
     "is_complete",
     "kept_closed",
     "left_out",
+    "met_units",
     "outcome",
+    "path_lengths",
     "require_feasible",
     "require_rescorable",
     "require_standard",
+    "require_unseen",
     "rescore",
     "rescored",
     "start",

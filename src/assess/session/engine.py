@@ -20,6 +20,8 @@ from assess.errors import (
 )
 from assess.irt.scoring import Prior
 from assess.items import RawAnswer
+from assess.session import multistage
+from assess.session.first import FirstDecision
 from assess.session.pilots import place_pilot
 from assess.session.release import Release, count_items
 from assess.session.selection import coming, kept_closed
@@ -57,6 +59,7 @@ def start(
     accommodation: Accommodation = NO_ACCOMMODATION,
     choosing: Prior | None = None,
     placement: str = "",
+    confirms: FirstDecision | None = None,
 ) -> StartRecord:
     """Write the start record of a session: everything by chance or by policy, settled before the first offer.
 
@@ -67,7 +70,8 @@ def start(
     seed : str
         128 secret bits as 32 hexadecimal digits.
     excluded : collection of str
-        Unit references that this learner must not meet (adaptive forms; a fixed form has no choice).
+        Unit references that this learner must not meet; a fixed form has no choice, and a multistage one
+        only that of the panel.
     with_pilot : bool
         False leaves unscored items out, as an accommodation may.
     accommodation : Accommodation
@@ -77,11 +81,13 @@ def start(
         What earlier courses say about the learner: units are chosen by it, nothing is scored by it.
     placement : str
         The placement of which the session is a part; it has the try number 0 then.
+    confirms : FirstDecision, optional
+        What a confirming form confirms; it has the try number 0 too.
 
     Raises
     ------
     InvalidParameters
-        The form does not choose by earlier courses.
+        The form does not choose by earlier courses; or a confirming form without what it confirms.
 
     Examples
     --------
@@ -93,6 +99,10 @@ def start(
     spoken = language if language in form.languages else form.languages[0]
     if choosing is not None and not (form.adaptive and form.adaptive.start.earlier):
         raise InvalidParameters(f"{form.reference} does not choose by earlier courses; it states none")
+    if (form.confirms is None) != (confirms is None):
+        raise InvalidParameters(
+            f"{form.reference}: a confirming form, and no other, is given what it confirms"
+        )
     limit = form.time_limit_minutes
     return StartRecord(
         session=session,
@@ -104,16 +114,18 @@ def start(
         prior_mean=release.prior.mean,
         prior_sd=release.prior.sd,
         engine=__version__,
-        try_number=0 if placement else try_number,
+        try_number=0 if placement or confirms else try_number,
         time_limit_seconds=None if limit is None else 60 * limit,
-        excluded=tuple(sorted(excluded)) if form.kind == "adaptive" else (),
+        excluded=tuple(sorted(excluded)) if form.kind != "fixed" else (),
         pilot=place_pilot(release, seed) if with_pilot and not accommodation.no_pilot else (),
         assurance=assurance,
         accommodation=accommodation,
         closed=kept_closed(release, seed, excluded),
         choosing=None if choosing is None else (choosing.mean, choosing.sd),
-        evidence=form.kind == "adaptive",
+        evidence=form.kind != "fixed",
         placement=placement,
+        panel="" if form.multistage is None else multistage.drawn_panel(release, seed, excluded),
+        confirms=confirms,
     )
 
 
@@ -345,8 +357,9 @@ def step(state: SessionState, now: datetime) -> Step:
     """What comes next, from the records alone.
 
     A fixed form runs through its items; an adaptive one asks the selection
-    kernel between units. Time that ran out ends the session, or closes an item
-    or a section, at its deadline, whenever that is noticed.
+    kernel between units, a multistage one the routes between modules. Time that
+    ran out ends the session, or closes an item or a section, at its deadline,
+    whenever that is noticed.
 
     Examples
     --------
@@ -368,7 +381,7 @@ def step(state: SessionState, now: datetime) -> Step:
         return Step(offer=inside)
     if state.release.form.kind == "fixed":
         return _fixed_step(state, pilot, now)
-    return _adaptive_step(state, pilot, now)
+    return _routed_step(state, pilot, now)
 
 
 def _unit_in_progress(state: SessionState, now: datetime) -> str | None:
@@ -417,8 +430,9 @@ def _fixed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> St
     return Step(ending=Ending("completed", now))
 
 
-def _adaptive_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
-    unit = coming(state)
+def _routed_step(state: SessionState, pilot: dict[int, str], now: datetime) -> Step:
+    routed = state.release.form.multistage is not None
+    unit = multistage.coming(state) if routed else coming(state)
     if unit is None:
         return Step(ending=Ending("completed", now))
     due = _pilot_due(state, pilot)
@@ -432,9 +446,10 @@ def is_complete(state: SessionState) -> bool:
 
     A session that was handed in before every item of a fixed form was answered
     or left blank, or that ended before the minimum length and blueprint of an
-    adaptive one, is incomplete and never passed. A fixed form whose time ran
-    out is complete, and so is one that went to its end past a section whose
-    time ran out: what was not reached scores 0.
+    adaptive one, or before the last module of a multistage one, is incomplete
+    and never passed. A fixed form whose time ran out is complete, and so is one
+    that went to its end past a section whose time ran out: what was not reached
+    scores 0.
 
     Examples
     --------
@@ -447,6 +462,8 @@ def is_complete(state: SessionState) -> bool:
         if state.ending is not None and state.ending.how in ("timed_out", "completed"):
             return True
         return len(state.unit_categories()) == len(release.units)
+    if release.form.multistage is not None:
+        return multistage.is_complete(state)
     rules = release.form.adaptive
     assert rules is not None
     done = [release.units[unit] for unit, _ in state.unit_categories()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -12,7 +12,9 @@ from typing import Any, Literal
 from assess.errors import NotFinished
 from assess.irt.scoring import Prior, score_one
 from assess.scale import Score
+from assess.session.confirming import confirmed_as
 from assess.session.engine import is_complete
+from assess.session.multistage import assigned
 from assess.session.selection import evidence
 from assess.session.state import SessionState
 from assess.standards.decisions import (
@@ -27,6 +29,8 @@ from assess.standards.decisions import (
 from assess.standards.records import canonical_json, decimal9, sha256
 
 SCHEMA = "assess.decision/1"
+CONFIRMATION_SCHEMA = "assess.confirmation/1"
+CONFIRMATION_RULE = "confirmation/1"
 PENDING, AWAITING_STANDARD = "pending", "awaiting_standard"
 _Z90 = 1.6448536269514722
 
@@ -91,6 +95,86 @@ class Outcome(Recorded):
 @dataclass(frozen=True, eq=False)
 class Held(Recorded):
     """An ended session whose result waits: its record tells what was answered, not what that is worth."""
+
+
+@dataclass(frozen=True, eq=False)
+class Confirmation(Recorded):
+    """What a confirming session says of a first score; it decides nothing.
+
+    `outcome` is "consistent", "inconsistent" or "undecided".
+    """
+
+    outcome: str
+
+
+def concluded(state: SessionState, *, decided_at: datetime) -> Outcome | Held | Confirmation:
+    """What an ended session leaves, whichever its form makes of it.
+
+    Examples
+    --------
+    >>> state = with_ending(fold(release, record, (), ()), Ending("timed_out", noon))
+    >>> concluded(state, decided_at=noon).decision.status
+    'not_passed'
+    """
+    if state.start.confirms is not None:
+        return confirmation(state, decided_at=decided_at)
+    return (held if state.release.holds_results else outcome)(state, decided_at=decided_at)
+
+
+def confirmation(state: SessionState, *, decided_at: datetime, engine: str | None = None) -> Confirmation:
+    """Whether a first score is credible, as an ended confirming session says.
+
+    The record holds the ratio that decided, the rates and the loss that were
+    stated, and names the decision under confirmation by its hash.
+
+    Parameters
+    ----------
+    decided_at : datetime
+        When it ended; part of the record, so a replay passes the stored one.
+    engine : str, optional
+        Engine version to put into the record; by default the one of the start record.
+
+    Raises
+    ------
+    NotFinished
+        The session has not ended.
+
+    Examples
+    --------
+    >>> from tests import synthetic
+    >>> confirming = synthetic.confirming()
+    >>> first = FirstDecision.of("dec_1", "0f" * 32, "ses_1", Score(0.9, 0.3, "WL", ()))
+    >>> begun = start(confirming, session="s", learner="l", seed="0f" * 16, now=noon, confirms=first)
+    >>> ended = with_ending(fold(confirming, begun, (), ()), Ending("submitted", noon))
+    >>> found = confirmation(ended, decided_at=noon)
+    >>> found.outcome, found.record["log_ratio"], found.record["decision"]["terms"]["loss"]
+    ('undecided', '0', '1')
+    """
+    _require_ended(state)
+    first, policy = state.start.confirms, state.release.form.confirms
+    assert first is not None
+    assert policy is not None
+    word, log_ratio = confirmed_as(state)
+    counted = dict(state.unit_categories())
+    # A case set that was begun and not ended does not count; its answers stand here all the same.
+    units = [
+        _unit_record(state, unit, counted.get(unit, 0)) | {"counts": unit in counted}
+        for unit in _begun(state)
+    ]
+    record = _head(state, decided_at, engine) | {
+        "schema": CONFIRMATION_SCHEMA,
+        "units": units,
+        "first": first.record(),
+        "log_ratio": decimal9(round(log_ratio, 9)),
+        "evidence": evidence(state),
+        "decision": {
+            "status": word,
+            "rule": CONFIRMATION_RULE,
+            "terms": {name: decimal9(getattr(policy, name)) for name in ("alpha", "beta", "loss")},
+            "provisional": False,
+        },
+    }
+    return Confirmation(record, word)
 
 
 def held(state: SessionState, *, decided_at: datetime, engine: str | None = None) -> Held:
@@ -227,12 +311,15 @@ def _answered(state: SessionState) -> bool:
 def _scored_categories(state: SessionState) -> dict[int, int]:
     """Category of each unit that counts. Omitted and not reached score 0.
 
-    A fixed form counts all its units. An adaptive session counts the units
-    that were begun: an item that was seen and left unanswered when time ran
-    out scores 0, or waiting would be a way to skip.
+    A fixed form counts all its units, a multistage session those of the
+    modules that were begun. An adaptive session counts the units that were
+    begun: an item that was seen and left unanswered when time ran out scores
+    0, or waiting would be a way to skip.
     """
     release = state.release
-    units = range(len(release.units)) if release.form.kind == "fixed" else _begun(state)
+    units: Iterable[int] = range(len(release.units))
+    if release.form.kind != "fixed":
+        units = _begun(state) if release.form.multistage is None else assigned(state)
     categories = dict.fromkeys(units, 0)
     for offer in state.offers:
         unit = release.unit_of.get(offer.item)

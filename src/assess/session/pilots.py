@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
-from assess.items import Item
+from assess.items import Form, Item
 from assess.session.release import Release
 from assess.session.state import chance
 
@@ -34,11 +34,18 @@ def place_pilot(release: Release, seed: str) -> tuple[tuple[int, str], ...]:
     else:
         # A case set may delay a pilot item, and then as many units fewer are behind it as began before it:
         # counted in units, the shortest session leaves three of them all the same.
-        assert form.adaptive is not None
-        last = form.adaptive.min_units + len(chosen) - _PILOT_FREE_TAIL
+        last = _shortest(form) + len(chosen) - _PILOT_FREE_TAIL
         drawn = sorted(range(1, max(last, 0) + 1), key=lambda p: chance(seed, "pilot position", p))
         positions = sorted(drawn[: len(chosen)])
     return tuple(zip(positions, chosen, strict=False))
+
+
+def _shortest(form: Form) -> int:
+    """Units of the shortest session of a form whose units depend on the answers."""
+    if form.multistage is not None:
+        return min(form.multistage.lengths)
+    assert form.adaptive is not None
+    return form.adaptive.min_units
 
 
 def _by_strata(pilot: Sequence[Item], seed: str) -> list[str]:

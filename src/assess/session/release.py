@@ -21,8 +21,10 @@ from assess.standards.records import canonical_json, sha256
 
 if TYPE_CHECKING:
     from assess.irt.composition import Composition
+    from assess.irt.confirmation import ConfirmationTest
     from assess.irt.design import BoolArray
     from assess.irt.extension import ExtendedTest
+    from assess.irt.multistage import MultistageTest
 
 SCHEMA = "assess.release/1"
 
@@ -89,8 +91,8 @@ class Release:
 
     @property
     def practice(self) -> bool:
-        """An adaptive form on judged parameters: never accepted for a badge."""
-        return self.form.kind == "adaptive" and not self.calibrated
+        """A form on judged parameters whose items depend on the answers: never accepted for a badge."""
+        return self.form.kind != "fixed" and not self.calibrated
 
     @property
     def holds_results(self) -> bool:
@@ -186,6 +188,23 @@ class Release:
             ExtendedTest(self.adaptive_test, extension, bounds, number)
             for number in range(1, policy.most + 1)
         )
+
+    @lazy
+    def multistage_test(self) -> MultistageTest:
+        """The kernel of a multistage form, built once."""
+        from assess.session.multistage import multistage_test
+
+        return multistage_test(self)
+
+    @lazy
+    def confirmation_test(self) -> ConfirmationTest:
+        """What chooses and decides in the sessions of a confirming form."""
+        from assess.irt.confirmation import ConfirmationRule, ConfirmationTest
+
+        policy = self.form.confirms
+        assert policy is not None
+        rule = ConfirmationRule(policy.loss, policy.alpha, policy.beta)
+        return ConfirmationTest(self.adaptive_test, rule)
 
     @lazy
     def composition(self) -> Composition:
@@ -296,6 +315,10 @@ class Release:
                 raise ActivationRefused(
                     f"{form.reference}: blueprint {requirement.label} wants {wanted}, found {n_found}"
                 )
+        if form.multistage is not None:
+            from assess.session.multistage import require_paths
+
+            require_paths(self)
         if form.adaptive is not None:
             needed = sum(r.minimum for r in form.blueprint if r.code)
             longest = sum(
@@ -320,7 +343,7 @@ class Release:
     def _check_rule(self) -> None:
         form = self.form
         if form.rule.kind == "raw":
-            if form.kind == "adaptive":
+            if form.kind != "fixed":
                 raise ActivationRefused(
                     f"{form.reference}: a raw score means nothing over items chosen for the learner"
                 )
@@ -340,11 +363,11 @@ class Release:
                 f"{form.reference}: the probability rule integrates a posterior, which WL does not have; "
                 "say scoring: EAP, or rule: {kind: point}"
             )
-        elif form.scoring == "WL" and form.kind == "adaptive":
+        elif form.scoring == "WL" and form.kind != "fixed":
             # It has no value before the first answer either, and a session may end there.
             raise ActivationRefused(
                 f"{form.reference}: WL can rise after a wrong answer to a further item; "
-                "an adaptive form is scored by EAP"
+                f"a form of kind {form.kind} is scored by EAP"
             )
 
 

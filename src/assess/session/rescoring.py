@@ -50,6 +50,13 @@ def require_rescorable(delivered: Release, onto: Release) -> None:
             f"one of {delivered.form.reference} and {onto.form.reference} is a part of a placement, which "
             "decides by another rule"
         )
+    if delivered.form.multistage is not None:
+        _require_same_modules(delivered, onto)
+    if delivered.form.confirms or onto.form.confirms:
+        raise RescoreRefused(
+            f"one of {delivered.form.reference} and {onto.form.reference} confirms another session: it "
+            "decides nothing that could be scored again"
+        )
     offered = {item.id for unit in delivered.units for item in unit.items}
     strange = [item.id for unit in onto.units for item in unit.items if item.id not in offered]
     if strange and onto.form.kind == "fixed":
@@ -57,6 +64,32 @@ def require_rescorable(delivered: Release, onto: Release) -> None:
             f"{onto.form.reference} counts {strange[0]}, which {delivered.form.reference} did not; "
             "score again by a form of the same items, or of some of them"
         )
+
+
+def _require_same_modules(delivered: Release, onto: Release) -> None:
+    """A session met a path of modules; what counts of them must stand in the same ones."""
+    before, after = _modules(delivered), _modules(onto)
+    for place, items in before.items():
+        strange = sorted(after.get(place, {""}) - items)
+        if strange:
+            panel, module = place
+            wrong = f"holds {strange[0]}, which was not in it" if strange[0] else "is missing"
+            raise RescoreRefused(
+                f"module {module} of panel {panel} of {onto.form.reference} {wrong}; score again by the "
+                "modules that were delivered, or by some of their items"
+            )
+
+
+def _modules(release: Release) -> dict[tuple[str, str], set[str]]:
+    """Ids of the items of each module, by panel and module."""
+    rules = release.form.multistage
+    assert rules is not None
+    items = {unit.reference: [str(item.id) for item in unit.items] for unit in release.units}
+    return {
+        (panel.id, module): {item for unit in rules.modules[module] for item in items[unit]}
+        for panel in rules.panels
+        for module in panel.modules
+    }
 
 
 def require_standard(onto: Release) -> None:

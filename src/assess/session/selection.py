@@ -11,12 +11,16 @@ import numpy as np
 
 from assess.errors import ActivationRefused
 from assess.irt.adaptive import AdaptiveTest, Constraint, Selection, StopRule
+from assess.irt.confirmation import Confirming
 from assess.irt.design import BoolArray
 from assess.irt.scoring import Prior
 from assess.items import AdaptiveRules, DecisionRule, Item, SequentialRule
+from assess.session import multistage
+from assess.session.confirming import chosen_in_confirmation
 from assess.session.extending import chosen_in_extension, extended_test
 from assess.session.release import Release, count_items
 from assess.session.state import SessionState, chance
+from assess.standards.blueprint import covered
 
 if TYPE_CHECKING:
     from assess.irt.composition import Conflict
@@ -179,6 +183,9 @@ def left_out(release: Release, earlier: Sequence[Collection[str]], seed: str) ->
     >>> left_out(release, [["x-001.v1", "x-002.v1"]], "0f" * 16)
     ('x-001.v1', 'x-002.v1')
     """
+    if release.form.multistage is not None:
+        # It can only choose the panel that holds least of them.
+        return tuple(sorted({unit for met in earlier[:1] for unit in met} & set(release.form.units)))
     rules = _rules(release)
     sessions, maximum = (1, 0) if rules.overlap is None else (rules.overlap.sessions, rules.overlap.maximum)
     known = {unit.reference for unit in release.units}
@@ -195,8 +202,23 @@ def left_out(release: Release, earlier: Sequence[Collection[str]], seed: str) ->
     return tuple(sorted(out))
 
 
-def chosen(state: SessionState) -> Selection:
+def can_confirm(release: Release, met: Collection[str]) -> bool:
+    """Whether a confirming form can be satisfied without the units that a learner has met.
+
+    Examples
+    --------
+    >>> from tests import synthetic
+    >>> release = synthetic.release(kind="adaptive", n_items=12)
+    >>> can_confirm(release, ()), can_confirm(release, [f"x-{n:03}.v1" for n in range(1, 11)])
+    (True, False)
+    """
+    return _feasible(release, met)
+
+
+def chosen(state: SessionState) -> Selection | Confirming:
     """The next unit of an adaptive session, or why it ends, from its records alone."""
+    if state.start.confirms is not None:
+        return chosen_in_confirmation(state)
     if state.extensions:
         return chosen_in_extension(state)
     start = state.start
@@ -217,7 +239,7 @@ def chosen(state: SessionState) -> Selection:
 def coming(state: SessionState) -> int | None:
     """The unit of `chosen` alone, by the short way where there is one; None at the end."""
     start = state.start
-    if start.closed or start.choosing is not None or state.extensions:
+    if start.closed or start.choosing is not None or start.confirms is not None or state.extensions:
         return chosen(state).unit
     done = state.unit_categories()
     u = chance(start.seed, "select", len(done))
@@ -233,30 +255,21 @@ def _rows(state: SessionState, references: tuple[str, ...]) -> list[int]:
 
 
 def evidence(state: SessionState) -> dict[str, Any]:
-    """What an adaptive session covered of its blueprint, and why it ended; plain data for the record."""
+    """What a session covered of its blueprint, and how it came to its end; plain data for the record."""
     release = state.release
+    if release.form.multistage is not None:
+        return multistage.evidence(state)
     rules = _rules(release)
     done = [release.units[unit] for unit, _ in state.unit_categories()]
     items = [item for unit in done for item in unit.items]
-    rows = []
-    for k, requirement in enumerate(release.form.blueprint):
-        found, maximum = count_items(items, requirement), requirement.maximum
-        if maximum is not None and state.extensions:
-            # It grows in proportion to the longer test.
-            maximum = int(extended_test(state).test.constraints[k].maximum)
-        over = maximum is not None and found > maximum
-        rows.append(
-            {
-                "label": requirement.label,
-                "minimum": requirement.minimum,
-                "maximum": maximum,
-                "found": found,
-                "met": found >= requirement.minimum and not over,
-            }
-        )
+    maxima = [requirement.maximum for requirement in release.form.blueprint]
+    if state.extensions:
+        # They grow in proportion to the longer test.
+        grown = extended_test(state).test.constraints
+        maxima = [None if most is None else int(grown[k].maximum) for k, most in enumerate(maxima)]
     out: dict[str, Any] = {
         "units": {"minimum": rules.min_units, "maximum": rules.max_units, "found": len(done)},
-        "blueprint": rows,
+        "blueprint": covered(release.form.blueprint, items, maxima),
         "closed": len(state.start.closed),
     }
     if state.ending is not None and state.ending.how == "completed" and state.start.release == release.sha256:

@@ -20,6 +20,7 @@ from typing import Any
 from assess.errors import InvalidContent
 from assess.items import Item, RawAnswer
 from assess.items.reading import Fields
+from assess.session.first import FirstDecision
 from assess.session.lazily import lazy
 from assess.session.release import Release
 from assess.session.timing import (
@@ -53,15 +54,19 @@ class StartRecord:
     accommodation : Accommodation
         What the learner was given before; it scales every allowance when it is read.
     try_number : int
-        From 1; 0 for a part of a placement, which uses no try.
+        From 1; 0 for a part of a placement and for a confirmation, which use no try.
     placement : str
         The placement of which the session is a part; empty for all others.
     closed : tuple of str
         Units that exposure control keeps from this session.
     choosing : (mean, sd) or None
         The prior by which units are chosen, where that is not the prior of the score.
+    panel : str
+        Of a multistage form, the panel that the session takes.
     evidence : bool
         Whether the record tells what was covered and why the session ended.
+    confirms : FirstDecision or None
+        What a confirming session confirms; None for all others.
     """
 
     session: str
@@ -83,11 +88,14 @@ class StartRecord:
     choosing: tuple[float, float] | None = None
     evidence: bool = False
     placement: str = ""
+    panel: str = ""
+    confirms: FirstDecision | None = None
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for storage; what says nothing is left out, as before it could be said."""
         out = {name: getattr(self, name) for name in self.__slots__}
-        del out["accommodation"], out["closed"], out["choosing"], out["evidence"], out["placement"]
+        for name in ("accommodation", "closed", "choosing", "evidence", "placement", "confirms", "panel"):
+            del out[name]
         if self.closed:
             out["closed"] = list(self.closed)
         if self.choosing is not None:
@@ -96,6 +104,10 @@ class StartRecord:
             out["evidence"] = True
         if self.placement:
             out["placement"] = self.placement
+        if self.panel:
+            out["panel"] = self.panel
+        if self.confirms is not None:
+            out["confirms"] = self.confirms.to_mapping()
         if self.accommodation != NO_ACCOMMODATION:
             out["accommodation"] = self.accommodation.to_mapping()
         out["started_at"] = self.started_at.isoformat()
@@ -127,6 +139,10 @@ class StartRecord:
             choosing=_read_pair(fields.raw("choosing", None)),
             evidence=fields.flag("evidence", False),
             placement=fields.text("placement", ""),
+            panel=fields.text("panel", ""),
+            confirms=None
+            if fields.raw("confirms", None) is None
+            else FirstDecision.from_mapping(fields.raw("confirms")),
         )
         fields.finish()
         return record

@@ -10,6 +10,7 @@ from assess.simulation.badges import (
     badge_accuracy,
 )
 from assess.simulation.cohorts import Cohort, Teacher, administer, answers_by_category, true_parameters
+from assess.simulation.confirming import ConfirmationStudy, confirmation_study
 from assess.simulation.designing import Design, DesignOptions, design
 from assess.simulation.effects import Effect, effect_of_change
 from assess.simulation.expectation import Expectation, expectation, percentiles
@@ -20,6 +21,7 @@ __all__ = [
     "AbilityCorrelation",
     "BadgeAccuracy",
     "Cohort",
+    "ConfirmationStudy",
     "Design",
     "DesignOptions",
     "Effect",
@@ -33,6 +35,7 @@ __all__ = [
     "alternative",
     "answers_by_category",
     "badge_accuracy",
+    "confirmation_study",
     "decide",
     "design",
     "effect_of_change",

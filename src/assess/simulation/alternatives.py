@@ -7,7 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from assess.errors import AssessError
+from assess.irt.models import information
 from assess.session import Release
 
 _STRICT = {"kind": "probability", "p_pass": 0.9, "p_fail": 0.1}
@@ -58,7 +61,8 @@ def usual_alternatives(release: Release) -> tuple[dict[str, Release], dict[str, 
     >>> list(designs)
     ['the same items, adaptive, half as long']
     """
-    wanted = _of_adaptive(release) if release.form.kind == "adaptive" else _of_fixed(release)
+    of_kind = {"adaptive": _of_adaptive, "multistage": _of_multistage, "fixed": _of_fixed}
+    wanted = of_kind[release.form.kind](release)
     designs, refused = {}, {}
     for name, changes in wanted.items():
         try:
@@ -86,6 +90,33 @@ def _of_adaptive(release: Release) -> dict[str, dict[str, object]]:
     else:
         wanted["never extended"] = {"extension": None}
     return wanted
+
+
+def _of_multistage(release: Release) -> dict[str, dict[str, object]]:
+    """What routing is worth: everybody on the path that tells most at the cut, or every unit chosen."""
+    form, test = release.form, release.multistage_test
+    rules = form.multistage
+    assert rules is not None
+    at_cut = information(release.parameters, np.array([release.cut.theta]))[0]
+    _, path = max(test.paths, key=lambda found: float(at_cut[test.units_of(found[1])].sum()))
+    names = list(rules.modules)
+    longest = max(rules.lengths)
+    pilots: dict[str, object] = {"multistage": None, "pilot_slots": 0}
+    return {
+        "bounds of 0.9 and 0.1": {"rule": _STRICT},
+        f"everybody on {' > '.join(names[m] for m in path)}": pilots
+        | {"kind": "fixed", "units": [form.units[u] for u in test.units_of(path)]},
+        "the same items, adaptive, as long": pilots
+        | {
+            "kind": "adaptive",
+            "adaptive": {
+                "min_units": longest,
+                "max_units": longest,
+                "certainty": False,
+                "randomesque": len(rules.panels),
+            },
+        },
+    }
 
 
 def _of_fixed(release: Release) -> dict[str, dict[str, object]]:

@@ -39,8 +39,9 @@ from assess.irt.decision_accuracy import RuleAccuracy, accuracy_of_outcomes
 from assess.irt.parameters import FloatArray
 from assess.irt.scoring import Prior
 from assess.progress import Progress, silent
-from assess.session import Release, count_items
+from assess.session import Release, count_items, path_lengths
 from assess.simulation.form_runs import NOT_PASSED, PASSED, UNDETERMINED, FormRun, run_form, with_estimates
+from assess.simulation.module_paths import module_table, path_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +112,10 @@ class Design:
         What the form's stated target asks and the accuracy does not reach.
     basis : str
         Population, method and what was taken as known, in a sentence.
+    paths, modules : DataFrame
+        Of a multistage form, what `assess.simulation.module_paths` tells of them; empty for others.
+    exposure_target : float or None
+        The share of sessions that the form means no unit to exceed.
     """
 
     form: str
@@ -131,6 +136,9 @@ class Design:
     alternatives: pd.DataFrame = field(repr=False)
     missed: tuple[str, ...]
     basis: str
+    paths: pd.DataFrame = field(repr=False)
+    modules: pd.DataFrame = field(repr=False)
+    exposure_target: float | None = None
 
     def __repr__(self) -> str:
         return f"<Design {self.form}: {self.accuracy.summary()}>"
@@ -162,7 +170,7 @@ class Design:
             "by_group": _rows(self.by_group),
             "missed": list(self.missed),
             "basis": self.basis,
-        }
+        } | ({"paths": _rows(self.paths), "modules": _rows(self.modules)} if len(self.paths) else {})
 
 
 def design(
@@ -246,6 +254,9 @@ def design(
         ),
         missed=() if target is None else tuple(target.missed(accuracy.shares)),
         basis=_basis(release, chosen),
+        paths=path_table(release, whole.first, whole.theta),
+        modules=module_table(release, whole.first),
+        exposure_target=_exposure_target(release),
     )
 
 
@@ -286,6 +297,7 @@ def _run(
         se=np.concatenate([part.se for part in parts]),
         reasons=tuple(reason for part in parts for reason in part.reasons),
         extensions=np.concatenate([part.extensions for part in parts]),
+        path=np.concatenate([part.path for part in parts]),
     )
 
 
@@ -314,6 +326,8 @@ def _seconds(release: Release, options: DesignOptions) -> float:
         return math.nan
     sizes = sorted((len(unit.items) for unit in release.units), reverse=True)
     longest = sum(sizes[: form.adaptive.max_units]) if form.adaptive else sum(sizes)
+    if form.multistage is not None:
+        longest = max(path_lengths(release))
     return 60.0 * form.time_limit_minutes / (longest + form.pilot_slots)
 
 
@@ -368,7 +382,7 @@ def _accuracy(release: Release, found: _Population) -> RuleAccuracy:
 
 def _rule(release: Release) -> str:
     kind = release.form.rule.kind
-    if release.form.kind == "adaptive" and not release.calibrated:
+    if release.form.kind != "fixed" and not release.calibrated:
         kind = "point"
     return f"{kind} rule" + (", extended where undetermined" if release.extended_tests else "")
 
@@ -386,6 +400,11 @@ def _group_row(release: Release, people: Prior, found: _Population, seconds: flo
 
 def _exposure(release: Release, found: _Population) -> FloatArray:
     return np.asarray(found.first.given(len(release.units)).mean(axis=0))
+
+
+def _exposure_target(release: Release) -> float | None:
+    rules = release.form.adaptive
+    return None if rules is None or rules.exposure is None else rules.exposure.target
 
 
 def _overlap(release: Release, found: _Population) -> float:

@@ -158,6 +158,9 @@ def _estimate(
     if release.form.kind == "adaptive":
         run = simulate_adaptive(release.adaptive_test, theta, rng, answering=answering)
         return run.theta, float(run.n_units.mean())
+    if release.form.kind == "multistage":
+        found = release.multistage_test.simulate(theta, rng, answering=answering)
+        return found.theta, float((found.units >= 0).sum(axis=1).mean())
     categories = simulate(answering, theta, rng)
     frame = pd.DataFrame(categories, columns=list(release.parameters.item_ids))
     scored = score(

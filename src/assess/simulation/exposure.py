@@ -177,7 +177,7 @@ def exposure_table(
     """
     rules = release.form.adaptive
     if rules is None:
-        raise InvalidParameters(f"{release.form.reference} is not adaptive; its units are met by everybody")
+        raise InvalidParameters(f"{release.form.reference} is not adaptive, so it chooses no unit")
     persons = np.atleast_1d(np.asarray(theta, dtype=float))
     n_units = len(release.units)
     anchors = np.array([unit.reference in rules.anchors for unit in release.units])

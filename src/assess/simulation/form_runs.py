@@ -31,11 +31,13 @@ class FormRun:
     outcomes : array (N,)
         1 passed, 0 undetermined, -1 not passed.
     theta, se : arrays (N,)
-        The estimate of an adaptive form; nan for a fixed one, see `with_estimates`.
+        The estimate of a form whose units depend on the answers; nan for a fixed one, see `with_estimates`.
     reasons : tuple of str (N,)
-        Why the test ended, before any extension; "form" for a fixed one.
+        Why the test ended, before any extension; "form" for a fixed or multistage one.
     extensions : array (N,)
         How often each was extended.
+    path : array (N,)
+        Of a multistage form, index into `MultistageTest.paths`; -1 for others.
     """
 
     units: IntArray
@@ -45,6 +47,7 @@ class FormRun:
     se: FloatArray
     reasons: tuple[str, ...]
     extensions: IntArray
+    path: IntArray
 
     def __repr__(self) -> str:
         return f"<FormRun: {len(self.outcomes):,} learners, {self.n_units.mean():.1f} units on average>"
@@ -97,6 +100,8 @@ def run_form(
     rule = release.form.rule_at(try_number)
     if release.form.kind == "adaptive":
         return _adaptive(release, persons, answers, rng, try_number)
+    if release.form.kind == "multistage":
+        return _multistage(release, persons, answers, rng, rule)
     categories = simulate(answers, persons, rng) if len(persons) else np.empty((0, len(answers)), np.int8)
     n, j = categories.shape
     nothing = np.full(n, np.nan)
@@ -108,6 +113,7 @@ def run_form(
         se=nothing,
         reasons=("form",) * n,
         extensions=np.zeros(n, dtype=np.int64),
+        path=_no_path(n),
     )
 
 
@@ -120,7 +126,7 @@ def with_estimates(release: Release, run: FormRun) -> FormRun:
     >>> bool(run.theta[0] < run.theta[1])
     True
     """
-    if release.form.kind == "adaptive":
+    if release.form.kind != "fixed":
         return run
     import pandas as pd
 
@@ -163,8 +169,34 @@ def _adaptive(
         theta[rows], se[rows], above[rows] = final
         extensions[rows] = number
     return FormRun(
-        units, categories, _by_posterior(release, theta, above, rule), theta, se, run.reasons, extensions
+        units,
+        categories,
+        _by_posterior(release, theta, above, rule),
+        theta,
+        se,
+        run.reasons,
+        extensions,
+        _no_path(len(persons)),
     )
+
+
+def _multistage(
+    release: Release,
+    persons: FloatArray,
+    answers: ItemParameters,
+    rng: np.random.Generator,
+    rule: DecisionRule,
+) -> FormRun:
+    run, n = release.multistage_test.simulate(persons, rng, answering=answers), len(persons)
+    outcomes = _by_posterior(release, run.theta, run.p_above, rule)
+    extensions = np.zeros(n, dtype=np.int64)
+    return FormRun(
+        run.units, run.categories, outcomes, run.theta, run.se, ("form",) * n, extensions, run.path
+    )
+
+
+def _no_path(n: int) -> IntArray:
+    return np.full(n, -1, dtype=np.int64)
 
 
 def _method(release: Release) -> Literal["EAP", "WL"]:

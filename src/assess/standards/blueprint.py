@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from assess.errors import InvalidContent
 from assess.items import INTERACTION_TYPES, PROCESSES, Alignment, Requirement
@@ -141,6 +141,31 @@ def counts(requirement: Requirement, item: AlignedItem) -> bool:
             if requirement.code in (competency.level, *_codes_upwards(alignment)):
                 return True
     return False
+
+
+def covered(
+    blueprint: Sequence[Requirement], items: Sequence[AlignedItem], maxima: Sequence[int | None] | None = None
+) -> list[dict[str, Any]]:
+    """What some items hold of each row of a blueprint; plain data for the record.
+
+    Parameters
+    ----------
+    maxima : sequence, optional
+        In place of those of the blueprint.
+
+    Examples
+    --------
+    >>> covered([Requirement("applied", 3, process="apply")], [])
+    [{'label': 'applied', 'minimum': 3, 'maximum': None, 'found': 0, 'met': False}]
+    """
+    rows = []
+    for requirement, most in zip(blueprint, maxima or [r.maximum for r in blueprint], strict=True):
+        found, least = sum(counts(requirement, item) for item in items), requirement.minimum
+        met = found >= least and (most is None or found <= most)
+        rows.append(
+            {"label": requirement.label, "minimum": least, "maximum": most, "found": found, "met": met}
+        )
+    return rows
 
 
 def _same_framework(one: Alignment | Requirement, other: Alignment | Requirement) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
@@ -408,7 +408,9 @@ def _period(
     """Since when the status holds, until when an eligible one will, and when anything may change at all."""
 
     def status_at(now: datetime) -> str:
-        asked = replace(question, moment=now, now=now, below={})
+        asked = Question(
+            question.rules, question.book, question.subject, now, now, question.accept_provisional
+        )
         return evaluation.standing(rule, asked).status
 
     turns = turning_points(rule, question)

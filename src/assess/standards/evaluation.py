@@ -271,7 +271,7 @@ def matching(predicate: HasFact, facts: Iterable[Fact]) -> dict[tuple[str, ...],
     """Facts that carry all properties themselves, one for each different thing."""
     found: dict[tuple[str, ...], Fact] = {}
     for fact in facts:
-        if all(fact.tokens.get(name) in wanted for name, wanted in predicate.where):
+        if predicate.matches(fact.tokens):
             # Facts that lack the property cannot be told apart, so together they are one.
             key = tuple(fact.tokens.get(name, "") for name in predicate.distinct_by) or (fact.id,)
             found.setdefault(key, fact)

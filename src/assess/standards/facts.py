@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from fractions import Fraction
@@ -351,9 +351,15 @@ class FactBook:
         return totals[position - 1] if position else Fraction()
 
     @cached_property
-    def facts(self) -> tuple[Fact, ...]:
-        """All facts, in no meaningful order."""
-        return tuple(fact for shelf in self._shelves.values() for fact in shelf)
+    def _types(self) -> dict[str, list[Fact]]:
+        found: dict[str, list[Fact]] = {}
+        for (_, type_), shelf in self._shelves.items():
+            found.setdefault(type_, []).extend(shelf)
+        return found
+
+    def of_type(self, type_: str) -> Sequence[Fact]:
+        """Facts of one type about anybody, in no meaningful order."""
+        return self._types.get(type_, ())
 
 
 _Shelves = dict[tuple[str, str], tuple[Fact, ...]]

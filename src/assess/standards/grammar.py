@@ -38,8 +38,9 @@ RESERVED = ("t", "s", "at", "until", "void_at", "recorded_at", "void_recorded_at
 """Fields that every fact may have; they are not properties that a rule can ask for."""
 
 
-# Made once: `json.dumps` with options makes an encoder for every call.
+# Made once: `json.dumps` with options makes an encoder for every call. Most values are texts.
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
+_quoted = json.encoder.encode_basestring
 
 
 def token(value: object) -> str:
@@ -52,6 +53,8 @@ def token(value: object) -> str:
     >>> token(1) == token(1.0), token(1) == token(True), token(1) == token("1")
     (True, False, False)
     """
+    if type(value) is str:
+        return _quoted(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return _encode(value)
@@ -94,6 +97,10 @@ class HasFact(Predicate):
     where: tuple[tuple[str, tuple[str, ...]], ...] = ()
     count: int = 1
     distinct_by: tuple[str, ...] = ()
+
+    def matches(self, tokens: Mapping[str, str]) -> bool:
+        """Whether a fact of the type, with these properties as tokens, carries all that is asked for."""
+        return all(tokens.get(name) in wanted for name, wanted in self.where)
 
 
 @dataclass(frozen=True, slots=True)

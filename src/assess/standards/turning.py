@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from assess.standards.evaluation import NAMED, Question, award_end, bounds, decision_end
-from assess.standards.facts import FIRST, LAST, Fact, add_years, first_instant, last_instant, period_end
+from assess.standards.facts import (
+    FIRST,
+    LAST,
+    Fact,
+    FactBook,
+    add_years,
+    first_instant,
+    last_instant,
+    period_end,
+)
 from assess.standards.grammar import (
     HasFact,
     Held,
@@ -34,9 +43,7 @@ def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
             points.add(first_instant(version.effective_from, zone))
         if version.claims_until is not None:
             points.add(last_instant(version.claims_until, zone) + _TICK)
-    for fact in question.book.facts:
-        if not interest.touches(fact):
-            continue
+    for fact in interest.touched(question.book):
         end = fact.until
         if fact.type == "award":
             end = award_end(fact, rules)
@@ -79,7 +86,8 @@ class Interest:
 
     versions: list[BadgeRule] = field(default_factory=list)
     named: set[tuple[str, str]] = field(default_factory=set)
-    types: set[str] = field(default_factory=set)
+    asked: dict[str, list[HasFact]] = field(default_factory=dict)
+    memberships: bool = False
     years: set[int] = field(default_factory=set)
     ages: set[Period] = field(default_factory=set)
 
@@ -91,14 +99,22 @@ class Interest:
     @property
     def fact_types(self) -> frozenset[str]:
         """Types of the facts of which some may count."""
-        return frozenset(self.types) | {type_ for type_, _ in self.named}
+        own = {"membership"} if self.memberships else set()
+        return frozenset(own | set(self.asked) | {type_ for type_, _ in self.named})
 
     def touches(self, fact: Fact) -> bool:
         """Whether a fact is one of those that it looks at."""
-        if fact.type in self.types:
-            return True
         name = _NAME_OF.get(fact.type)
-        return name is not None and (fact.type, str(fact.properties.get(name))) in self.named
+        if name is not None and (fact.type, str(fact.properties.get(name))) in self.named:
+            return True
+        if fact.type == "membership":
+            return self.memberships
+        return any(predicate.matches(fact.tokens) for predicate in self.asked.get(fact.type, ()))
+
+    def touched(self, book: FactBook) -> list[Fact]:
+        """The facts of a book that it looks at."""
+        types = self.fact_types
+        return [fact for type_ in types for fact in book.of_type(type_) if self.touches(fact)]
 
     def add_badge(self, badge: BadgeRule, rules: BadgeRules) -> None:
         """Look at what the rule of a badge looks at too."""
@@ -114,9 +130,9 @@ class Interest:
         for _, predicate in predicates(rule):
             match predicate:
                 case HasFact():
-                    self.types.add(predicate.type)
+                    self.asked.setdefault(predicate.type, []).append(predicate)
                 case Members():
-                    self.types.add("membership")
+                    self.memberships = True
                     self._add_rule(predicate.satisfy, rules)
                 case Undefined():
                     pass

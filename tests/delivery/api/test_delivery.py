@@ -178,6 +178,19 @@ def test_an_adaptive_retake_leaves_out_what_was_met_last(world: World, learner: 
     assert not met[0] & met[1]
 
 
+def test_a_multistage_retake_takes_the_panel_that_was_not_met(world: World, learner: str) -> None:
+    world.activate(synthetic.two_panels())
+    # Nothing right is not passed, so that a second try may follow; the clock says when.
+    first = world.sit(form="x-multistage", answer="a")
+    world.clock.advance(days=20)
+    second = world.sit(form="x-multistage", answer="a")
+    panels = [started(world, session)["panel"] for session in (first, second)]
+    assert sorted(panels) == ["a", "b"]
+    met = [set(world.ask(reading.offered_items, "default", session)) for session in (first, second)]
+    assert not met[0] & met[1]
+    assert len(met[0]) == 6
+
+
 def started(world: World, session: str) -> dict[str, Any]:
     """The start record of a session."""
     records = world.ask(reading.session_records, "default", session)

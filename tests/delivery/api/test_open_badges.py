@@ -163,7 +163,7 @@ def test_a_hundred_who_ask_at_once_get_one_credential(both_worlds: World) -> Non
 
     async def together(services: Services) -> list[Any]:
         known = replace(services, settings=replace(services.settings, public_url=BASE))
-        tries = (credentials.credential(known, me, learner="lrn_1", badge="ONE") for _ in range(20))
+        tries = (credentials.credential(known, me, learner="lrn_1", badge="ONE") for _ in range(100))
         return await asyncio.gather(*tries)
 
     assert len({found.credential for found in world.run(together)}) == 1

@@ -9,6 +9,7 @@ import pytest
 from assess.delivery.pages import start_page
 from assess.delivery.pages.language import CODES, language
 from assess.session import Release
+from tests import synthetic
 from tests.delivery.pages.small_bank import release_document
 
 EN = language("en")
@@ -40,6 +41,17 @@ def test_the_adaptive_form_tells_its_shortest_and_longest() -> None:
     assert facts["Items"] == "4 to 6"
     assert facts["Time"] == "No limit"
     assert facts["Going back"] == "No"
+
+
+def test_the_multistage_form_tells_how_long_its_paths_are() -> None:
+    staged = synthetic.release(kind="multistage", calibrated=True)
+    facts = dict(start_page.facts(staged, EN))
+    assert (facts["Items"], facts["Going back"]) == ("8", "No")
+    assert any("depends on your answers" in line for line in start_page.good_to_know(staged, EN))
+    document = synthetic.document(kind="multistage", calibrated=True)
+    modules = document["form"]["multistage"]["modules"]
+    document["form"]["units"].remove(modules["a-2-2"].pop())
+    assert dict(start_page.facts(Release.from_document(document), EN))["Items"] == "7 to 8"
 
 
 def test_unscored_items_are_counted_and_said_but_not_told_apart() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -18,8 +20,8 @@ def _document(*, calibrated: bool = True, **target: float) -> dict[str, Any]:
     return synthetic.document(calibrated=calibrated, form={"target": target, "rule": rule, "review": "none"})
 
 
-def _activate(world: World, document: dict[str, Any], **more: Any) -> Any:
-    return world.run(activations.activate, world.admin, document=document, reason="x", **more)
+def _activate(world: World, document: Mapping[str, Any], **more: Any) -> Any:
+    return world.run(activations.activate, world.admin, document=dict(document), reason="x", **more)
 
 
 def _evidence(world: World) -> dict[str, Any]:
@@ -63,6 +65,19 @@ def test_judged_parameters_cannot_meet_a_target(world: World) -> None:
         _activate(world, document)
     _activate(world, document, exception="to calibrate it", approved_by="B")
     assert "accuracy" not in _evidence(world)
+
+
+def test_a_confirming_form_without_the_form_that_it_confirms_stays_out(world: World) -> None:
+    document = synthetic.confirming().document
+    with pytest.raises(ActivationRefused, match="rests on judged parameters"):
+        # The fixed form that is live here decides by a raw score on judged parameters.
+        _activate(world, document)
+    other = json.loads(json.dumps(document))
+    other["form"]["confirms"]["forms"] = ["x-other"]
+    with pytest.raises(ActivationRefused, match="confirms x-other, which is not live"):
+        _activate(world, other)
+    with pytest.raises(InvalidRequest, match="states no target"):
+        _activate(world, document, exception="why not", approved_by="B")
 
 
 def test_a_form_without_a_target_has_no_gate(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -124,6 +125,84 @@ def test_a_slice_of_time_leaves_the_rest_to_the_next_job(
     assert [job.payload["after"] for job in rest] == ["p04"]
     work(people)
     assert len([row for row in changes(people) if row.cause == "rule_change"]) == 12
+
+
+def test_a_worker_that_does_not_know_of_the_new_rule_yet_asks_before_it_begins(people: World) -> None:
+    catalogue = people.services.catalogue
+    old = people.run(lambda services: services.catalogue.shelf("default"))
+    sha = people.activate(programme(badges=badges(B=HEARD, NEW=SEEN)))
+    object.__setattr__(catalogue, "refresh_seconds", 3600.0)
+    catalogue._shelves["default"] = old  # as in another process, which read it a moment before
+    people.run(reassessing.work_everybody, payload(people, sha))
+    assert {row.badge for row in changes(people) if row.cause == "rule_change"} == {"B", "NEW"}
+
+
+def test_a_back_fill_waits_until_every_process_knows_the_new_rule(world: World, clock: Clock) -> None:
+    object.__setattr__(world.services.settings, "refresh_seconds", 2.0)
+    world.activate(programme(badges=badges(B=SEEN)))
+    jobs = [job for job in world.ask(reading.jobs) if job.payload.get("badges") == ["B"]]
+    assert len(jobs) == 2
+    assert {(job.run_at - clock.now).total_seconds() for job in jobs} == {2.0}
+
+
+POINTS: dict[str, Any] = {"points": {"ledger": "l", "at_least": 5}}
+JUDGED: dict[str, Any] = {"judgement": {"q": "q", "by": ["r"]}}
+
+
+def test_after_a_back_fill_everybody_was_told_what_is_true_of_them(
+    both_worlds: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each kind, with much and with nothing, merged, given a badge, and told of another rule before."""
+    world, rng = both_worlds, random.Random(20261128)
+    monkeypatch.setattr(reassessing, "_PAGE", 4)
+    monkeypatch.setattr(reassessing, "_TOLD", 3)
+    world.activate(programme(badges=badges(A=SEEN, GONE=HEARD, J=JUDGED)))
+    ids = [f"p{n:02d}" for n in range(20)]
+    for n, who in enumerate(ids):
+        kind = {3: "student", 7: "school"}.get(n, "person")
+        assert world.call("PUT", f"/v1/learners/{who}", {"kind": kind, "private": False}).status_code == 201
+        for k in rng.sample(range(len(_KINDS)), rng.choice([0, 0, 1, 3])):
+            t, more = _KINDS[k]
+            assert attest(world, f"f{k}-{n}", t, who, **more).status_code == 201
+    for n in (1, 2, 4):
+        attest(world, f"in-{n}", "membership", "p07", person=ids[n])
+        attest(world, f"pass-{n}", "decision", ids[n], course="twt-1", outcome="pass")
+    merged = world.call("POST", "/v1/learners/p05/merge", {"into": "p06", "reason": "the same person"})
+    assert merged.status_code < 300, merged.text
+    work(world)
+    rule = {"any_of": [{"all_of": [SEEN, POINTS]}, {"pass": {"course": "twt-1"}}]}
+    new = [
+        *badges(A=rule, C={"all_of": [JUDGED, HEARD]}),
+        {"id": "OLD", "rule": HEARD, "retired_on": "2026-01-01"},
+        {"id": "KID", "subject": "student", "rule": {"any_of": [SEEN, HEARD]}},
+        {
+            "id": "SCHOOL",
+            "subject": "school",
+            "rule": {"members": {"at_least": 2, "satisfy": {"pass": {"course": "twt-1"}}}},
+        },
+    ]
+    world.activate(programme(badges=new))
+    work(world)
+    told = {(row.learner, row.badge): row.current for row in changes(world) if row.badge is not None}
+    seen = []
+    for who in ids:
+        for item in world.call("GET", f"/v1/learners/{who}/badges").json()["items"]:
+            name, is_now = item["badge"]["id"], item["status"]
+            seen.append(is_now)
+            person = item["subject"]["id"]
+            expected = told.get((person, name))
+            assert expected == is_now or (expected is None and is_now != "eligible"), (who, name)
+    assert {"eligible", "not_eligible", "undetermined", "retired"} <= set(seen)
+
+
+_KINDS: list[tuple[str, dict[str, Any]]] = [
+    ("seen", {}),
+    ("heard", {}),
+    ("points", {"ledger": "l", "key": "k", "value": 7}),
+    ("points", {"ledger": "other", "key": "k", "value": 7}),
+    ("judgement", {"q": "q", "role": "r", "answer": "yes"}),
+    ("award", {"badge": "OLD"}),
+]
 
 
 # --- a rule that is only tried ----------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from assess.delivery.jobs import worker
+from assess.delivery.service import expiry
 from assess.delivery.store import reading
 from tests.delivery.conftest import open_world
 from tests.delivery.world import Clock, World, programme, refused, settings
@@ -104,6 +105,55 @@ def test_what_changes_for_a_member_is_told_about_the_school(school: World) -> No
     assert told(school, "sch")[1:] == [("eligibility.lost", "fact", "pass-p1")]
     page = school.call("GET", "/v1/badges/SCHOOL/subjects?status=not_eligible").json()
     assert page["items"][0]["subject"] == {"type": "school", "id": "sch"}
+
+
+def runs_out(world: World) -> None:
+    """Ten days later the job looks at what ran out in them."""
+    since = world.clock.now
+    world.clock.advance(days=10)
+    world.run(expiry.announce, "default", since=since, now=world.clock.now)
+
+
+def test_what_runs_out_for_a_member_is_told_about_the_school(school: World) -> None:
+    attest(school, "profile", "profile", "sch")
+    for person in ("p1", "p2"):
+        joins(school, person)
+    passes(school, "p1")
+    passes(school, "p2", until="2026-11-30")
+    work(school)
+    runs_out(school)
+    assert [row[:2] for row in told(school, "sch")] == [
+        ("eligibility.gained", "fact"),
+        ("eligibility.lost", "expiry"),
+    ]
+    runs_out(school)
+    assert len(told(school, "sch")) == 2
+
+
+def test_a_school_that_another_member_holds_up_loses_nothing(school: World) -> None:
+    attest(school, "profile", "profile", "sch")
+    for person in ("p1", "p2", "p3"):
+        joins(school, person)
+    passes(school, "p1")
+    passes(school, "p2", until="2026-11-30")
+    work(school)
+    assert badge(school)["valid_until"] is not None
+    passes(school, "p3")
+    work(school)
+    runs_out(school)
+    assert [row[0] for row in told(school, "sch")] == ["eligibility.gained"]
+    assert badge(school)["status"] == "eligible"
+
+
+def test_what_runs_out_for_a_student_is_told(school: World) -> None:
+    school.call("PUT", "/v1/learners/kid", {"kind": "student"})
+    attest(school, "e1", "evidence", "kid", skill="s1", until="2026-11-30")
+    work(school)
+    runs_out(school)
+    assert [row[:2] for row in told(school, "kid")] == [
+        ("eligibility.gained", "fact"),
+        ("eligibility.lost", "expiry"),
+    ]
 
 
 def test_who_changes_the_school_counts_where_they_are_on_the_day(school: World) -> None:

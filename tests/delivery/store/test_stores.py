@@ -318,6 +318,33 @@ def test_a_bad_member_of_a_group_fails_alone(store: Store) -> None:
         assert run(store.read(reading.learner, "default", f"lrn_{n}")) is not None
 
 
+def test_who_expects_an_empty_value_in_a_group_is_first_or_stale(store: Store) -> None:
+    """Of two who supersede one decision at the same time, one does; those beside them are not held up."""
+    people = tuple(learner(f"lrn_{n}") for n in range(3))
+    sessions = tuple(session(f"s{n}", f"lrn_{n}") for n in range(3))
+    first = tuple(decision(f"d{n}", f"s{n}", learner=f"lrn_{n}") for n in range(3))
+    run(store.commit(Writes("default", inserts=(*people, release(), *sessions), decisions=first)))
+
+    def superseding(n: int, by: str) -> Writes:
+        key, values = {"tenant": "default", "id": f"d{n}"}, {"superseded_at": NOW, "superseded_by": by}
+        new = decision(by, f"s{n}", learner=f"lrn_{n}", supersedes=f"d{n}")
+        update = Update(DecisionRow, key, values, {"superseded_at": None})
+        return Writes("default", (update,), decisions=(new,))
+
+    async def both() -> list[Any]:
+        writes = [superseding(0, "e0"), superseding(1, "e1"), superseding(1, "f1"), superseding(2, "e2")]
+        return await asyncio.gather(*map(store.commit, writes), return_exceptions=True)
+
+    outcomes = run(both())
+    assert [isinstance(outcome, StaleSession) for outcome in outcomes] in (
+        [False, False, True, False], [False, True, False, False],
+    )  # fmt: skip
+    rows = {row.id: row for row in run(store.read(reading.decisions, "default"))}
+    assert len(rows) == 6
+    assert [rows[str(rows[f"d{n}"].superseded_by)].supersedes for n in range(3)] == ["d0", "d1", "d2"]
+    assert sorted(row.chain_seq for row in rows.values()) == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_client_that_hangs_up_does_not_cancel_its_write(store: Store) -> None:
     async def hang_up() -> None:
         task = asyncio.create_task(store.commit(Writes("default", inserts=(learner(),))))

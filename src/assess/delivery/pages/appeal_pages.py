@@ -29,6 +29,7 @@ class AppealView:
     title: tuple[str, str]
     words: str
     answer: str
+    review: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,5 +180,18 @@ def appeal_view(
         "rejected": _("Looked at again, and not changed. You asked on %(filed)s."),
         "withdrawn": _("Taken back. You asked on %(filed)s."),
     }[found.state]
+    if found.kind == "review":
+        said = {
+            "open": _(
+                "On %(filed)s a check under supervision did not fit your result. Nobody fails by that. "
+                "People look at it, and you get an answer by %(due)s; until then your result stands."
+            ),
+            "upheld": _(
+                "People have looked at it. The check of %(filed)s and your result do not fit; nobody has "
+                "failed, and the course can be taken again."
+            ),
+            "rejected": _("People have looked at the check of %(filed)s, and your result stands."),
+            "withdrawn": _("The check of %(filed)s is no longer looked at."),
+        }[found.state]
     days = {"filed": words.moment(found.filed_at, zone), "due": words.moment(found.due_at, zone)}
-    return AppealView(title, said % days, found.answer or "")
+    return AppealView(title, said % days, found.answer or "", found.kind == "review")

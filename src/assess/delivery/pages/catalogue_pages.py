@@ -11,7 +11,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from assess.delivery.clock import arrived
-from assess.delivery.pages import start_page
+from assess.delivery.pages import confirming_words, start_page
 from assess.delivery.pages.answers import Fault
 from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, rule_words
 from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of, zone_of
@@ -22,6 +22,7 @@ from assess.delivery.schemas import BadgeInfo, CourseStatus
 from assess.delivery.service import (
     accommodations,
     cohorts,
+    confirming,
     eligibility,
     learners,
     placement,
@@ -37,6 +38,7 @@ from assess.errors import (
     AlreadyPassed,
     Forbidden,
     InvalidRequest,
+    NotConfirmable,
     NotFound,
     RateLimited,
     RetakeTooEarly,
@@ -136,6 +138,7 @@ async def _course_page(
             "course.html", course_title=words.pick(entry.title), open=False, faults=faults, message=message
         )
     release = await _chosen(services, known, shelf, forms, request.query_params.get("form"))
+    confirms = release.form.confirms is not None
     found = await _status(services, known, course)
     goes_on = None if known is None or found is None else _goes_on(known, found, zone_of(shelf, entry), words)
     if known is not None and found is not None and found.next.action == "extend":
@@ -161,14 +164,26 @@ async def _course_page(
         timed=start_page.is_timed(release) and not given.untimed,
         know=start_page.good_to_know(release, words, given),
         known=known is not None,
-        decided=start_page.pass_rule(release, words, (found.next.next_try if found else None) or 1),
-        retakes=start_page.retake_rule(release, words),
-        seen_by=start_page.seen_by(release, words, demo=visit.demo),
-        others=[(f"/courses/{course}?form={r.form.id}", _title(r, words)) for r in forms if r is not release],
+        confirms=confirms,
+        decided=confirming_words.rules(release, words)
+        if confirms
+        else start_page.pass_rule(release, words, (found.next.next_try if found else None) or 1),
+        retakes=[] if confirms else start_page.retake_rule(release, words),
+        seen_by=confirming_words.seen_by(words)
+        if confirms
+        else start_page.seen_by(release, words, demo=visit.demo),
+        others=[
+            (f"/courses/{course}?form={r.form.id}", _title(r, words))
+            for r in forms
+            if r is not release and not confirms
+        ],
         resume=await _open_session(services, known, release),
-        resume_form=await _own_session(services, known, release),
-        goes_on=goes_on,
-        blocked=await _closed(services, known, shelf, course, words)
+        # A confirmation goes on with the code alone, which the form below asks for.
+        resume_form=None if confirms else await _own_session(services, known, release),
+        goes_on=None if confirms else goes_on,
+        blocked=await _unconfirmable(services, known, release, words)
+        if confirms
+        else await _closed(services, known, shelf, course, words)
         or ("" if release.practice else _blocked(found, shelf, entry, words)),
         may_begin=visit.demo or (known is not None and known.signed_in),
         action=f"/courses/{course}?form={release.form.id}",
@@ -186,7 +201,8 @@ async def _chosen(
     services: Services, known: Known | None, shelf: Shelf, forms: list[Release], asked: str | None
 ) -> Release:
     """The form that was asked for, else the one for this learner, else the default of the course."""
-    named = next((release for release in forms if release.form.id == asked), None)
+    offered = [*forms, *shelf.confirming_forms(forms[0].course.id)]
+    named = next((release for release in offered if release.form.id == asked), None)
     if named is not None or known is None:
         return named or forms[0]
     records = await learners.records(services, known.scope, known.learner)
@@ -243,6 +259,13 @@ async def _closed(services: Services, known: Known | None, shelf: Shelf, course:
     return "" if windows.open_at(found, now) else window_words(found, now, words)
 
 
+async def _unconfirmable(services: Services, known: Known | None, release: Release, words: Language) -> str:
+    """Why there is nothing to confirm; empty where there is something, or nobody is known."""
+    if known is None or await confirming.would_confirm(services, known.scope, known.learner, release):
+        return ""
+    return words.gettext("You have no result here that could be confirmed now.")
+
+
 def _blocked(found: CourseStatus | None, shelf: Shelf, course: ProgrammeCourse, words: Language) -> str:
     """Why the learner may not begin now; empty if they may."""
     _ = words.gettext
@@ -297,11 +320,13 @@ async def begin(request: Request, course: str) -> Response:
         if refusal.path != "code":
             raise
         words_ = _("This code opens nothing here and now. Ask the invigilator, or leave it empty.")
+        if release.form.confirms:
+            words_ = _("This check is sat under supervision. Enter the code that the invigilator gives you.")
         return await _course_page(request, course, faults=(Fault("code", words_),), code=422)
     except RateLimited:
         message = _("Too many wrong codes came from here. Ask the invigilator, and wait ten minutes.")
         return await _course_page(request, course, message=message, code=429)
-    except (AlreadyPassed, RetakeTooEarly, TriesExhausted, WindowClosed):
+    except (AlreadyPassed, NotConfirmable, RetakeTooEarly, TriesExhausted, WindowClosed):
         message = _("A new session cannot begin now. Below you see when it can.")
         return await _course_page(request, course, message=message, code=409)
     return admit(visit, begun.session, begun.token)

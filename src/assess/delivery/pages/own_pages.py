@@ -25,7 +25,7 @@ from assess.delivery.service import eligibility, own, sessions, signing_in
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.own import OwnCourse
 from assess.delivery.store.rows import Session
-from assess.errors import RateLimited, SessionFinished, Unauthenticated
+from assess.errors import InvalidRequest, RateLimited, SessionFinished, Unauthenticated
 
 router = APIRouter(include_in_schema=False)
 
@@ -179,4 +179,9 @@ async def go_on(request: Request, session: str) -> Response:
         begun = await sessions.take_over(services, known.scope, session)
     except SessionFinished:
         return visit.redirect(f"/s/{session}/result")
+    except InvalidRequest:
+        # A confirmation goes on with the invigilator's code, which the page of its form asks for.
+        mine = await own.own(services, known.scope, known.learner)
+        found = next(one for one in mine.open_sessions if one.id == session)
+        return visit.redirect(f"/courses/{found.course}?form={found.form_id}")
     return admit(visit, begun.session, begun.token)

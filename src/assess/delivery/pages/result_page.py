@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 from starlette.responses import Response
 
+from assess.delivery.pages import confirming_words
 from assess.delivery.pages.door import Pass
 from assess.delivery.pages.figure import standing_figure
 from assess.delivery.pages.language import Language
@@ -27,9 +28,15 @@ from assess.session import PENDING, Release
 
 
 def render_result(
-    entry: Pass, view: SessionView, result: Result, release: Release, *, late: bool
+    entry: Pass,
+    view: SessionView,
+    result: Result,
+    release: Release,
+    *,
+    late: bool,
+    confirming: Release | None = None,
 ) -> Response:
-    """A result in the reader's language."""
+    """A result in the reader's language; `confirming` is a form by which it can be confirmed."""
     language, visit = entry.visit.language, entry.visit
     _ = language.gettext
     decision = result.decision
@@ -44,6 +51,10 @@ def render_result(
         language=language,
         zone=entry.zone(view.course),
     )
+    confirmed, zone = result.confirmation, entry.zone(view.course)
+    of_itself = confirmed is not None and confirmed.session == view.session
+    if confirmed is not None and of_itself:
+        told = confirming_words.tell_confirmation(confirmed, language, zone)
     figure, words = None, None
     if result.score is not None:
         score = _reported(result.score, release)
@@ -64,8 +75,12 @@ def render_result(
         actions=_actions(told, view, language),
         extension=_extension(result, release, entry, view),
         corrected=_corrected(result, entry, view, language),
+        confirmed=""
+        if confirmed is None or of_itself
+        else confirming_words.beside(confirmed, language, zone),
+        confirm=None if confirming is None else f"/courses/{view.course}?form={confirming.form.id}",
         reference=decision.id,
-        may_appeal=decision.status != PENDING and not decision.practice,
+        may_appeal=decision.status != PENDING and not decision.practice and not of_itself,
         session=view.session,
         message=_("This assessment had ended before your last answer came; that answer was not counted.")
         if late

@@ -27,7 +27,7 @@ from assess.delivery.pages.shell import SIGN_IN_COOKIE, form_text, opened_elsewh
 from assess.delivery.pages.views import ItemView, item_view
 from assess.delivery.pages.wording import notice_words
 from assess.delivery.schemas import Current, Responded, SessionView, encode
-from assess.delivery.service import breaks, extending, learners, placement, sessions
+from assess.delivery.service import breaks, confirming, extending, learners, placement, sessions
 from assess.errors import (
     AnswerConflict,
     AnswerMalformed,
@@ -450,4 +450,8 @@ async def result(request: Request, session: str) -> Response:
         return entry.visit.redirect(f"/s/{session}")
     view = await sessions.view(entry.services, entry.scope, session)
     release = await entry.services.catalogue.release(found.release)
-    return render_result(entry, view, found, release, late="late" in request.query_params)
+    further = None
+    if found.decision.status == "passed" and found.confirmation is None:
+        further = await confirming.form_for(entry.services, entry.scope, view)
+    late = "late" in request.query_params
+    return render_result(entry, view, found, release, late=late, confirming=further)

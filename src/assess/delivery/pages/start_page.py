@@ -6,7 +6,7 @@ import math
 
 from assess.delivery.pages.language import Language
 from assess.delivery.pages.wording import minutes_in_words, seconds_in_words, wait_in_words
-from assess.session import NO_ACCOMMODATION, Accommodation, Release
+from assess.session import NO_ACCOMMODATION, Accommodation, Release, path_lengths
 from assess.standards.records import rounded9
 
 
@@ -18,11 +18,15 @@ def n_scored_items(release: Release) -> int:
 def items_words(release: Release, language: Language) -> str:
     """How many items a learner meets, the unscored ones included: nobody can tell them apart."""
     form, number = release.form, language.number
-    if form.adaptive is None:
+    if form.kind == "fixed":
         return number(n_scored_items(release) + form.pilot_slots)
-    lengths = sorted(len(unit.items) for unit in release.units)
-    least = sum(lengths[: form.adaptive.min_units]) + form.pilot_slots
-    most = sum(lengths[-form.adaptive.max_units :]) + form.pilot_slots
+    if form.adaptive is None:
+        totals = path_lengths(release)
+        least, most = min(totals) + form.pilot_slots, max(totals) + form.pilot_slots
+    else:
+        lengths = sorted(len(unit.items) for unit in release.units)
+        least = sum(lengths[: form.adaptive.min_units]) + form.pilot_slots
+        most = sum(lengths[-form.adaptive.max_units :]) + form.pilot_slots
     words = language.gettext("%(least)s to %(most)s")
     return number(least) if least == most else words % {"least": number(least), "most": number(most)}
 
@@ -51,7 +55,9 @@ def facts(
         time = _("No limit for the whole")
     back = _("Yes, until you hand in") if form.review == "allowed" else _("No")
     tries = language.ngettext("%(n)s in %(days)s days", "%(n)s in %(days)s days", form.retake.max_tries)
-    if release.practice:
+    if form.confirms:
+        tries = _("It uses none")
+    elif release.practice:
         tries = _("As often as you like")
     number = language.number
     return [
@@ -130,7 +136,7 @@ def good_to_know(release: Release, language: Language, given: Accommodation = NO
         found.append(_("You can look back and change answers until you hand in."))
     else:
         found.append(_("Once it is saved, an answer cannot be changed, and you cannot go back."))
-    if form.adaptive is not None:
+    if form.kind != "fixed":
         found.append(_("Which item comes next depends on your answers, so learners get different items."))
     if form.pilot_slots and not given.no_pilot:
         found.append(

@@ -55,6 +55,7 @@ from assess.delivery.schemas.badges import (
 )
 from assess.delivery.schemas.base import Body, Number, Page, Reply, encode, plain
 from assess.delivery.schemas.claims import RedeemClaim, Redeemed
+from assess.delivery.schemas.confirmations import Confirmation, Review
 from assess.delivery.schemas.credentials import OpenBadge
 from assess.delivery.schemas.management import (
     SANDBOX_STATES,
@@ -195,6 +196,7 @@ __all__ = [
     "CodeReply",
     "CohortLearner",
     "CohortReply",
+    "Confirmation",
     "Correction",
     "CorrelatedAccuracy",
     "CourseMoves",
@@ -281,6 +283,7 @@ __all__ = [
     "Result",
     "ResultDecision",
     "ResultScore",
+    "Review",
     "RosterFault",
     "RosterLine",
     "RosterReply",

@@ -30,13 +30,14 @@ class DecideAppeal(Body, frozen=True):
 
     `answer` is told to the learner. Upheld, it names what changes: a `status`
     for the decision (of a badge's appeal, with the `decision`), or the `facts`
-    that were attested since.
+    that were attested since. A review that a confirmation opened fails nobody:
+    upheld, its status is `undetermined`, and no other appeal's is.
     """
 
     outcome: Literal["upheld", "rejected"]
     answer: str
     evidence: list[str] = []
-    status: Literal["passed", "not_passed"] | None = None
+    status: Literal["passed", "not_passed", "undetermined"] | None = None
     decision: str | None = None
     facts: list[str] = []
     who: str | None = None
@@ -44,10 +45,10 @@ class DecideAppeal(Body, frozen=True):
 
 
 class OwnAppeal(Reply, frozen=True):
-    """An appeal as its learner sees it."""
+    """An appeal as its learner sees it; a `review` was opened by a confirmation that did not fit."""
 
     id: str
-    kind: Literal["decision", "badge"]
+    kind: Literal["decision", "badge", "review"]
     about: str
     course: str | None
     state: Literal["open", "upheld", "rejected", "withdrawn"]
@@ -74,7 +75,7 @@ class Appeal(Reply, frozen=True):
 
     id: str
     learner: str
-    kind: Literal["decision", "badge"]
+    kind: Literal["decision", "badge", "review"]
     about: str
     session: str | None
     course: str | None

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from assess.delivery.schemas.base import Number, Reply
+from assess.delivery.schemas.confirmations import Confirmation
 from assess.delivery.schemas.sessions import Choice, Notice, ShownItem
 from assess.items import RawAnswer
 
@@ -112,6 +113,8 @@ class Result(Reply, frozen=True):
     """`GET /v1/sessions/{id}/result`; `rationales` is null unless the form's policy gives them.
 
     While a form holds its results, the decision is `pending`, `pending` says why, and `score` is null.
+    `confirmation` is what a supervised confirmation says of the decision; of a confirming session
+    itself, the decision's status is its outcome, and there is no score.
     """
 
     session: str
@@ -124,6 +127,7 @@ class Result(Reply, frozen=True):
     release: str = ""
     corrected: Correction | None = None
     pending: Pending | None = None
+    confirmation: Confirmation | None = None
 
 
 # --- pass status ---------------------------------------------------------------
@@ -205,6 +209,7 @@ class StatusDecision(Reply, frozen=True):
     change_reason: str | None
     url: str | None
     levels: list[LevelDecision] = []
+    confirmation: Confirmation | None = None
 
 
 class CourseStatus(Reply, frozen=True):

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -156,7 +156,9 @@ async def _activate(
     if stored.kind == "programme":
         new = Programme.from_document(json.loads(stored.document))
         live = (await services.catalogue.shelf(scope.tenant)).programmes.get(new.id)
-        jobs = reassessing.back_fill(scope.tenant, reassessing.changed_badges(live, new), stored.sha256, now)
+        # Not before every process judges by the new rules: whoever moves meanwhile is then told by them.
+        due = now + timedelta(seconds=services.settings.refresh_seconds)
+        jobs = reassessing.back_fill(scope.tenant, reassessing.changed_badges(live, new), stored.sha256, due)
     writes = Writes(scope.tenant, inserts=jobs, keep=(stored,), activations=(activation,))
     try:
         committed = await services.store.commit(writes)

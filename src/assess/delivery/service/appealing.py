@@ -19,7 +19,8 @@ from assess.delivery import schemas
 from assess.delivery.security import new_id
 from assess.delivery.service import changes, learners
 from assess.delivery.service.activations import require_second_person
-from assess.delivery.service.catalogue import APPEAL_DAYS, Shelf
+from assess.delivery.service.confirming import REVIEW
+from assess.delivery.service.confirming import SOURCE as CONFIRMATION
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import moved
 from assess.delivery.service.loading import again
@@ -109,7 +110,7 @@ async def _file(
         statement=words,
         filed_by=scope.actor,
         filed_at=now,
-        due_at=now + timedelta(days=_days(shelf, programme)),
+        due_at=now + timedelta(days=shelf.appeal_days(programme)),
         state="open",
         sandbox=scope.sandbox,
     )
@@ -132,14 +133,11 @@ def _appealed(records: LearnerRecords, body: schemas.FileAppeal) -> DecisionRow:
             raise NotFound("session", body.session)
     if found.practice:
         raise AppealRefused("this was practice, which decides nothing")
+    if found.source == CONFIRMATION:
+        raise AppealRefused("a confirmation decides nothing; where it does not fit, people look already")
     if found.status == "pending":
         raise AppealRefused("nothing is decided yet; the result is still to come")
     return found
-
-
-def _days(shelf: Shelf, programme: str) -> int:
-    found = shelf.programmes.get(programme)
-    return APPEAL_DAYS if found is None else found.appeal_days
 
 
 def _text(value: str, path: str, what: str) -> str:
@@ -305,7 +303,7 @@ async def _decide(
         values = {"superseded_at": now, "superseded_by": new.id}
         key = {"tenant": old.tenant, "id": old.id}
         updates.append(Update(DecisionRow, key, values, {"superseded_at": None}))
-    closed = {
+    closed: dict[str, Any] = {
         "state": body.outcome,
         "closed_at": now,
         "answer": answer,
@@ -318,7 +316,9 @@ async def _decide(
         tuple(updates),
         inserts=(entry,),
         decisions=() if new is None else (new,),
-        changes=() if old is None or new is None else await _told(services, scope, records, old, new, row),
+        changes=()
+        if old is None or new is None
+        else await _told(services, scope, records, old, new, replace(row, **closed)),
     )
     await services.store.commit(writes)
     return await get(services, scope, id)
@@ -334,8 +334,13 @@ def _require_sense(records: LearnerRecords, row: Appeal, body: schemas.DecideApp
         return
     if not [entry for entry in body.evidence if entry.strip()]:
         raise InvalidRequest("say what shows it: a document, a person who was there", path="evidence")
-    if row.kind == "decision" and body.status is None:
+    if row.kind != "badge" and body.status is None:
         raise InvalidRequest("say the new status of the decision", path="status")
+    if (row.kind == REVIEW) != (body.status == "undetermined"):
+        raise InvalidRequest(
+            "a review fails nobody: its new status is undetermined, which that of no other appeal is",
+            path="status",
+        )
     if row.kind == "badge" and (body.status is None) == (not body.facts):
         raise InvalidRequest("name the facts that were attested, or a decision and its status", path="facts")
     mine = {fact.id for fact in records.facts if fact.void_at is None}
@@ -433,7 +438,8 @@ async def _told(
 ) -> Any:
     now = new.decided_at
     gone = replace(old, superseded_at=now, superseded_by=new.id)
-    after = with_decision(with_decision(records, gone), new)
+    reviews = tuple(row if review.id == row.id else review for review in records.reviews)
+    after = replace(with_decision(with_decision(records, gone), new), reviews=reviews)
     shelf = await services.catalogue.shelf(scope.tenant)
     return changes.events(records, after, shelf, now=now, cause=CAUSE, reason_id=row.id, course=new.course)
 

@@ -12,6 +12,7 @@ from assess.delivery import schemas
 from assess.delivery.security import derived_token, digest, new_id, new_token
 from assess.delivery.service import (
     accommodations,
+    confirming,
     fencing,
     finishing,
     idempotency,
@@ -46,6 +47,7 @@ from assess.irt.scoring import Prior
 from assess.session import (
     ASSURANCES,
     Accommodation,
+    FirstDecision,
     Release,
     SessionState,
     left_out,
@@ -139,6 +141,18 @@ async def _begin(
     if open_row is not None:
         loaded = await touched(services, scope, open_row.id)
         if loaded.state.ending is None:
+            if loaded.state.start.confirms is not None:
+                # Who left the room does not go on outside of it.
+                confirming.require_supervised(
+                    await invigilation.assurance(
+                        services,
+                        scope,
+                        learner=learner,
+                        course=loaded.row.course,
+                        code=code,
+                        stated=assurance,
+                    )
+                )
             return await _resume(services, scope, loaded, key)
         records = await learners.records(services, scope, learner)
     learners.require_not_erased(records.learner)
@@ -149,14 +163,29 @@ async def _begin(
         raise FormNotActive(f"{form_id} is a part of a placement; begin the placement of its programme")
     await _require_consent(services, scope, release)
     now = services.clock()
-    windows.require_open(shelf, found.assignments, release.course.id, learner, now)
+    first: FirstDecision | None = None
+    met: tuple[str, ...] = ()
+    if not release.form.confirms:
+        # A confirmation is sat when the invigilator's code says, which may be long after the course.
+        windows.require_open(shelf, found.assignments, release.course.id, learner, now)
     assured = await invigilation.assurance(
         services, scope, learner=learner, course=release.course.id, code=code, stated=assurance
     )
-    _require_try(records, shelf, release, now, assured)
-    given = accommodations.granted(found.accommodations, now)
+    if release.form.confirms:
+        first, met = await confirming.prepared(services, scope, records, release, now, assured)
+    else:
+        _require_try(records, shelf, release, now, assured)
     return await _start(
-        services, scope, records, release, locale=locale, assured=assured, accommodation=given, key=key
+        services,
+        scope,
+        records,
+        release,
+        locale=locale,
+        assured=assured,
+        accommodation=accommodations.granted(found.accommodations, now),
+        key=key,
+        confirms=first,
+        met=met,
     )
 
 
@@ -206,12 +235,16 @@ async def _start(
     accommodation: Accommodation,
     key: Key | None = None,
     placement: str = "",
+    confirms: FirstDecision | None = None,
+    met: tuple[str, ...] = (),
     also: tuple[Stored, ...] = (),
 ) -> schemas.SessionBegun:
-    """Store a new session with its first offer."""
+    """Store a new session with its first offer; a confirmation leaves out every unit that was met."""
     now, learner = services.clock(), records.learner.id
-    met = await _met_before(services, records, release)
     session_id, seed = new_id("ses"), secrets.token_hex(16)
+    if confirms is None:
+        before = await _met_before(services, records, release)
+        met = left_out(release, before, seed) if any(before) else ()
     record = start(
         release,
         session=session_id,
@@ -220,11 +253,12 @@ async def _start(
         now=now,
         language=locale or records.learner.locale,
         try_number=1 + len(standing.counting_sessions(records, release.course.id, now)),
-        excluded=left_out(release, met, seed) if any(met) else (),
+        excluded=met,
         assurance=assured,
         accommodation=accommodation,
         choosing=_choosing(records, release, now),
         placement=placement,
+        confirms=confirms,
     )
     state = SessionState(release, record)
     first = step(state, now)
@@ -275,6 +309,8 @@ async def take_over(services: Services, scope: Scope, session: str) -> schemas.S
         loaded = await touched(services, scope, session)
         if loaded.state.ending is not None or loaded.state.void:
             raise SessionFinished("this session has ended")
+        if loaded.state.start.confirms is not None:
+            raise InvalidRequest("a confirmation goes on where it is supervised; enter the code", path="code")
         return await _resume(services, scope, loaded, None)
 
     return await again(once)
@@ -308,11 +344,11 @@ async def fresh_form(services: Services, records: LearnerRecords, shelf: Shelf, 
     """The form for a learner who names only the course: of forms like the default, the one least met.
 
     Who tries again takes a form without the items of the last session, as far
-    as the course has one; an adaptive form leaves them out by itself.
+    as the course has one; a form whose items depend on the answers leaves them out by itself.
     """
     forms = shelf.course_forms(course)
     default = forms[0]
-    if default.form.kind == "adaptive":
+    if default.form.kind != "fixed":
         return default
     met = await _met(services, records, course)
     alike = [r for r in forms if r.form.kind == default.form.kind and r.practice == default.practice]
@@ -371,12 +407,12 @@ def _level_left(records: LearnerRecords, release: Release, now: datetime) -> boo
 
 async def _met_before(services: Services, records: LearnerRecords, release: Release) -> list[list[str]]:
     """Units of the last tries of the course, the last one first; as many tries as the form looks back to."""
-    rules = release.form.adaptive
-    if rules is None:
+    if release.form.kind == "fixed":
         return []
+    rules = release.form.adaptive
     ended = [s for s in records.sessions if s.course == release.course.id and s.state == "ended"]
     tries = [s for s in ended if s.try_number]
-    n_tries = 1 if rules.overlap is None else rules.overlap.sessions
+    n_tries = 1 if rules is None or rules.overlap is None else rules.overlap.sessions
     # What a placement showed counts with the last try, so that it is met again last of all.
     together = [[session] for session in reversed(tries[-n_tries:])] or [[]]
     together[0] += [s for s in ended if not s.try_number][-1:]

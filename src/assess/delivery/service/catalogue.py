@@ -223,6 +223,11 @@ class Shelf:
             found[predicate.course] = forms[0]
         return found
 
+    def appeal_days(self, programme: str) -> int:
+        """Within how many days an appeal is to be answered."""
+        found = self.programmes.get(programme)
+        return APPEAL_DAYS if found is None else found.appeal_days
+
     def badge_accuracy(self, badge: str) -> schemas.BadgeAccuracy | None:
         """How often a badge's rule errs; None without a study of the forms that are live."""
         study, releases = self.badge_accuracies.get(badge), self.badge_releases(badge)
@@ -240,13 +245,19 @@ class Shelf:
         """
         entry = self.course(course)
         newest_first = [
-            r for r in reversed(self.forms.values()) if r.course.id == course and not r.form.placement
+            r
+            for r in reversed(self.forms.values())
+            if r.course.id == course and not r.form.placement and not r.form.confirms
         ]
 
         def rank(release: Release) -> tuple[bool, bool]:
             return (release.form.id != entry.default_form, release.practice)
 
         return sorted(newest_first, key=rank)
+
+    def confirming_forms(self, course: str) -> list[Release]:
+        """The active releases of a course that confirm its passes."""
+        return [r for r in self.forms.values() if r.course.id == course and r.form.confirms]
 
 
 def _undeclared(release: Release) -> ProgrammeCourse:

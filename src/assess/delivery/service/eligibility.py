@@ -20,6 +20,7 @@ from assess.errors import AssessError, Forbidden, InvalidRequest, LearnerErased,
 from assess.standards.eligibility import Eligibility, FactBook, evaluate, rule_sentence, status_of
 from assess.standards.facts import instant
 from assess.standards.grammar import Pass, predicates
+from assess.standards.turning import interest_of
 
 SCHEMA = "assess.eligibility/1"
 LARGEST_QUERY = 1000
@@ -123,27 +124,44 @@ async def _now(
         told = services.remembered.find(scope.tenant, learner, mark, shelf, wanted, now)
         if told is not None:
             return [msgspec.structs.replace(body, as_of=now, as_known_at=now) for body in told], now
-    lean = await services.store.read(reading_marks.lean_records, scope.tenant, learner) if alone else None
+    lean = None
+    if alone:
+        looked_at = None if badge is None else _looked_at(shelf, badge)
+        lean = await services.store.read(reading_marks.lean_records, scope.tenant, learner, looked_at)
     records = lean or await learners.records(services, scope, learner)
     learners.require_visible(scope, records.learner)
     if badge is not None:
         require_subject(shelf, badge, records.learner.kind)
     moment, books = Moment.at(now), Books()
     wanted = [b for _, b in personal_badges(shelf, records.learner.kind)] if badge is None else [badge]
-    found = {b: _told(records, shelf, b, moment, books) for b in wanted}
+    found = {b: _told(services, records, shelf, b, moment, books) for b in wanted}
     if alone:
         services.remembered.keep(scope.tenant, learner, mark, shelf, found)
     return [told.body for told in found.values()], now
 
 
+def _looked_at(shelf: Shelf, badge: str) -> reading_marks.LookedAt:
+    """What an answer about one badge rests on: what its rule looks at, and its awards."""
+    rules = shelf.programme_of_badge(badge).rules
+    interest = interest_of(rules.badges[badge], rules)
+    return reading_marks.LookedAt(interest.courses, interest.fact_types | {"award"})
+
+
 def _told(
-    records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, books: Books
+    services: Services, records: LearnerRecords, shelf: Shelf, badge: str, moment: Moment, books: Books
 ) -> remembering.Told:
     """An answer with the first instant at which a clock in it moves on."""
-    found = evaluated(records, shelf, badge, moment, books)
+    programme = shelf.programme_of_badge(badge)
+    interest = interest_of(programme.rules.badges[badge], programme.rules)
+    if interest.touched(books.of(records, programme, moment)):
+        found = evaluated(records, shelf, badge, moment, books)
+    else:
+        found = services.remembered.of_nobody(
+            shelf, badge, moment.as_of, lambda: evaluated(records, shelf, badge, moment, books)
+        )
     body = _body(records, shelf, badge, moment, found)
     turns = [found.next_turn, *(gap.not_before for gap in body.missing)]
-    zone = shelf.programme_of_badge(badge).rules.time_zone
+    zone = programme.rules.time_zone
     turns += [
         instant(str(fact.data["until"]), zone, end=True)
         for fact in records.facts

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from assess.delivery.service import changes
+from assess.delivery.service import changes, learners
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Services
 from assess.delivery.service.eligibility import evaluated, personal_badges
@@ -20,7 +20,7 @@ from assess.delivery.service.facts import shelf_zone
 from assess.delivery.service.finishing import moved
 from assess.delivery.service.loading import again
 from assess.delivery.service.standing import Moment, attested, ended
-from assess.delivery.store import Writes, reading, reading_expiry
+from assess.delivery.store import Writes, reading, reading_bulk, reading_expiry
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import ChangeRow, EligibilityState, Fact, Job, Update
 from assess.standards.evaluation import bounds
@@ -56,6 +56,9 @@ async def announce(services: Services, tenant: str, *, since: datetime | None, n
     for fact in await services.store.read(reading_expiry.ending_facts, tenant):
         if ended(fact, now, zone) and (since is None or not ended(fact, since, zone)):
             due[fact.subject].append(fact)
+    # A school stands on its members: what ran out for one of them may have ended something for it.
+    for school in await services.store.read(reading_bulk.schools_of, tenant, list(due)):
+        due[school] += []
     for learner in await services.store.read(reading_expiry.ended_eligibilities, tenant, now):
         due[learner] += []
     declared = [(p, rule) for p in shelf.programmes.values() for rule in p.rules.badges.values()]
@@ -82,6 +85,7 @@ async def _look(
     records = await services.store.read(reading.learner_records, tenant, learner)
     if records is None or records.learner.erased_at is not None:
         return 0
+    records = await learners.with_members(services, records)
     states = await services.store.read(reading_expiry.states, tenant, records.learner.id)
     rows = [*_decisions(records, shelf, facts, now), *_badges(records, shelf, states, facts, since, now)]
     told = changes.told(rows, records, shelf, Moment.at(now))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from assess.delivery.security import new_id
-from assess.delivery.service import changes, schools, status
+from assess.delivery.service import changes, confirming, schools, status
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.loading import (
     Loaded,
@@ -27,12 +27,12 @@ from assess.errors import StaleSession, StorageUnavailable
 from assess.session import (
     PENDING,
     Closing,
+    Confirmation,
     Ending,
     Held,
     Outcome,
     SessionState,
-    held,
-    outcome,
+    concluded,
     step,
     with_closing,
     with_ending,
@@ -45,18 +45,19 @@ log = logging.getLogger(__name__)
 def decision_row(
     session: Session,
     state: SessionState,
-    found: Outcome | Held,
+    found: Outcome | Held | Confirmation,
     now: datetime,
     earlier: DecisionRow | None = None,
 ) -> DecisionRow:
-    """An outcome of an ended session as a decision, ready to be numbered and chained; a held one is pending.
+    """What an ended session leaves as a decision, ready to be numbered and chained; a held one is pending.
 
     Parameters
     ----------
     earlier : DecisionRow, optional
         The one that it supersedes, of a session that was opened again.
     """
-    decision = None if isinstance(found, Held) else found.decision
+    decision = found.decision if isinstance(found, Outcome) else None
+    undecided = found.outcome if isinstance(found, Confirmation) else PENDING
     return DecisionRow(
         tenant=session.tenant,
         id=new_id("dec"),
@@ -64,11 +65,11 @@ def decision_row(
         learner=session.learner,
         course=session.course,
         form=state.release.form.reference,
-        status=PENDING if decision is None else decision.status,
+        status=undecided if decision is None else decision.status,
         provisional=decision is not None and decision.provisional,
         practice=state.release.practice,
         passed=decision is not None and decision.passed,
-        source="placement" if state.release.form.placement else "course_form",
+        source=_source(state),
         record=found.record_bytes.decode(),
         record_sha256=found.record_sha256,
         report=status.report(state, found),
@@ -79,6 +80,12 @@ def decision_row(
         supersedes=None if earlier is None else earlier.id,
         reason=None if earlier is None else _why_again(state),
     )
+
+
+def _source(state: SessionState) -> str:
+    if state.start.confirms is not None:
+        return confirming.SOURCE
+    return "placement" if state.release.form.placement else "course_form"
 
 
 def _why_again(state: SessionState) -> str:
@@ -194,7 +201,9 @@ async def commit_end(
         moved(records.learner),
     ]
     earlier = next((d for d in records.decisions if d.session == row.id and d.superseded_at is None), None)
-    found = held(state, decided_at=now) if state.release.holds_results else outcome(state, decided_at=now)
+    found = concluded(state, decided_at=now)
+    if isinstance(found, Confirmation):
+        rows += confirming.review(row, state, found, records, shelf, now)
     decision = decision_row(row, state, found, now, earlier)
     before, after = records, records
     if earlier is not None:

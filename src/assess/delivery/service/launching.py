@@ -18,13 +18,15 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import reading
 from assess.delivery.store.rows import StoredRelease
 from assess.errors import ActivationRefused, Forbidden, InvalidRequest
-from assess.session import Release
-from assess.simulation import DesignOptions, design, form_accuracy
+from assess.session import Release, require_unseen
+from assess.simulation import DesignOptions, confirmation_study, design, form_accuracy
 
 # Enough for a curve with standard errors of 0.03; the accuracy itself is studied with more.
 _DESIGN = DesignOptions(n=1_000, n_at=200)
+# A rate of 0.05 then has a standard error of 0.007.
+_CONFIRMED = 1_000
 # Computed here alone: what a caller brings under these names would be its own opinion of its form.
-_OURS = ("design", "target")
+_OURS = ("confirmation", "design", "target")
 
 
 async def evidence_for(
@@ -48,7 +50,8 @@ async def evidence_for(
     Raises
     ------
     ActivationRefused
-        The form does not meet its target, and nobody excepts it.
+        The form does not meet its target, and nobody excepts it; or a confirming form cannot count on
+        unseen items.
     Forbidden
         An exception without a second person.
     InvalidRequest
@@ -59,6 +62,14 @@ async def evidence_for(
         _refuse_exception(exception, f"{stored.name} is no form")
         return given or None
     release = await asyncio.to_thread(Release.from_document, json.loads(stored.document), stored.sha256)
+    if release.form.confirms is not None:
+        _refuse_exception(exception, f"{release.form.reference} states no target")
+        live = (await services.catalogue.shelf(scope.tenant)).forms
+        firsts = [live[form] for form in release.form.confirms.forms if form in live]
+        await asyncio.to_thread(require_unseen, release, firsts)
+        # Accuracy is that of a decision, and a confirmation decides nothing.
+        given.pop("accuracy", None)
+        return given | {"confirmation": await asyncio.to_thread(_confirmations, release, firsts)}
     if release.form.target is None:
         _refuse_exception(exception, f"{release.form.reference} states no target")
         if "accuracy" not in given:
@@ -100,6 +111,12 @@ def _rng(release: Release) -> np.random.Generator:
 
 def _accuracy(release: Release) -> dict[str, Any]:
     return form_accuracy(release, _rng(release)).to_mapping()
+
+
+def _confirmations(release: Release, firsts: list[Release]) -> list[dict[str, Any]]:
+    """The error rates of a confirming form, for each of the forms that it confirms."""
+    rng = _rng(release)
+    return [confirmation_study(release, first, rng, n=_CONFIRMED).to_mapping() for first in firsts]
 
 
 def _studied(release: Release) -> dict[str, Any]:

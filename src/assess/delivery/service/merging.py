@@ -165,6 +165,7 @@ def _together(theirs: LearnerRecords, mine: LearnerRecords) -> LearnerRecords:
         decisions=tuple(sorted((*theirs.decisions, *mine.decisions), key=lambda d: (d.decided_at, d.id))),
         facts=tuple(sorted((*theirs.facts, *mine.facts), key=lambda f: (f.recorded_at, f.id))),
         changes=tuple(sorted((*theirs.changes, *mine.changes), key=lambda c: c.sequence)),
+        reviews=tuple(sorted((*theirs.reviews, *mine.reviews), key=lambda r: (r.filed_at, r.id))),
         ids=(*theirs.ids, *mine.ids),
     )
 

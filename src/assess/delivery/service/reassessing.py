@@ -80,7 +80,7 @@ def _frame(programme: Programme) -> tuple[object, ...]:
     return (rules.courses, rules.time_zone, programme.accept_provisional, rules.on_loss)
 
 
-def back_fill(tenant: str, badges: Iterable[str], reason_id: str, now: datetime) -> tuple[Job, ...]:
+def back_fill(tenant: str, badges: Iterable[str], reason_id: str, due: datetime) -> tuple[Job, ...]:
     """The jobs that judge everybody by new rules, live and sandbox; to be written with the activation."""
     wanted = list(badges)
     if not wanted:
@@ -89,7 +89,7 @@ def back_fill(tenant: str, badges: Iterable[str], reason_id: str, now: datetime)
         {"tenant": tenant, "sandbox": sandbox, "badges": wanted, "reason_id": reason_id, "after": ""}
         for sandbox in (False, True)
     )
-    return tuple(Job(new_id("job"), JOB_EVERYBODY, payload, now) for payload in payloads)
+    return tuple(Job(new_id("job"), JOB_EVERYBODY, payload, due) for payload in payloads)
 
 
 async def work_everybody(
@@ -103,6 +103,8 @@ async def work_everybody(
     tenant, now = payload["tenant"], services.clock()
     begun, before = payload.get("begun", now.isoformat()), payload.get("seen", 0)
     until = None if seconds is None else time.monotonic() + seconds
+    # What this process read last may be from before the rules went live.
+    services.catalogue.forget(tenant)
     reason, after, n_seen = _Reason("rule_change", payload["reason_id"]), payload["after"], 0
     while True:
         shelf = await services.catalogue.shelf(tenant)

@@ -10,7 +10,7 @@ answers: nothing is ever told that another process made untrue.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from assess.delivery import schemas
     from assess.delivery.service.catalogue import Shelf
     from assess.delivery.store.reading_marks import Mark
+    from assess.standards.eligibility import Eligibility
 
 _KEPT = 500
 
@@ -39,10 +40,11 @@ class _Entry:
 
 
 class Remembered:
-    """Answers about the learners who were asked for last."""
+    """Answers about the learners who were asked for last, and about whoever has nothing for a badge."""
 
     def __init__(self, kept: int = _KEPT) -> None:
         self._kept = kept
+        self._of_nobody: dict[str, tuple[Shelf, dict[str, Eligibility]]] = {}
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
 
     def find(
@@ -60,6 +62,19 @@ class Remembered:
                 return None
             found.append(told.body)
         self._entries.move_to_end((tenant, learner))
+        return found
+
+    def of_nobody(
+        self, shelf: Shelf, badge: str, now: datetime, judge: Callable[[], Eligibility]
+    ) -> Eligibility:
+        """What the rule of a badge says where there is nothing that it looks at: of everybody the same."""
+        tenant = shelf.tenant.id
+        if tenant not in self._of_nobody or self._of_nobody[tenant][0] is not shelf:
+            self._of_nobody[tenant] = (shelf, {})
+        told = self._of_nobody[tenant][1]
+        found = told.get(badge)
+        if found is None or now < found.as_of or (found.next_turn is not None and now >= found.next_turn):
+            found = told[badge] = judge()
         return found
 
     def keep(self, tenant: str, learner: str, mark: Mark, shelf: Shelf, told: Mapping[str, Told]) -> None:

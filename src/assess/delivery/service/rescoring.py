@@ -322,6 +322,7 @@ async def planned(services: Services, running: Rescore, onto: Release, found: Le
         if old is not None and new is not None:
             pairs.append((old, new))
     told = _told(running, records, with_outcomes(records, pairs), shelf, now)
+    await asyncio.sleep(0)  # whoever else is served by this process has its turn
     return Plan(records, tuple(rows), tuple(pairs), told)
 
 
@@ -386,10 +387,10 @@ async def _carry_out(services: Services, running: Rescore, onto: Release, learne
     """One commit for each learner; what stands in line together costs one durable write."""
     left = list(learners)
     for _ in range(_ATTEMPTS):
-        due = []
-        for found in await services.store.read(reading_rescores.to_rescore, running, left):
-            due.append(await _writes(services, running, await planned(services, running, onto, found)))
-            await asyncio.sleep(0)  # whoever else is served by this process has its turn
+        due = [
+            await _writes(services, running, await planned(services, running, onto, found))
+            for found in await services.store.read(reading_rescores.to_rescore, running, left)
+        ]
         outcomes = await asyncio.gather(
             *(services.store.commit(writes) for _, writes in due), return_exceptions=True
         )

@@ -10,6 +10,7 @@ import msgspec
 from assess.delivery import schemas
 from assess.delivery.security import new_salt
 from assess.delivery.service import (
+    confirming,
     fencing,
     idempotency,
     notices,
@@ -318,12 +319,14 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
         raise NotFinished(f"session {session} has not ended; its result comes with its end")
     records = await services.store.read(reading.learner_records, row.tenant, row.learner)
     assert records is not None
-    report = decision.report
-    untold = decision.status == PENDING
+    report, now = decision.report, services.clock()
+    untold, said = decision.status == PENDING, decision.source == confirming.SOURCE
     # A rescoring may have decided by another release than the one that was delivered.
     release = await services.catalogue.release(report["release"])
     score, language = report["score"], state.start.language
     passed = decision.status == "passed"
+    shelf = await services.catalogue.shelf(row.tenant)
+    forms = shelf.course_forms(row.course) if said else [release]
     return schemas.Result(
         session=row.id,
         decision=schemas.ResultDecision(
@@ -335,7 +338,7 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
             p_at_or_above_cut=report["p_at_or_above_cut"] if passed else None,
         ),
         score=None
-        if untold
+        if score is None
         else schemas.ResultScore(
             value=score["value"],
             low=score["interval_90"][0],
@@ -353,15 +356,18 @@ async def result(services: Services, scope: Scope, session: str) -> schemas.Resu
             )
             for o in report["objectives"]
         ],
-        next=standing.next_step(records, row.course, release.form.retake, services.clock()),
-        rationales=None if untold else showing.rationales(services.renderer, state),
-        form_accuracy=(await services.catalogue.shelf(row.tenant)).form_accuracy(release.sha256),
+        next=standing.next_step(records, row.course, forms[0].form.retake if forms else None, now),
+        rationales=None if untold or said else showing.rationales(services.renderer, state),
+        form_accuracy=shelf.form_accuracy(release.sha256),
         release=release.sha256,
         corrected=None
         # What was held was no result yet, so that its release corrects none.
         if decision.supersedes is None or decision.cause == "release"
         else schemas.Correction(at=decision.decided_at, reason=decision.reason or "", cause=decision.cause),
         pending=status.pending_for(decision) if untold else None,
+        confirmation=confirming.said(records, decision, now)
+        if said
+        else confirming.of_session(records, row.id, now),
     )
 
 

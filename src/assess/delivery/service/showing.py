@@ -8,7 +8,7 @@ from functools import lru_cache
 from assess.delivery import schemas
 from assess.delivery.rendering import ItemHtml, Renderer
 from assess.delivery.service.catalogue import pick
-from assess.session import SessionState
+from assess.session import SessionState, path_lengths
 
 
 def n_items(state: SessionState) -> int | None:
@@ -16,6 +16,11 @@ def n_items(state: SessionState) -> int | None:
     if state.release.form.kind == "adaptive":
         return None
     scored = len(state.release.order)
+    if state.release.form.kind == "multistage":
+        lengths = path_lengths(state.release)
+        if min(lengths) < max(lengths):
+            return None
+        scored = lengths[0]
     if not state.accommodation.no_pilot:
         return scored + len(state.start.pilot)
     # Left out from some moment of the session on: those that were shown until then were shown.

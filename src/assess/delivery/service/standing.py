@@ -128,6 +128,8 @@ def spoken(records: LearnerRecords, course: str, at: datetime, level: str | None
         replaced = row.superseded_at is not None and row.superseded_at <= at
         if row.source == "placement" and row.status != "passed":
             continue  # it advised, and decided nothing
+        if row.source == "confirmation":
+            continue  # it says something of another decision
         told = row.session in sessions and _on_level(row, level) is not None
         if told and row.decided_at <= at and not replaced:
             outcomes[row.session] = row
@@ -327,7 +329,7 @@ def extendable_until(records: LearnerRecords, course: str, at: datetime) -> date
 
 
 def counting_sessions(records: LearnerRecords, course: str, at: datetime) -> Sequence[Session]:
-    """Sessions that count as tries: begun by then, not void, no practice, no part of a placement."""
+    """Sessions that count as tries: begun by then, not void, no practice, placement or confirmation."""
     return [
         session
         for session in records.sessions

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from assess.delivery import schemas
-from assess.delivery.service import learners
+from assess.delivery.service import confirming, learners
 from assess.delivery.service.catalogue import ProgrammeCourse, Shelf, pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.standing import (
@@ -28,6 +28,7 @@ from assess.delivery.store.rows import DecisionRow, Fact
 from assess.session import (
     AWAITING_STANDARD,
     PENDING,
+    Confirmation,
     Held,
     Outcome,
     Release,
@@ -96,7 +97,10 @@ def status_at(records: LearnerRecords, shelf: Shelf, course_id: str, moment: Mom
     if speaking is not None:
         end = valid_until(speaking, rule, days)
         decision = msgspec.structs.replace(
-            _decision(speaking, shelf), valid_until=end, levels=_levels(records, course_id, at, rule, days)
+            _decision(speaking, shelf),
+            valid_until=end,
+            levels=_levels(records, course_id, at, rule, days),
+            confirmation=confirming.of_session(records, speaking.session.id, at),
         )
         state, passed, pending = _state(speaking, accepted)
         if passed and end is not None and end < moment.as_of:
@@ -287,7 +291,7 @@ def _extension(state: SessionState, found: Outcome) -> dict[str, Any]:
     return {"extension": {"until": until.isoformat()}}
 
 
-def report(state: SessionState, found: Outcome | Held) -> dict[str, Any]:
+def report(state: SessionState, found: Outcome | Held | Confirmation) -> dict[str, Any]:
     """What a status answer shows beside the record; stored with the decision."""
     release = state.release
     about = {
@@ -300,7 +304,10 @@ def report(state: SessionState, found: Outcome | Held) -> dict[str, Any]:
         "alignments": alignments(release),
     }
     if isinstance(found, Held):
-        return about | _UNTOLD
+        return about | _UNTOLD | {"pending": AWAITING_STANDARD}
+    if isinstance(found, Confirmation):
+        rule = found.record["decision"]["rule"]
+        return about | _UNTOLD | {"rule": rule, "confirmation": confirming.report(state, found)}
     decision, score = found.decision, found.reported
     return (
         about
@@ -349,7 +356,6 @@ _UNTOLD: dict[str, Any] = {
     "probability_basis": "not_calibrated",
     "rule": None,
     "objectives": [],
-    "pending": AWAITING_STANDARD,
 }
 
 

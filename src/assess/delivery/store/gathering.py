@@ -87,7 +87,8 @@ def _prepared(
     texts, names = [], []
     for number, part in enumerate(parts):
         empty = {name: _EMPTY[type(part.row.table.c[name].type)] for name in part.without}
-        columns = ", ".join(empty.get(name) or quote(name) for name in part.row.__slots__)
+        slots: tuple[str, ...] = part.row.__slots__
+        columns = ", ".join(empty.get(name) or quote(name) for name in slots)
         cells = f"json_array({columns})" if sqlite else f"json_build_array({columns})::text"
         # Names of our own tables; every value is a parameter.
         texts.append(

@@ -32,6 +32,7 @@ from assess.delivery.store.rows import (
     StoredRelease,
     Tenant,
 )
+from assess.delivery.store.rows_appeals import Appeal
 from assess.delivery.store.rows_people import Merge
 from assess.delivery.store.rows_sitting import IncidentSession
 
@@ -298,6 +299,8 @@ class LearnerRecords:
     undone: frozenset[str] = frozenset()
     # Of a school: the records of all who ever were its members.
     members: tuple[LearnerRecords, ...] = ()
+    # Reviews that confirmations opened; badges do not look at them.
+    reviews: tuple[Appeal, ...] = ()
 
 
 LEARNER = (
@@ -309,6 +312,7 @@ LEARNER = (
     Part(Fact, "tenant = :tenant AND subject = :learner", ("recorded_at", "id")),
     Part(ChangeRow, "tenant = :tenant AND learner = :learner", ("sequence",)),
     Part(IncidentSession, "tenant = :tenant AND learner = :learner AND state = 'done'", ("at", "incident")),
+    Part(Appeal, "tenant = :tenant AND learner = :learner AND kind = 'review'", ("filed_at", "id")),
 )
 
 
@@ -330,12 +334,12 @@ def records_found(
     connection: Connection, tenant: str, id: str, found: list[tuple[Any, ...]], known_at: datetime | None
 ) -> LearnerRecords | None:
     """The records that `LEARNER` found, or of all that are the same person's where some were merged."""
-    merged, merging, learners, sessions, decisions, facts, changes, incidents = found
+    merged, merging, learners, sessions, decisions, facts, changes, incidents, reviews = found
     if merged or merging:
         return records_of(connection, tenant, person(connection, tenant, id, known_at), known_at=known_at)
     if not learners:
         return None
-    return LearnerRecords(learners[0], sessions, decisions, facts, changes, incidents, (id,))
+    return LearnerRecords(learners[0], sessions, decisions, facts, changes, incidents, (id,), reviews=reviews)
 
 
 def records_of(
@@ -347,7 +351,7 @@ def records_of(
         return None
     ids = who.ids
     s, d, f, c = tables.sessions.c, tables.decisions.c, tables.facts.c, tables.changes.c
-    i = tables.incident_sessions.c
+    i, a = tables.incident_sessions.c, Appeal.table.c
     # What was told about a merge belongs to both sides for good: a number once answered never falls.
     told = or_(c.learner.in_(ids), c.reason_id.in_([merge.id for merge in who.merges]))
     return LearnerRecords(
@@ -366,6 +370,12 @@ def records_of(
         ),
         ids,
         who.undone(known_at),
+        reviews=tuple(
+            _all(
+                connection, Appeal, a.tenant == tenant, a.learner.in_(ids), a.kind == "review",
+                order=(a.filed_at, a.id),
+            )
+        ),
     )  # fmt: skip
 
 

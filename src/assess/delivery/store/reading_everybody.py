@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from assess.delivery.store import tables
 from assess.delivery.store.gathering import Part, gathered
@@ -80,10 +80,6 @@ def page(
     attested = select(f.subject, f.t).where(
         f.tenant == tenant, f.subject > after, f.subject <= last, f.t.in_(types)
     )
-    sets: list[defaultdict[str, set[str]]] = [defaultdict(set), defaultdict(set)]
-    for theirs, statement in zip(sets, (decided, attested), strict=True):
-        for learner, what in connection.execute(statement):
-            theirs[learner].add(what)
     states, merges, into = gathered(
         connection, _BESIDE, {"tenant": tenant, "after": after, "last": last, "badges": list(badges)}
     )
@@ -91,9 +87,17 @@ def page(
     return Page(
         tuple(id_ for id_, _ in found),
         frozenset(id_ for id_, kind in found if kind == "school" or id_ in merged),
-        *sets,
+        _sets(connection, decided),
+        _sets(connection, attested),
         {(state.learner, state.badge): state for state in states},
     )
+
+
+def _sets(connection: Connection, statement: Select[str, str]) -> Mapping[str, Collection[str]]:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for learner, what in connection.execute(statement):
+        found[learner].add(what)
+    return found
 
 
 _OWN = "tenant = :tenant AND learner IN :ids"

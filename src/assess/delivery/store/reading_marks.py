@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,15 @@ def mark(connection: Connection, tenant: str, learner: str) -> Mark | None:
 
 # --- the records without what is long and read by nobody who asks about badges -------------------
 
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """Courses and types of facts that some rules look at."""
+
+    courses: Collection[str]
+    types: Collection[str]
+
+
 LEAN: dict[type[Stored], tuple[str, ...]] = {
     Session: ("start_record",),
     DecisionRow: ("record",),
@@ -79,19 +89,38 @@ LEAN: dict[type[Stored], tuple[str, ...]] = {
 """Start records, records of decisions and snapshots are long, and no rule looks at them."""
 
 _OWN = "tenant = :tenant AND learner = :learner"
-_RECORDS = (
-    Part(Learner, "tenant = :tenant AND id = :learner"),
-    Part(Session, _OWN, ("started_at", "id"), LEAN[Session]),
-    Part(DecisionRow, _OWN, ("decided_at", "id"), LEAN[DecisionRow]),
-    Part(Fact, "tenant = :tenant AND subject = :learner", ("recorded_at", "id")),
-    Part(ChangeRow, _OWN, ("sequence",), LEAN[ChangeRow]),
-)
+_LEARNER = Part(Learner, "tenant = :tenant AND id = :learner")
+_CHANGES = Part(ChangeRow, _OWN, ("sequence",), LEAN[ChangeRow])
 
 
-def lean_records(connection: Connection, tenant: str, learner: str) -> LearnerRecords | None:
-    """The records of a learner who was never merged, without what is long."""
+def _parts(course: str, type_: str) -> tuple[Part, ...]:
+    return (
+        _LEARNER,
+        Part(Session, _OWN + course, ("started_at", "id"), LEAN[Session]),
+        Part(DecisionRow, _OWN + course, ("decided_at", "id"), LEAN[DecisionRow]),
+        Part(Fact, f"tenant = :tenant AND subject = :learner{type_}", ("recorded_at", "id")),
+        _CHANGES,
+    )
+
+
+_ALL, _SOME = _parts("", ""), _parts(" AND course IN :courses", " AND t IN :types")
+
+
+def lean_records(
+    connection: Connection, tenant: str, learner: str, looked_at: LookedAt | None = None
+) -> LearnerRecords | None:
+    """The records of a learner who was never merged, without what is long.
+
+    Parameters
+    ----------
+    looked_at : LookedAt, optional
+        Only sessions and decisions of these courses, and facts of these types; but all changes.
+    """
+    values: dict[str, object] = {"tenant": tenant, "learner": learner}
+    if looked_at is not None:
+        values |= {"courses": list(looked_at.courses), "types": list(looked_at.types)}
     known, sessions, decisions, facts, changes = gathered(
-        connection, _RECORDS, {"tenant": tenant, "learner": learner}
+        connection, _ALL if looked_at is None else _SOME, values
     )
     if not known:
         return None
