@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from alembic import command
@@ -17,7 +18,8 @@ _SCRIPTS = Path(__file__).resolve().parents[1] / "migrations"
 
 def configuration(connection: Connection | None) -> Config:
     """Alembic's configuration for an open connection."""
-    config = Config()
+    # Without it Alembic prints where standard output went when its module was loaded.
+    config = Config(stdout=sys.stdout)
     config.set_main_option("script_location", str(_SCRIPTS))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
