@@ -274,8 +274,9 @@ def test_the_sequential_test_errs_no_more_often_than_it_states_among_many():
         f"errors {below:.4f} and {above:.4f}; {truncated} truncated, longest test {longest} units",
         seed=seed,
     )
-    assert truncated == 0
-    assert max(below, above) <= 0.055
+    # Hardly anybody uses up 300 units; who does counts as an error on either side.
+    assert truncated <= n // 10_000
+    assert max(below, above) + truncated / n <= 0.055
 
 
 # --- shadow tests ---------------------------------------------------------------------
