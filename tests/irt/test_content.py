@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assess.irt import Constraint, StopRule
@@ -80,6 +80,7 @@ def by_hand(constraints, stop, available, given_units):
 
 
 @settings(max_examples=60, deadline=None)
+@example(seed=7, n_given=7, several=False, early=False)  # more of an area than its maximum was given
 @given(seed=st.integers(0, 10**6), n_given=st.integers(0, 8), several=st.booleans(), early=st.booleans())
 def test_classes_say_of_every_unit_what_plain_arithmetic_says(seed, n_given, several, early):
     rng = np.random.default_rng(seed)

@@ -312,12 +312,12 @@ def test_only_the_modules_that_were_delivered_can_stand_in():
 # --- the kernel -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rules", [{}, {"routing": "theta"}])
 def answering(categories):
     """Answers each item as its category says."""
     return lambda item, position: "b" if categories[item.reference] else "a"
 
 
+@pytest.mark.parametrize("rules", [{}, {"routing": "theta"}])
 def test_a_batch_of_learners_equals_the_engine_step_by_step(rules):
     """200 learners of the kernel, each answered again through the engine: units, order, theta, decision."""
     release = _two_panels(**rules)

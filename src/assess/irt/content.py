@@ -144,7 +144,8 @@ class Content:
     def _below_maxima(self, counts: FloatArray) -> BoolArray:
         if self._are_marks:
             full = (counts + 1.0 > self.maxima).astype(float)
-            return np.asarray(full @ self._columns < 0.5)
+            kept = np.logical_and.reduce(counts <= self.maxima, axis=1)
+            return np.asarray((full @ self._columns < 0.5) & kept[:, None])
         after = counts[:, :, None] + self._columns
         return np.asarray((after <= self.maxima[:, None]).all(axis=1))
 
