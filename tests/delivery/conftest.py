@@ -13,6 +13,8 @@ from starlette.testclient import TestClient
 from assess.delivery.service import keys
 from assess.delivery.settings import Settings
 from assess.delivery.store import Store, open_store
+from tests.delivery import cluster
+from tests.delivery.crashing import Server
 from tests.delivery.world import DOCUMENTS, Clock, World, application
 from tests.delivery.world import settings as world_settings
 
@@ -38,6 +40,23 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
     folder = tmp_path_factory.mktemp("seeded")
     (world,) = open_world(world_settings(folder), Clock())
     return folder / "assess.db", dict(world.keys)
+
+
+@pytest.fixture
+def server(tmp_path: Path, seeded: tuple[Path, dict[str, str]]) -> Iterator[Server]:
+    """A server on SQLite that a test may kill."""
+    shutil.copyfile(seeded[0], tmp_path / "assess.db")
+    found = Server(tmp_path)
+    found.start()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def own() -> Iterator[cluster.Cluster]:
+    """A PostgreSQL that a test may kill."""
+    with cluster.running() as found:
+        yield found
 
 
 @pytest.fixture

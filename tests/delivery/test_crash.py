@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -22,23 +21,6 @@ from tests.delivery.world import settings as world_settings
 from tests.verification import record
 
 FORMS = ("x-fixed", "x-adaptive")
-
-
-@pytest.fixture
-def server(tmp_path: Path, seeded: tuple[Path, dict[str, str]]) -> Iterator[Server]:
-    """A server on SQLite."""
-    shutil.copyfile(seeded[0], tmp_path / "assess.db")
-    found = Server(tmp_path)
-    found.start()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def own() -> Iterator[cluster.Cluster]:
-    """A PostgreSQL that the test may kill."""
-    with cluster.running() as found:
-        yield found
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ being sent when a server was killed waits for the end of its lease, so that noth
 from __future__ import annotations
 
 import random
-import shutil
 import threading
 import time
 from collections import defaultdict
@@ -144,23 +143,6 @@ def account(wanted: dict[str, list[int]], receiver: Receiver) -> Told:
 def sound(found: Told) -> None:
     assert found.n_changes > 0
     assert (found.n_lost, found.n_out_of_order) == (0, 0)
-
-
-@pytest.fixture
-def server(tmp_path: Path, seeded: tuple[Path, dict[str, str]]) -> Iterator[Server]:
-    """A server on SQLite."""
-    shutil.copyfile(seeded[0], tmp_path / "assess.db")
-    found = Server(tmp_path)
-    found.start()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def own() -> Iterator[cluster.Cluster]:
-    """A PostgreSQL that the test may kill."""
-    with cluster.running() as found:
-        yield found
 
 
 @pytest.fixture
