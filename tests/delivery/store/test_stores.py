@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import OperationalError
 
 from assess.delivery.settings import Settings
 from assess.delivery.store import (
@@ -551,3 +552,25 @@ def test_rows_and_tables_name_the_same_columns() -> None:
     for kind in rows:
         assert list(kind.__slots__) == [column.name for column in kind.table.columns], kind
     assert select(Tenant.table) is not None
+
+
+def test_a_log_that_cannot_be_copied_does_not_end_the_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assess.delivery.store import sqlite
+
+    class Broken:
+        @property
+        def connection(self) -> Any:
+            raise OperationalError("PRAGMA", None, sqlite3.OperationalError("disk I/O error"))
+
+    store = sqlite.SqliteStore(tmp_path / "assess.db")
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "_connection", Broken())
+            patch.setattr(store, "_since_copied", 1000)
+            store._rest()
+            assert store._since_copied == 0
+        run(store.commit(Writes("default", inserts=(learner(),))))
+    finally:
+        store.close()

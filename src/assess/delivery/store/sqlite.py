@@ -112,8 +112,9 @@ class SqliteStore(GroupCommit, SnapshotReads):
         self._since_copied += 1
         if self._since_copied >= _GROUPS_PER_COPY and self._connection is not None:
             self._since_copied = 0
-            driver: Any = self._connection.connection.driver_connection
-            with contextlib.suppress(sqlite3.Error):  # the log is as good a place
+            # The log is as good a place, and the thread that writes must not end by this.
+            with contextlib.suppress(sqlite3.Error, SQLAlchemyError):
+                driver: Any = self._connection.connection.driver_connection
                 driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def _write_plain(self, group: list[Writes]) -> list[Outcome]:
