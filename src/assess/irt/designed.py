@@ -142,7 +142,7 @@ class DesignedTest(AdaptiveTest):
             By which units are chosen, where that is not the prior of the score.
         """
         units = sorted(categories)
-        self._check_given(units)
+        self._one.given(units)
         state = self.begin(1, choosing=None if choosing is None else [choosing])
         if units:
             self._enter(state, units)
