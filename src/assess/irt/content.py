@@ -317,38 +317,31 @@ class _Whole:
     A dozen calls on arrays of nine numbers take ten times as long as the
     arithmetic, so this is that arithmetic. Sums of whole numbers are exact in any
     order: what it says is what `Content.allowed` and `Content.factor` say, to the bit.
-    A *move* is an amount of one constraint that a class adds; a class is a set of them.
+    A *move* is an amount of one constraint that a class adds. Each is a bit, and a class is the bits of
+    its own and the lowest, which all have.
     """
 
     def __init__(self, content: Content) -> None:
-        columns = content._columns
-        self._minima, self._maxima = content.minima.tolist(), content.maxima.tolist()
-        self._bounds = list(
-            zip(
-                self._minima,
-                content._minimum_divisors.tolist(),
-                content._maximum_divisors.tolist(),
-                strict=True,
-            )
-        )
-        place: dict[tuple[int, float], int] = {}
-        classes: list[list[tuple[int, float]]] = []
-        for column in columns.T:
-            classes.append([(int(k), float(column[k])) for k in np.flatnonzero(column)])
-            for move in classes[-1]:
-                place.setdefault(move, len(place))
-        self._moves = list(place)
+        columns, stop = content._columns, content.stop
+        classes = [[(int(k), float(column[k])) for k in np.flatnonzero(column)] for column in columns.T]
+        moves = sorted({move for own in classes for move in own}, reverse=True)
+        bits = {move: 2 << n for n, move in enumerate(moves)}
         self._members = [tuple(k for k, _ in own) for own in classes]
-        self._masks = [sum(1 << place[move] for move in own) for own in classes]
+        self._masks = [1 + sum(bits[move] for move in own) for own in classes]
+        self._classes = classes
         self._adds = [classes[number] for number in content.class_of.tolist()]
-        stop = content.stop
+        self._minima, self._maxima = content.minima.tolist(), content.maxima.tolist()
+        # Of each constraint, the largest first.
+        self._moves = [
+            [(bits[move], move[1]) for move in moves if move[0] == k] for k in range(len(self._minima))
+        ]
+        self._divisors = list(
+            zip(content._minimum_divisors.tolist(), content._maximum_divisors.tolist(), strict=True)
+        )
+        # What a constraint says at a count never changes: it is worked out once.
+        self._said: list[dict[float, tuple[float, float, int]]] = [{} for _ in self._minima]
         self._length = float(stop.min_units if stop.ends_early else stop.max_units)
         self._needs = [group.tolist() for group in content._minimum_families]
-        # Of each class the move in each family of minima; one past the last where it has none.
-        self._steps = [
-            [next((place[move] for move in own if move[0] in group), len(place)) for group in self._needs]
-            for own in classes
-        ]
         self._rooms = [
             (group.tolist(), float(content.maxima[group].sum()), smallest)
             for group, smallest in zip(content._maximum_families, content._smallest_steps, strict=True)
@@ -365,22 +358,17 @@ class _Whole:
     def weights_of(self, left: Sequence[int], counts: Sequence[float], n_units: int) -> list[float]:
         """See `Content.weights_of`."""
         weights = [-1.0] * len(self._masks)
-        maxima = self._maxima
-        for count, most in zip(counts, maxima, strict=True):
-            if count > most:
-                return weights
-        unfit, bit = 0, 1
-        for k, amount in self._moves:
-            if counts[k] + amount > maxima[k]:
-                unfit |= bit
-            bit <<= 1
+        factors, needs, unfit = [], [], 0
+        for k, count in enumerate(counts):
+            said = self._said[k].get(count)
+            if said is None:
+                said = self._said[k][count] = self._says(k, count)
+            factors.append(said[0])
+            needs.append(said[1])
+            unfit |= said[2]
         allowed = [n for n, mask in enumerate(self._masks) if left[n] and not mask & unfit]
-        if self._needs:
-            allowed = self._leaving_room(allowed, counts, n_units)
-        factors = [
-            2.0 - count / low if count < least else 1.0 - count / high
-            for count, (least, low, high) in zip(counts, self._bounds, strict=True)
-        ]
+        if any(needs):
+            allowed = self._leaving_room(allowed, needs, counts, n_units)
         for number in allowed:
             weight = 1.0
             for k in self._members[number]:
@@ -388,32 +376,57 @@ class _Whole:
             weights[number] = weight
         return weights
 
-    def _leaving_room(self, allowed: list[int], counts: Sequence[float], n_units: int) -> list[int]:
+    def _says(self, k: int, count: float) -> tuple[float, float, int]:
+        """Of one constraint at a count: f, what its minimum still needs, and the classes that it shuts."""
+        least, most = self._minima[k], self._maxima[k]
+        if count > most:
+            return 0.0, 0.0, 1
+        low, high = self._divisors[k]
+        unfit = sum(bit for bit, amount in self._moves[k] if count + amount > most)
+        if count < least:
+            return 2.0 - count / low, least - count, unfit
+        return 1.0 - count / high, 0.0, unfit
+
+    def _leaving_room(
+        self, allowed: list[int], needs: list[float], counts: Sequence[float], n_units: int
+    ) -> list[int]:
         """The classes that leave places for every open minimum, or the least to do where none does."""
-        still = [least - count if count < least else 0.0 for least, count in zip(self._minima, counts, strict=True)]
-        if not any(still):
-            return allowed
-        places = self._length - n_units
+        places, present = self._length - n_units, 0
         for group, most, smallest in self._rooms:
             places = min(places, (most - sum([counts[k] for k in group])) / smallest)
-        present = 0
         for number in allowed:
             present |= self._masks[number]
-        largest = [1e-9] * len(still)
-        for n, (k, amount) in enumerate(self._moves):
-            if present >> n & 1 and amount > largest[k]:
-                largest[k] = amount
-        needed = [math.ceil(need / most) for need, most in zip(still, largest, strict=True)]
-        totals = [sum([needed[k] for k in group]) for group in self._needs]
-        if max(totals) <= places - 1.0:
-            return allowed
-        saved = [
-            needed[k] - math.ceil(max(still[k] - amount, 0.0) / largest[k]) for k, amount in self._moves
-        ]
-        saved.append(0)
-        after = [
-            max([total - saved[move] for total, move in zip(totals, self._steps[number], strict=True)])
-            for number in allowed
-        ]
-        most_needed = max(places - 1.0, min(after, default=0))
-        return [number for number, needs in zip(allowed, after, strict=True) if needs <= most_needed]
+        # How many units each minimum needs, if each adds as much as any can.
+        wanted: list[int] = [0] * len(needs)
+        largest: list[float] = [1e-9] * len(needs)
+        for k, need in enumerate(needs):
+            if need:
+                for bit, amount in self._moves[k]:
+                    if bit & present:
+                        largest[k] = amount
+                        break
+                wanted[k] = math.ceil(need / largest[k])
+        limit, kept, masks = places - 1.0, allowed, self._masks
+        for group in self._needs:
+            total = sum([wanted[k] for k in group])
+            if total > limit:
+                good = 0
+                for k in group:
+                    for bit, amount in self._moves[k]:
+                        after = math.ceil(max(needs[k] - amount, 0.0) / largest[k])
+                        if total - wanted[k] + after <= limit:
+                            good |= bit
+                kept = [number for number in kept if masks[number] & good]
+        return kept or self._least(allowed, needs, largest)
+
+    def _least(self, allowed: list[int], needs: list[float], largest: list[float]) -> list[int]:
+        """The classes that leave the least to do."""
+        left = []
+        for number in allowed:
+            after = list(needs)
+            for k, amount in self._classes[number]:
+                after[k] = max(needs[k] - amount, 0.0)
+            units = [math.ceil(need / most) for need, most in zip(after, largest, strict=True)]
+            left.append(max([sum([units[k] for k in group]) for group in self._needs]))
+        least = min(left, default=0)
+        return [number for number, units_left in zip(allowed, left, strict=True) if units_left == least]
