@@ -257,7 +257,10 @@ class SessionState:
 
     def answered(self, response: Response) -> SessionState:
         """The state with one response more, under a revision that is the highest of its position."""
-        grown = {"responses": (*self.responses, response), "latest": {**self.latest, response.position: response}}
+        grown = {
+            "responses": (*self.responses, response),
+            "latest": {**self.latest, response.position: response},
+        }
         unit = self.release.unit_of.get(response.item)
         alone = unit is None or len(self.release.units[unit].items) == 1
         if alone and response.position == len(self.offers) and response.position not in self.latest:
