@@ -143,6 +143,9 @@ class Solver:
         self._most_nodes = most_nodes
         self._matrix = np.asarray(matrix, dtype=float)
         self._whole = np.ones(self._matrix.shape[1], dtype=bool) if integer is None else np.asarray(integer)
+        self._all_whole = bool(self._whole.all())
+        # The least and the most that one column adds to each row.
+        self._least, self._most = self._matrix.min(axis=1), self._matrix.max(axis=1)
         self._linear = _Model(self._made(integer=False), self._matrix.shape)
         self._integer: _Model | None = None
         self._bases: dict[Hashable, highspy.HighsBasis] = {}
@@ -179,21 +182,24 @@ class Solver:
             values = self._linear.solved()
             if values is None:
                 return None
-            best = float(worth @ values)
-            if gap is not None and len(self._fractions(values)):
-                rounded = self._completed(worth, values, bounds)
-                if rounded is None or float(worth @ rounded) < best - gap * abs(best):
-                    rounded = self._rounded(values)
-                if rounded is None or float(worth @ rounded) < best - max(gap, 1e-9) * abs(best):
+            best, rounded = float(worth @ values), np.rint(values)
+            if gap is None:
+                return Solution(values, best)
+            is_whole = np.abs(values - rounded) <= _INTEGRAL
+            if not np.logical_and.reduce(is_whole[self._whole]):
+                found = self._completed(worth, values, np.where(is_whole, rounded, lower), bounds)
+                if found is None or float(worth @ found) < best - gap * abs(best):
+                    found = self._rounded(values)
+                if found is None or float(worth @ found) < best - max(gap, 1e-9) * abs(best):
                     if self._integer is None:
                         self._integer = _Model(self._made(integer=True), self._matrix.shape)
                     self._integer.highs.setOptionValue("mip_rel_gap", 0.5 * gap)
                     self._integer.pose(worth, bounds, None)
-                    rounded = self._integer.solved()
-                    if rounded is None:
+                    found = self._integer.solved()
+                    if found is None:
                         return None
-                values = rounded
-            values = np.where(self._whole & (gap is not None), np.round(values), values)
+                values, rounded = found, np.rint(found)
+            values = np.where(self._whole, rounded, values)
             return Solution(values, float(worth @ values))
 
     def learn(
@@ -249,14 +255,15 @@ class Solver:
         """Columns that should be whole and are not."""
         return np.flatnonzero(self._whole & (np.abs(values - np.round(values)) > _INTEGRAL))
 
-    def _completed(self, worth: FloatArray, values: FloatArray, bounds: _Bounds) -> FloatArray | None:
+    def _completed(
+        self, worth: FloatArray, values: FloatArray, whole: FloatArray, bounds: _Bounds
+    ) -> FloatArray | None:
         """The whole part of the linear solution, with the best one or two columns that satisfy the rows.
 
         Among the columns that the linear program holds for nearly as good as those it took.
         """
-        whole = np.where(np.abs(values - np.round(values)) <= _INTEGRAL, np.round(values), bounds.lower)
         missing = round(float(values.sum() - whole.sum()))
-        if missing not in (1, 2) or not self._whole.all():
+        if missing not in (1, 2) or not self._all_whole:
             return None
         slack = np.abs(self._linear.duals())
         slack[(whole >= bounds.upper) | (whole > 0.0)] = np.inf
@@ -265,13 +272,9 @@ class Solver:
         if len(near) < missing:
             return None
         held, low, high = self._matrix @ whole, bounds.row_lower - _ROW, bounds.row_upper + _ROW
-        columns, gain = self._matrix[:, near], worth[near]
         # Most rows are kept whatever is added: only the others are asked of every column or pair.
-        least, most = np.minimum.reduce(columns, axis=1), np.maximum.reduce(columns, axis=1)
-        if missing == 2:
-            least, most = least + least, most + most
-        asked = np.flatnonzero((held + least < low) | (held + most > high))
-        columns = columns[asked]
+        asked = np.flatnonzero((held + missing * self._least < low) | (held + missing * self._most > high))
+        columns, gain = self._matrix[asked[:, None], near], worth[near]
         first, second = _pairs(len(near)) if missing == 2 else (np.arange(len(near)), None)
         if second is not None:
             columns = columns.take(first, axis=1) + columns.take(second, axis=1)
