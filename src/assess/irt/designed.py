@@ -141,12 +141,7 @@ class DesignedTest(AdaptiveTest):
         choosing : Prior, optional
             By which units are chosen, where that is not the prior of the score.
         """
-        units = sorted(categories)
-        self._one.given(units)
-        state = self.begin(1, choosing=None if choosing is None else [choosing])
-        if units:
-            self._enter(state, units)
-        state.available[0, list(excluded)] = False
+        state = self._state_of(categories, excluded, choosing)
         theta, se, p_above = self.estimate(state)
         code = int(self.stopped(state, se, p_above)[0])
         unit = -1 if code >= 0 else int(self.select(state, theta, np.array([u]))[0])
@@ -162,8 +157,29 @@ class DesignedTest(AdaptiveTest):
     def choose(
         self, categories: Sequence[tuple[int, int]], *, u: float, excluded: Iterable[int] = frozenset()
     ) -> int | None:
-        """The unit of `next_unit` alone."""
-        return self.next_unit(categories, u=u, excluded=excluded).unit
+        """The unit of `next_unit` alone: nothing is estimated where no estimate can end the test."""
+        state, stop = self._state_of(categories, excluded), self.stop
+        n_units = int(state.n_units[0])
+        if n_units >= stop.max_units:
+            return None
+        if stop.ends_early and n_units >= stop.min_units:
+            _, se, p_above = self.estimate(state)
+            if self.stopped(state, se, p_above)[0] >= 0:
+                return None
+        # `select` has an estimate of its own.
+        unit = int(self.select(state, np.zeros(1), np.array([u]))[0])
+        return unit if unit >= 0 else None
+
+    def _state_of(
+        self, categories: Sequence[tuple[int, int]], excluded: Iterable[int], choosing: Prior | None = None
+    ) -> DesignedState:
+        units = sorted(categories)
+        self._one.given(units)
+        state = self.begin(1, choosing=None if choosing is None else [choosing])
+        if units:
+            self._enter(state, units)
+        state.available[0, list(excluded)] = False
+        return state
 
     def _enter(self, state: DesignedState, units: Sequence[tuple[int, int]]) -> None:
         """All answers of one examinee at once, summed in the order of the units."""
@@ -246,11 +262,12 @@ class DesignedTest(AdaptiveTest):
     def select(self, state: State, theta: FloatArray, u: FloatArray) -> IntArray:
         """The next unit of each examinee, -1 where no admissible unit is left, (N,)."""
         assert isinstance(state, DesignedState)
-        worth = self.worth(state)
+        aim = self._aim(state)
+        worth = self.worth(state, aim)
         if self.shadow:
             allowed = np.zeros_like(state.available)
             for row in range(len(worth)):
-                composed = self.shadow_of(state, worth[row], row)
+                composed = self.shadow_of(state, worth[row], row, float(aim[row]))
                 if composed is not None:
                     allowed[row] = composed & state.available[row]
             priority = np.where(allowed, worth, -1.0)
@@ -261,16 +278,15 @@ class DesignedTest(AdaptiveTest):
         among = np.where(state.n_units == 0, first, self.randomesque)
         return drawn(priority, np.count_nonzero(allowed, axis=1), among, u)
 
-    def worth(self, state: DesignedState) -> FloatArray:
-        """What each unit is worth to each examinee now, before content, (N, J)."""
+    def worth(self, state: DesignedState, aim: FloatArray) -> FloatArray:
+        """What each unit is worth to each examinee who stands at `aim` (N,), before content, (N, J)."""
         if self.start is not None and not state.n_units.any():
             return np.tile(self._at_start, (len(state.n_units), 1))
-        aim = self._aim(state)
         if self.selection == "MFI":
             return self._information_at(aim)
         return self.criterion.worth(self._chosen_by(state), aim)
 
-    def shadow_of(self, state: DesignedState, worth: FloatArray, row: int) -> BoolArray | None:
+    def shadow_of(self, state: DesignedState, worth: FloatArray, row: int, aim: float) -> BoolArray | None:
         """The shadow test of one examinee as a mark on its units, (J,); None where there is none."""
         n_given = int(state.n_units[row])
         length = max(self.stop.min_units, n_given + 1) if self.stop.ends_early else self._longest
@@ -283,7 +299,7 @@ class DesignedTest(AdaptiveTest):
             length,
             given=given,
             closed=~state.available[row] & ~given,
-            near=self._near(float(self._aim(state)[row]), length),
+            near=self._near(aim, length),
             gap=_SHADOW_GAP,
         )
 
