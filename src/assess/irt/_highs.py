@@ -246,6 +246,10 @@ class Solver:
             "presolve": "choose" if integer else "off",
             "mip_max_nodes": self._most_nodes,
         }
+        if not integer:
+            # The scale of its first program, costs and all, would stay with the solver whatever it is told to
+            # forget, and be seen in later solutions.
+            options["simplex_scale_strategy"] = 0
         for name, value in options.items():
             highs.setOptionValue(name, value)
         highs.passModel(program)
