@@ -19,11 +19,11 @@ import numpy as np
 from assess.errors import InvalidResponses
 from assess.irt.parameters import FloatArray
 
-# Between the points of the grid on which information is tabulated.
-GRID_STEP = 0.05
-
 if TYPE_CHECKING:
     from assess.irt.adaptive import AdaptiveTest
+
+# Between the points of the grid on which information is tabulated.
+GRID_STEP = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,8 @@ class OneExaminee:
     """
 
     def __init__(self, test: AdaptiveTest) -> None:
-        self._content, self._randomesque, self._item_ids = (
-            test.content,
-            test.randomesque,
-            test.parameters.item_ids,
-        )
+        self._content, self._randomesque = test.content, test.randomesque
+        self._item_ids = test.parameters.item_ids
         self._nodes, self._log_prior = test.nodes, test._log_prior
         n_units, width, n_nodes = test._log_table.shape
         self._n_units, self._width = n_units, width
@@ -159,7 +156,7 @@ class OneExaminee:
         position = min(max((theta - self._first) / GRID_STEP, 0.0), self._last)
         cell = int(position)
         low, high = self._table[cell], self._table[cell + 1]
-        found = high - low
+        found: FloatArray = high - low
         found *= position - cell
         found += low
         return found
