@@ -102,11 +102,11 @@ class _Model:
             found = highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
             if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible or not found:
                 return None
-        return np.array(highs.getSolution().col_value)
+        return np.array(highs.getSolution().col_value, dtype=float)
 
     def duals(self) -> FloatArray:
         """What each column would lose, by the linear solution that was found last."""
-        return np.array(self.highs.getSolution().col_dual)
+        return np.array(self.highs.getSolution().col_dual, dtype=float)
 
 
 @lru_cache(maxsize=8)

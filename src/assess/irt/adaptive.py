@@ -203,7 +203,7 @@ class AdaptiveTest:
     def begin(self, n_examinees: int) -> State:
         """The state of examinees to whom nothing was given yet."""
         return State(
-            log_weights=np.tile(self._log_prior, (n_examinees, 1)),
+            log_weights=self._log_prior[None].repeat(n_examinees, axis=0),
             available=np.ones((n_examinees, len(self.parameters)), dtype=bool),
             counts=np.zeros((n_examinees, len(self.constraints))),
             n_units=np.zeros(n_examinees, dtype=np.int64),

@@ -173,30 +173,25 @@ class DesignedTest(AdaptiveTest):
     def _state_of(
         self, categories: Sequence[tuple[int, int]], excluded: Iterable[int], choosing: Prior | None = None
     ) -> DesignedState:
-        units = sorted(categories)
-        self._one.given(units)
+        """Where one examinee stands: all answers at once, in the order of the units."""
+        given = self._one.given(categories)
         state = self.begin(1, choosing=None if choosing is None else [choosing])
-        if units:
-            self._enter(state, units)
+        state.log_weights[0] = self._one.log_weights(given)
+        state.n_units[0] = len(given.units)
+        if given.units:
+            state.counts[0] = np.add.reduce(self.content.coefficients[:, given.units], axis=1)
+            state.given[0, given.units] = True
+            state.available[0, given.units] = False
+            if self._enemies is not None:
+                state.available[0] &= ~np.logical_or.reduce(self._enemies[given.units], axis=0)
+        if self._interim is not None or self._ratio_table is not None:
+            scored, answered = np.divmod(np.array(given.rows, dtype=np.int64), self._log_table.shape[1])
+            if self._interim is not None:
+                self._interim.enter_all(state.curves, scored, answered)
+            if self._ratio_table is not None:
+                state.log_ratio[0] = np.add.reduce(self._ratio_table[scored, answered])
         state.available[0, list(excluded)] = False
         return state
-
-    def _enter(self, state: DesignedState, units: Sequence[tuple[int, int]]) -> None:
-        """All answers of one examinee at once, summed in the order of the units."""
-        given = np.array([unit for unit, _ in units])
-        scored = np.array([unit for unit, category in units if category >= 0], dtype=np.int64)
-        categories = np.array([category for _, category in units if category >= 0], dtype=np.int64)
-        state.n_units[0] = len(given)
-        state.counts[0] = np.add.reduce(self.content.coefficients[:, given], axis=1)
-        state.given[0, given] = True
-        state.available[0, given] = False
-        if self._enemies is not None:
-            state.available[0] &= ~self._enemies[given].any(axis=0)
-        state.log_weights[0] += np.add.reduce(self._log_table[scored, categories], axis=0)
-        if self._interim is not None:
-            self._interim.enter_all(state.curves, scored, categories)
-        if self._ratio_table is not None:
-            state.log_ratio[0] = np.add.reduce(self._ratio_table[scored, categories])
 
     # --- many examinees -------------------------------------------------------
 

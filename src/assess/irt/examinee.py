@@ -92,12 +92,16 @@ class OneExaminee:
                 rows.append(unit * width + category)
         return Given(units, rows)
 
+    def log_weights(self, given: Given) -> FloatArray:
+        """Log of likelihood times prior on the nodes, (Q,)."""
+        if not given.units:
+            return self._log_prior
+        rows = self._log_rows.take(np.array(given.rows, dtype=np.int64), axis=0)
+        return np.asarray(self._log_prior + np.add.reduce(rows, axis=0))
+
     def relative(self, given: Given) -> FloatArray:
-        """Log of the posterior on the nodes, less its greatest value, (Q,)."""
-        log_weights = self._log_prior
-        if given.units:
-            rows = self._log_rows.take(np.array(given.rows, dtype=np.int64), axis=0)
-            log_weights = log_weights + np.add.reduce(rows, axis=0)
+        """The same less its greatest value."""
+        log_weights = self.log_weights(given)
         return np.asarray(log_weights - np.maximum.reduce(log_weights))
 
     def mean(self, relative: FloatArray) -> float:
