@@ -331,10 +331,16 @@ def test_without_constraints_a_shadow_test_gives_the_best_unit():
 
 
 def test_the_unit_alone_is_the_unit_of_a_whole_answer_under_shadow_tests_too():
-    for stop in (DesignedStop(11, 11), DesignedStop(9, 11, certainty=(0.8, 0.2), information=0.2)):
-        test = shadowed(stop=stop, constraints=areas(24, 2, 5))
+    early = DesignedStop(9, 11, certainty=(0.8, 0.2), information=0.2)
+    for changes in ({}, {"stop": early}, {"start": 0.7, "first_among": 4}, {"selection": "MEPV"}):
+        test = shadowed(**({"constraints": areas(24, 2, 5)} | changes))
         done: list[tuple[int, int]] = []
         while (unit := test.choose(done, u=0.6, excluded=(4,))) is not None:
+            state = test.begin(1)
+            for given_unit, category in sorted(done):
+                test.update(state, np.array([0]), np.array([given_unit]), np.array([category]))
+            state.available[0, 4] = False
+            assert test.select(state, np.zeros(1), np.array([0.6])).tolist() == [unit]
             assert test.next_unit(done, u=0.6, excluded=(4,)).unit == unit
             done.append((unit, unit % 2))
         assert test.next_unit(done, u=0.6, excluded=(4,)).unit is None

@@ -34,6 +34,7 @@ from assess.irt.adaptive import AdaptiveTest, Selection, State
 from assess.irt.composition import Composition, Conflict
 from assess.irt.criteria import Criterion, SelectionRule
 from assess.irt.design import EXHAUSTED, REASONS, BoolArray
+from assess.irt.examinee import ranked
 from assess.irt.interim import UPDATING, Interim, Updating
 from assess.irt.models import information, log_category_probabilities
 from assess.irt.parameters import FloatArray, IntArray
@@ -144,7 +145,7 @@ class DesignedTest(AdaptiveTest):
         state = self._state_of(categories, excluded, choosing)
         theta, se, p_above = self.estimate(state)
         code = int(self.stopped(state, se, p_above)[0])
-        unit = -1 if code >= 0 else int(self.select(state, theta, np.array([u]))[0])
+        unit = -1 if code >= 0 else self._select_one(state, u)
         code = EXHAUSTED if code < 0 and unit < 0 else code
         return Selection(
             unit if unit >= 0 else None,
@@ -166,9 +167,27 @@ class DesignedTest(AdaptiveTest):
             _, se, p_above = self.estimate(state)
             if self.stopped(state, se, p_above)[0] >= 0:
                 return None
-        # `select` has an estimate of its own.
-        unit = int(self.select(state, np.zeros(1), np.array([u]))[0])
+        unit = self._select_one(state, u)
         return unit if unit >= 0 else None
+
+    def _select_one(self, state: DesignedState, u: float) -> int:
+        """`select` for one examinee: -1 where no admissible unit is left."""
+        if not self.shadow:
+            # It looks at an estimate of its own.
+            return int(self.select(state, np.zeros(1), np.array([u]))[0])
+        aim = self._aim(state)
+        at_start = self.start is not None and not state.n_units[0]
+        plain = self.selection == "MFI" and not at_start
+        worth = self._one.information(float(aim[0])) if plain else self.worth(state, aim)[0]
+        composed = self.shadow_of(state, worth, 0, float(aim[0]))
+        if composed is None:
+            return -1
+        allowed = composed & state.available[0]
+        first = self.randomesque if self.first_among is None else self.first_among
+        n_choices = min(int(np.count_nonzero(allowed)), self.randomesque if state.n_units[0] else first)
+        if n_choices == 0:
+            return -1
+        return ranked(np.where(allowed, worth, -1.0), min(int(u * n_choices), n_choices - 1))
 
     def _state_of(
         self, categories: Sequence[tuple[int, int]], excluded: Iterable[int], choosing: Prior | None = None

@@ -52,7 +52,7 @@ class OneExaminee:
     >>> given = one.given([(0, 1)])
     >>> theta = one.mean(one.relative(given))
     >>> round(theta, 3), one.chosen(given, [], theta, 0.0, ())
-    (0.444, 1)
+    (0.43, 1)
     """
 
     def __init__(self, test: AdaptiveTest) -> None:
@@ -139,23 +139,16 @@ class OneExaminee:
             return -1
         of_unit = np.array(weights).take(self._content.class_of)
         of_unit[list(gone)] = -1.0
-        priority = self._information(theta)
+        priority = self.information(theta)
         priority *= of_unit
         rank = min(int(u * n_choices), n_choices - 1)
-        best = _ranked(priority, rank)
+        best = ranked(priority, rank)
         if priority[best] > 0.0:
             return best
         # What is not allowed stands at minus its information: below all but units that are worth nothing.
-        return _ranked(np.where(of_unit >= 0.0, self._information(theta) * of_unit, -1.0), rank)
+        return ranked(np.where(of_unit >= 0.0, self.information(theta) * of_unit, -1.0), rank)
 
-    # --- inside ---------------------------------------------------------------
-
-    def _mean(self, relative: FloatArray) -> tuple[float, FloatArray]:
-        weights = np.exp(relative)
-        weights /= np.add.reduce(weights)
-        return float(np.add.reduce(weights * self._nodes)), weights
-
-    def _information(self, theta: float) -> FloatArray:
+    def information(self, theta: float) -> FloatArray:
         """Information of every unit, linear between the points of the grid, (J,)."""
         position = min(max((theta - self._first) / GRID_STEP, 0.0), self._last)
         cell = int(position)
@@ -165,9 +158,22 @@ class OneExaminee:
         found += low
         return found
 
+    # --- inside ---------------------------------------------------------------
 
-def _ranked(priority: FloatArray, rank: int) -> int:
-    """The unit of highest priority after so many others; it is written over."""
+    def _mean(self, relative: FloatArray) -> tuple[float, FloatArray]:
+        weights = np.exp(relative)
+        weights /= np.add.reduce(weights)
+        return float(np.add.reduce(weights * self._nodes)), weights
+
+
+def ranked(priority: FloatArray, rank: int) -> int:
+    """The unit of highest priority after so many others; the array is written over.
+
+    Examples
+    --------
+    >>> ranked(np.array([0.2, 0.5, 0.4]), 1)
+    2
+    """
     for _ in range(rank):
         priority[priority.argmax()] = -2.0
     return int(priority.argmax())
