@@ -82,7 +82,7 @@ def test_a_test_is_completed_by_the_best_columns_that_satisfy_every_row(monkeypa
         return found
 
     monkeypatch.setattr(Solver, "_completed", compared)
-    for _ in range(60):
+    for _ in range(40):
         worth, *bounds = problem(rng)
         # Of few different values, so that several columns or pairs are the best.
         solver.maximise(np.round(worth, 1), *bounds, gap=0.02)
