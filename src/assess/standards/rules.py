@@ -20,6 +20,7 @@ from assess.standards.grammar import (
     Members,
     Names,
     Pass,
+    Predicate,
     Rule,
     RuleParser,
     badges_named,
@@ -84,11 +85,21 @@ class BadgeRule:
     earlier: tuple[BadgeRule, ...] = ()
     extends: tuple[str, str] | None = None
     image: str = ""
+    # The predicates with their paths, and what follows from their values alone; see `explanation`.
+    memory: dict[Any, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @property
     def versions(self) -> tuple[BadgeRule, ...]:
         """The version itself and the earlier ones, the newest first."""
         return (self, *self.earlier)
+
+    @property
+    def placed(self) -> tuple[tuple[str, Predicate], ...]:
+        """The predicates of the rule with their paths, in the order of the file."""
+        found: tuple[tuple[str, Predicate], ...] | None = self.memory.get("placed")
+        if found is None:
+            found = self.memory["placed"] = tuple(predicates(self.rule))
+        return found
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -153,7 +153,7 @@ def _told(
     """An answer with the first instant at which a clock in it moves on."""
     programme = shelf.programme_of_badge(badge)
     interest = interest_of(programme.rules.badges[badge], programme.rules)
-    if interest.touched(books.of(records, programme, moment)):
+    if interest.is_touched(books.of(records, programme, moment)):
         found = evaluated(records, shelf, badge, moment, books)
     else:
         found = services.remembered.of_nobody(
