@@ -410,7 +410,7 @@ def _period(
 
     turns = turning_points(rule, question)
     since = begun.get(status)
-    if since is None:
+    if since is None and not explanation.is_settled(rule, question):
         past = reversed([turn for turn in turns if turn <= question.now])
         since = next((turn for turn in past if status_at(turn - _TICK) != status), None)
     coming = [turn for turn in turns if question.now < turn < LAST]

@@ -109,11 +109,37 @@ def _follows(badge: BadgeRule, question: Question) -> bool:
 
 
 def _are_apart(badge: BadgeRule, rules: BadgeRules) -> bool:
-    interests = []
-    for predicate in dict.fromkeys(predicate for _, predicate in badge.placed):
-        interests.append(Interest())
-        interests[-1].add_rule(predicate, rules)
+    interests = dict(_interests(badge, rules)).values()
     return not any(one.meets(other) for one, other in itertools.combinations(interests, 2))
+
+
+def _interests(badge: BadgeRule, rules: BadgeRules) -> list[tuple[Predicate, Interest]]:
+    """The predicates of a rule with what each looks at."""
+    found: list[tuple[Predicate, Interest]] | None = badge.memory.get("interests")
+    if found is None:
+        found = []
+        for _, predicate in badge.placed:
+            found.append((predicate, Interest()))
+            found[-1][1].add_rule(predicate, rules)
+        badge.memory["interests"] = found
+    return found
+
+
+def is_settled(badge: BadgeRule, question: Question) -> bool:
+    """Whether the status was and will be the same at all times, whatever the facts that there are turn to.
+
+    Where no day bounds the badge, the value of a predicate that no fact is about never changes; and if these
+    alone decide, the others may be worth what they will.
+    """
+    if len(badge.versions) > 1 or any((badge.starts_on, badge.valid_until, badge.retired_on)):
+        return False
+    low, high = replace(question), replace(question)
+    for predicate, interest in _interests(badge, question.rules):
+        turns = interest.is_touched(question.book)
+        known = find(predicate, question)
+        for asked, worst in ((low, Truth.FALSE), (high, Truth.TRUE)):
+            asked.memory[id(predicate)] = Finding(worst, known.code) if turns else known
+    return value(badge.rule, low) is value(badge.rule, high)
 
 
 # --- what is missing -------------------------------------------------------

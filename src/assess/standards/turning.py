@@ -119,7 +119,7 @@ class Interest:
 
     def meets(self, other: Interest) -> bool:
         """Whether some fact may be one that both look at."""
-        if self.memberships and other.memberships or self.named & other.named:
+        if (self.memberships and other.memberships) or self.named & other.named:
             return True
         return any(
             one.may_share(another)

@@ -15,9 +15,9 @@ from typing import Any
 from assess.delivery.service import changes, learners
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Services
-from assess.delivery.service.eligibility import evaluated, personal_badges
 from assess.delivery.service.facts import shelf_zone
 from assess.delivery.service.finishing import moved
+from assess.delivery.service.judging import evaluated, personal_badges
 from assess.delivery.service.loading import again
 from assess.delivery.service.standing import Moment, attested, ended
 from assess.delivery.store import Writes, reading, reading_bulk, reading_expiry

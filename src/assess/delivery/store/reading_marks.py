@@ -31,6 +31,11 @@ class Mark:
     joined: bool
     erased: bool
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it covers all that an answer rests on: no other record, and no member's."""
+        return not (self.joined or self.erased) and self.kind != "school"
+
 
 _l, _s, _m = tables.learners.c, tables.sessions.c, learner_merges.c
 _TENANT: Any = bindparam("tenant")
@@ -125,3 +130,13 @@ def lean_records(
     if not known:
         return None
     return LearnerRecords(known[0], sessions, decisions, facts, changes, ids=(learner,))
+
+
+def marked_records(
+    connection: Connection, tenant: str, learner: str, looked_at: LookedAt | None = None
+) -> tuple[Mark | None, LearnerRecords | None]:
+    """The mark of a learner, and the records with it where the mark covers them."""
+    found = mark(connection, tenant, learner)
+    if found is None or not found.is_alone:
+        return found, None
+    return found, lean_records(connection, tenant, learner, looked_at)
