@@ -65,7 +65,7 @@ class _Reply(NamedTuple):
 
 
 class Shortcut:
-    """Answers an answer to an item, and who has the right to which badge, where nothing is unusual about it."""
+    """Answers an answer to an item, and who may have which badge, where nothing is unusual about it."""
 
     def __init__(self, app: FastAPI, frame: Frame, on_fault: Answer, *, minimum_size: int) -> None:
         self._app = app

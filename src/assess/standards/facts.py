@@ -286,7 +286,7 @@ def _fact(
         void_at = LAST
     for name in _REQUIRED.get(type_, ()):
         value = given(name)
-        if value is None or isinstance(value, dict | list) or isinstance(value, Mapping):
+        if value is None or isinstance(value, Mapping | list):
             raise _fault(place, name, f"a fact of type {type_!r} needs it")
     word, caution = _word(type_, raw, place)
     properties = {name: value for name, value in raw.items() if name not in _NO_PROPERTIES}

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
+import msgspec
+
 from assess.delivery import schemas
 from assess.delivery.receipts import rfc3339
 from assess.delivery.service.catalogue import Programme, Shelf
@@ -184,6 +186,32 @@ def body_of(
         ],
         award=_award(books.awards(records, badge), programme, badge, found.status, moment),
         statement=None,
+    )
+
+
+def about(
+    records: LearnerRecords,
+    shelf: Shelf,
+    badge: str,
+    moment: Moment,
+    found: Eligibility,
+    books: Books,
+    begun: Mapping[str, datetime],
+    of_somebody: schemas.BadgeEligibility,
+) -> schemas.BadgeEligibility:
+    """What was told of somebody for whom the rule says the same, about another learner."""
+    if any("pass" in gap.predicate for gap in found.missing):
+        return body_of(records, shelf, badge, moment, found, books, begun)  # the learner's tries tell more
+    programme = shelf.programme_of_badge(badge)
+    return msgspec.structs.replace(
+        of_somebody,
+        subject=schemas.Subject(type=records.learner.kind, id=records.learner.id),
+        sandbox=records.learner.sandbox,
+        as_of=moment.as_of,
+        as_known_at=moment.as_known_at,
+        sequence=sequence(records, moment.as_known_at),
+        since=_since(records, found, moment, begun),
+        award=_award(books.awards(records, badge), programme, badge, found.status, moment),
     )
 
 

@@ -54,7 +54,7 @@ class Told:
 
     @cached_property
     def _around(self) -> tuple[bytes, bytes]:
-        """The JSON before and after its times. A quote within a text has a stroke before it, so none is cut."""
+        """The JSON before and after its times; no text is cut, for a quote in one has a stroke before it."""
         head, _, tail = msgspec.json.encode(self.at(EVER)).partition(_UNSAID)
         return head, tail
 
@@ -115,7 +115,7 @@ class Remembered:
 
     def __init__(self, kept: int = _KEPT) -> None:
         self._kept = kept
-        self._of_nobody: dict[str, tuple[Shelf, dict[str, Eligibility]]] = {}
+        self._of_nobody: dict[str, tuple[Shelf, dict[str, tuple[Eligibility, schemas.BadgeEligibility]]]] = {}
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
 
     def knows(self, tenant: str, learner: str) -> bool:
@@ -140,17 +140,26 @@ class Remembered:
         return found
 
     def of_nobody(
-        self, shelf: Shelf, badge: str, now: datetime, judge: Callable[[], Eligibility]
-    ) -> Eligibility:
-        """What the rule of a badge says where there is nothing that it looks at: of everybody the same."""
+        self,
+        shelf: Shelf,
+        badge: str,
+        now: datetime,
+        judge: Callable[[], tuple[Eligibility, schemas.BadgeEligibility]],
+    ) -> tuple[Eligibility, schemas.BadgeEligibility]:
+        """What the rule of a badge says where there is nothing that it looks at, and how that is told.
+
+        Of everybody the rule says the same; whom it is about and what else is known of them is not.
+        """
         tenant = shelf.tenant.id
         if tenant not in self._of_nobody or self._of_nobody[tenant][0] is not shelf:
             self._of_nobody[tenant] = (shelf, {})
         told = self._of_nobody[tenant][1]
-        found = told.get(badge)
-        if found is None or now < found.as_of or (found.next_turn is not None and now >= found.next_turn):
-            found = told[badge] = judge()
-        return found
+        if badge in told:
+            found, turn = told[badge], told[badge][0].next_turn
+            if found[0].as_of <= now and (turn is None or now < turn):
+                return found
+        told[badge] = judge()
+        return told[badge]
 
     def keep(self, tenant: str, learner: str, mark: Mark, shelf: Shelf, told: Mapping[str, Told]) -> None:
         """Remember answers; the learner who was not asked for longest is forgotten."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from assess.delivery import schemas
 from assess.delivery.service import learners
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.judging import (
     Books,
+    about,
     body_of,
     evaluated,
     personal_badges,
@@ -20,6 +22,7 @@ from assess.delivery.service.standing import Moment
 from assess.delivery.store import reading_marks
 from assess.delivery.store.reading import LearnerRecords
 from assess.errors import NotFound
+from assess.standards.eligibility import Eligibility
 from assess.standards.facts import instant
 from assess.standards.turning import interest_of
 
@@ -82,13 +85,17 @@ def _judged(
     programme = shelf.programme_of_badge(badge)
     interest = interest_of(programme.rules.badges[badge], programme.rules)
     begun = told_since(records, badge, moment)
-    if interest.is_touched(books.of(records, programme, moment)):
-        found = evaluated(records, shelf, badge, moment, books, begun)
+    touched = interest.is_touched(books.of(records, programme, moment))
+
+    def judged() -> tuple[Eligibility, schemas.BadgeEligibility]:
+        found = evaluated(records, shelf, badge, moment, books, begun if touched else None)
+        return found, body_of(records, shelf, badge, moment, found, books, begun)
+
+    if touched:
+        found, body = judged()
     else:
-        found = services.remembered.of_nobody(
-            shelf, badge, moment.as_of, lambda: evaluated(records, shelf, badge, moment, books)
-        )
-    body = body_of(records, shelf, badge, moment, found, books, begun)
+        found, of_somebody = services.remembered.of_nobody(shelf, badge, moment.as_of, judged)
+        body = about(records, shelf, badge, moment, found, books, begun, of_somebody)
     turns = [found.next_turn, *(gap.not_before for gap in body.missing)]
     zone = programme.rules.time_zone
     turns += [

@@ -62,16 +62,23 @@ def gathered(
     connection: Connection, parts: tuple[Part, ...], values: Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
     """The rows of every part, in the order of the parts."""
-    statement, names, makers = _prepared(parts, connection.dialect)
+    return beside(connection, (), parts, values)[1]
+
+
+def beside(
+    connection: Connection, plain: tuple[str, ...], parts: tuple[Part, ...], values: Mapping[str, object]
+) -> tuple[list[Any], list[tuple[Any, ...]]]:
+    """Some plain values, SQL as in the parts and the same on both databases, and the rows of every part."""
+    statement, names, makers = _prepared(plain, parts, connection.dialect)
     # Through SQLAlchemy, which knows a lost connection when it sees one, and calls it by its own name.
     raw = connection.exec_driver_sql(statement, tuple([_value(values[name]) for name in names])).one()
     found = []
-    for part, make, text in zip(parts, makers, raw, strict=True):
+    for part, make, text in zip(parts, makers, raw[len(plain) :], strict=True):
         rows = [] if text is None else [make(cells) for cells in _decode(text)]
         if part.order and len(rows) > 1:
             rows.sort(key=attrgetter(*part.order))
         found.append(rows)
-    return [tuple(rows) for rows in found]
+    return [*raw[: len(plain)]], [tuple(rows) for rows in found]
 
 
 def _value(value: object) -> object:
@@ -80,12 +87,13 @@ def _value(value: object) -> object:
 
 @cache
 def _prepared(
-    parts: tuple[Part, ...], dialect: Dialect
+    plain: tuple[str, ...], parts: tuple[Part, ...], dialect: Dialect
 ) -> tuple[str, tuple[str, ...], tuple[Callable[[list[Any]], Any], ...]]:
     sqlite = dialect.name == "sqlite"
     quote = dialect.identifier_preparer.quote
     mark = "?" if sqlite else "%s"
-    texts, names = [], []
+    texts = [_PARAMETER.sub(mark, text) for text in plain]
+    names = [name for text in plain for name in _PARAMETER.findall(text)]
     for part in parts:
         empty = {name: _EMPTY[type(part.row.table.c[name].type)] for name in part.without}
         slots: tuple[str, ...] = part.row.__slots__
