@@ -41,9 +41,11 @@ async def told(services: Services, scope: Scope, learner: str, badge: str | None
     looked_at = None if badge is None else _looked_at(shelf, badge)
     asked_before = services.remembered.knows(scope.tenant, learner)
     if asked_before or (badge is not None and looked_at is None):
-        mark = await services.store.read(reading_marks.mark, scope.tenant, learner)
+        mark = await services.store.read_at_once(reading_marks.mark, scope.tenant, learner)
     else:
-        mark, lean = await services.store.read(reading_marks.marked_records, scope.tenant, learner, looked_at)
+        mark, lean = await services.store.read_at_once(
+            reading_marks.marked_records, scope.tenant, learner, looked_at
+        )
     if mark is None or mark.sandbox != scope.sandbox:
         raise NotFound("learner", learner)
     now = services.clock()
@@ -55,7 +57,7 @@ async def told(services: Services, scope: Scope, learner: str, badge: str | None
         if known is not None:
             return services.remembered.answer(scope.tenant, learner, badge, known, now)
     if mark.is_alone and lean is None:
-        lean = await services.store.read(reading_marks.lean_records, scope.tenant, learner, looked_at)
+        lean = await services.store.read_at_once(reading_marks.lean_records, scope.tenant, learner, looked_at)
     records = lean or await learners.records(services, scope, learner)
     learners.require_visible(scope, records.learner)
     if badge is not None:
