@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,7 +43,7 @@ def test_answers_about_several_subjects_are_as_if_each_were_the_only_one(rule, s
     content = {"on_loss": on_loss, "badges": {"B": {"rule": rule, **days}, **_LOCAL}}
     rules = load_rules(content)
     for facts in (*subjects, *subjects):
-        asked = {"badge": "B", "subject": "p1", "as_of": AS_OF}
+        asked: dict[str, Any] = {"badge": "B", "subject": "p1", "as_of": AS_OF}
         found = evaluate(rules, facts, **asked)
         assert found == plain(content, facts, **asked)
         assert found.status == status_of(rules, facts, **asked)
@@ -52,7 +53,7 @@ def test_answers_about_several_subjects_are_as_if_each_were_the_only_one(rule, s
 
 def test_every_vector_is_answered_the_same_way():
     for vector in VECTORS:
-        asked = {
+        asked: dict[str, Any] = {
             "badge": vector["badge"],
             "subject": vector.get("subject", "p1"),
             "as_of": vector["as_of"],
@@ -68,6 +69,6 @@ def test_every_published_vector_is_answered_the_same_way():
     content = json.loads(shared("badges", "rules.json").read_text(encoding="utf-8"))
     rules = load_rules(content)
     for vector in json.loads(shared("badges", "vectors.json").read_text(encoding="utf-8")):
-        asked = {name: vector[name] for name in ("badge", "subject", "as_of")}
+        asked: dict[str, Any] = {name: vector[name] for name in ("badge", "subject", "as_of")}
         expected = plain(content, vector["facts"], **asked)
         assert evaluate(rules, vector["facts"], **asked) == expected, vector["case"]

@@ -429,18 +429,9 @@ def _members(predicate: Members, question: Question) -> Finding:
 # --- a badge ---------------------------------------------------------------
 
 
-def bounds(badge: BadgeRule, time_zone: tzinfo) -> tuple[datetime, datetime, datetime]:
-    """First instant open, last instant valid, first instant retired."""
-    return (
-        FIRST if badge.starts_on is None else first_instant(badge.starts_on, time_zone),
-        LAST if badge.valid_until is None else last_instant(badge.valid_until, time_zone),
-        LAST if badge.retired_on is None else first_instant(badge.retired_on, time_zone),
-    )
-
-
 def question_about(badge: BadgeRule, question: Question) -> Question:
     """The same question about one version of a badge: judged at its last moment if that has passed."""
-    _, valid, retired = bounds(badge, question.time_zone)
+    _, valid, retired = badge.bounds(question.time_zone)
     last = min(valid, retired if retired == LAST else retired - _TICK)
     return question if question.moment <= last else replace(question, moment=last)
 
@@ -461,7 +452,7 @@ def status(badge: BadgeRule, question: Question) -> str:
     A badge that is not open yet, has run out, or is retired says so, whoever
     asks; a retired one stays with those who had it, or who met the rule before.
     """
-    opens, valid, retired = bounds(badge, question.time_zone)
+    opens, valid, retired = badge.bounds(question.time_zone)
     if question.now < opens:
         return "not_open"
     if question.now > valid:

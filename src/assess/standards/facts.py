@@ -11,17 +11,17 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from hashlib import sha256
 from itertools import accumulate
 from typing import Any
 
 from assess.errors import InvalidFact
-from assess.standards.grammar import RESERVED, HasFact, label, token
+from assess.standards.contents import Digest, Tokens
+from assess.standards.grammar import RESERVED, HasFact, label
 from assess.standards.periods import Period
 
 Moment = date | datetime | str
@@ -155,57 +155,7 @@ def period_end(start: datetime, period: Period, time_zone: tzinfo) -> datetime:
     return last_instant(period.after(start.astimezone(time_zone).date()), time_zone)
 
 
-class Tokens(Mapping[str, str]):
-    """Properties as tokens, each made when it is asked for: most never are."""
-
-    __slots__ = ("_made", "_properties")
-
-    def __init__(self, properties: Mapping[str, Any]) -> None:
-        self._properties = properties
-        self._made: dict[str, str] = {}
-
-    def __getitem__(self, name: str) -> str:
-        found = self._made.get(name)
-        if found is None:
-            found = self._made[name] = token(self._properties[name])
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._properties)
-
-    def __len__(self) -> int:
-        return len(self._properties)
-
-
-class _Digest:
-    """The content of a fact as a hash, the last word on which of two comes first; made when it is asked for.
-
-    Delivery is no part of what happened: the same event delivered twice is one fact.
-    """
-
-    __slots__ = ("_content", "_made")
-
-    def __init__(self, properties: Mapping[str, Any], **more: Any) -> None:
-        self._content = (properties, more)
-        self._made = ""
-
-    def __str__(self) -> str:
-        if not self._made:
-            properties, more = self._content
-            self._made = sha256(token({**properties, **more}).encode()).hexdigest()
-        return self._made
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or str(self) == str(other)
-
-    def __lt__(self, other: object) -> bool:
-        return str(self) < str(other)
-
-    def __hash__(self) -> int:
-        return hash(str(self))
-
-
-_Order = tuple[datetime, datetime, float, _Digest | str]
+_Order = tuple[datetime, datetime, float, Digest | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +242,7 @@ def _fact(
     properties = {name: value for name, value in raw.items() if name not in _NO_PROPERTIES}
     said, id_ = given("s"), given("id")
     who = subject if said is None else str(said)
-    digest = _Digest(properties, t=type_, s=who, at=at, until=until, void_at=void_at)
+    digest = Digest(properties, t=type_, s=who, at=at, until=until, void_at=void_at)
     return Fact(
         type_,
         who,

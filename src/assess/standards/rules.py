@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from assess.errors import InvalidRule, RuleCycle
+from assess.standards.facts import FIRST, LAST, first_instant, last_instant
 from assess.standards.grammar import (
     AllOf,
     Members,
@@ -100,6 +101,14 @@ class BadgeRule:
         if found is None:
             found = self.memory["placed"] = tuple(predicates(self.rule))
         return found
+
+    def bounds(self, time_zone: tzinfo) -> tuple[datetime, datetime, datetime]:
+        """First instant open, last instant valid, first instant retired."""
+        return (
+            FIRST if self.starts_on is None else first_instant(self.starts_on, time_zone),
+            LAST if self.valid_until is None else last_instant(self.valid_until, time_zone),
+            LAST if self.retired_on is None else first_instant(self.retired_on, time_zone),
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)

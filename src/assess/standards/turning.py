@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from assess.standards.evaluation import NAMED, Question, award_end, bounds, decision_end
+from assess.standards.evaluation import NAMED, Question, award_end, decision_end
 from assess.standards.facts import (
     FIRST,
     LAST,
@@ -38,7 +38,7 @@ def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
     points: set[datetime] = set()
     interest = interest_of(badge, rules)
     for version in interest.versions:
-        opens, valid, retired = bounds(version, zone)
+        opens, valid, retired = version.bounds(zone)
         points |= {opens, retired, valid if valid == LAST else valid + _TICK}
         if version.effective_from is not None:
             points.add(first_instant(version.effective_from, zone))

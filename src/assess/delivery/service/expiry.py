@@ -23,7 +23,6 @@ from assess.delivery.service.standing import Moment, attested, ended
 from assess.delivery.store import Writes, reading, reading_bulk, reading_expiry
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import ChangeRow, EligibilityState, Fact, Job, Update
-from assess.standards.evaluation import bounds
 
 JOB = "expiry"
 PERIOD = timedelta(minutes=5)
