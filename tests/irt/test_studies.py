@@ -260,7 +260,10 @@ def test_dif_holds_its_level(condition):
     record(
         f"DIF, {condition}, 30 items, {n:,} replications",
         "rejected at 5 %, good items / items off by 0.5 logit: "
-        + "; ".join(f"{name} {percent(a, spread[name][0])} / {percent(b)}" for name, (a, b) in found.items()),
+        + "; ".join(
+            f"{name} {percent(a, spread[name][0])} / {percent(b) if b == b else 'none'}"
+            for name, (a, b) in found.items()
+        ),
         seed=seed,
     )
     judged(n, FULL)
