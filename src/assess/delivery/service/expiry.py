@@ -62,7 +62,7 @@ async def announce(services: Services, tenant: str, *, since: datetime | None, n
         due[learner] += []
     declared = [(p, rule) for p in shelf.programmes.values() for rule in p.rules.badges.values()]
     for programme, rule in declared:
-        turns = bounds(rule, programme.rules.time_zone)
+        turns = rule.bounds(programme.rules.time_zone)
         if any(turn < now and (since is None or turn >= since) for turn in turns):
             for learner in await services.store.read(reading_expiry.told_of, tenant, rule.id):
                 due[learner] += []
