@@ -71,6 +71,7 @@ def test_a_mark_comes_with_the_records_that_it_covers(both_worlds: World) -> Non
     looked_at = reading_marks.LookedAt(("twt-3",), ("attended",))
     mark, records = world.ask(reading_marks.marked_records, "default", "lrn_1", looked_at)
     assert mark is not None
+    assert records is not None
     assert (mark, records) == (
         world.ask(reading_marks.mark, "default", "lrn_1"),
         world.ask(reading_marks.lean_records, "default", "lrn_1", looked_at),

@@ -197,9 +197,8 @@ class Shelf:
     @cached_property
     def _of_badges(self) -> Mapping[str, Programme]:
         # Where two declare a badge, the first of them counts.
-        return {
-            b: programme for programme in reversed(self.programmes.values()) for b in programme.rules.badges
-        }
+        last_first = reversed([*self.programmes.values()])
+        return {badge: programme for programme in last_first for badge in programme.rules.badges}
 
     def accepts_provisional(self, programme: str) -> bool:
         """Whether provisional decisions count: by the tenant, or by the programme."""
