@@ -410,7 +410,9 @@ def _period(
 
     turns = turning_points(rule, question)
     since = begun.get(status)
-    if since is None and not explanation.is_settled(rule, question):
+    if since is None and not explanation.is_bounded(rule):
+        since = explanation.last_turn(rule, question)
+    elif since is None:
         past = reversed([turn for turn in turns if turn <= question.now])
         since = next((turn for turn in past if status_at(turn - _TICK) != status), None)
     coming = [turn for turn in turns if question.now < turn < LAST]

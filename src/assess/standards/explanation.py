@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -47,13 +48,14 @@ from assess.standards.grammar import (
 )
 from assess.standards.rules import BadgeRule, BadgeRules
 from assess.standards.sentences import status_sentence
-from assess.standards.turning import Interest
+from assess.standards.turning import Interest, turns
 
 Placed = tuple[str, Predicate]
 
 
 # --- what follows from the values alone ------------------------------------
 
+_TICK = timedelta(microseconds=1)
 _OUTLINES_KEPT = 500
 _EXPLAINED = ("not_eligible", "undetermined")
 
@@ -125,21 +127,34 @@ def _interests(badge: BadgeRule, rules: BadgeRules) -> list[tuple[Predicate, Int
     return found
 
 
-def is_settled(badge: BadgeRule, question: Question) -> bool:
-    """Whether the status was and will be the same at all times, whatever the facts that there are turn to.
+def is_bounded(badge: BadgeRule) -> bool:
+    """Whether the status depends on days besides those of the facts."""
+    return len(badge.versions) > 1 or any((badge.starts_on, badge.valid_until, badge.retired_on))
 
-    Where no day bounds the badge, the value of a predicate that no fact is about never changes; and if these
-    alone decide, the others may be worth what they will.
+
+def last_turn(badge: BadgeRule, question: Question) -> datetime | None:
+    """The last instant by the moment at which the value of a rule became what it is; None if it always was.
+
+    Back from turn to turn, only the predicates that turn are asked again. For a badge that no day bounds.
     """
-    if len(badge.versions) > 1 or any((badge.starts_on, badge.valid_until, badge.retired_on)):
-        return False
-    low, high = replace(question), replace(question)
+    then = replace(question)
+    turning: dict[datetime, list[Predicate]] = {}
     for predicate, interest in _interests(badge, question.rules):
-        turns = interest.is_touched(question.book)
-        known = find(predicate, question)
-        for asked, worst in ((low, Truth.FALSE), (high, Truth.TRUE)):
-            asked.memory[id(predicate)] = Finding(worst, known.code) if turns else known
-    return value(badge.rule, low) is value(badge.rule, high)
+        then.memory[id(predicate)] = find(predicate, question)
+        for turn in turns(interest, question):
+            if turn <= question.now:
+                turning.setdefault(turn, []).append(predicate)
+    known = value(badge.rule, then)
+    for turn in sorted(turning, reverse=True):
+        before = replace(question, moment=turn - _TICK, now=turn - _TICK, below={})
+        differs = False
+        for predicate in turning[turn]:
+            found = find(predicate, before)
+            differs |= found.value is not then.memory[id(predicate)].value
+            then.memory[id(predicate)] = found
+        if differs and value(badge.rule, then) is not known:
+            return turn
+    return None
 
 
 # --- what is missing -------------------------------------------------------

@@ -34,9 +34,13 @@ _TICK = timedelta(microseconds=1)
 
 def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
     """Every instant at which the status may change, in order."""
+    return sorted(turns(interest_of(badge, question.rules), question))
+
+
+def turns(interest: Interest, question: Question) -> set[datetime]:
+    """Every instant at which what is looked at may change."""
     rules, zone = question.rules, question.time_zone
     points: set[datetime] = set()
-    interest = interest_of(badge, rules)
     for version in interest.versions:
         opens, valid, retired = version.bounds(zone)
         points |= {opens, retired, valid if valid == LAST else valid + _TICK}
@@ -53,7 +57,7 @@ def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
             end = decision_end(fact, rules)
             points |= {period_end(fact.tested_at, age, zone) + _TICK for age in interest.ages}
         points |= {fact.at, fact.void_at, end if end == LAST else end + _TICK}
-    return sorted(points - {FIRST, LAST})
+    return points - {FIRST, LAST}
 
 
 def interest_of(badge: BadgeRule, rules: BadgeRules) -> Interest:
