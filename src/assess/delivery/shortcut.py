@@ -1,18 +1,19 @@
-"""The hot route without the framework's way to it: the same use case, a fraction of the time.
+"""The hot routes without the framework's way to them: the same use cases, a fraction of the time.
 
 A framework matches some sixty routes, solves dependencies and makes objects of
-the request and the reply; for a stored answer that costs more than storing it.
-A request that is plainly an answer is taken here, before the application: its
-headers are read from the scope, and its reply is one list of headers and one
-text. Everything else, and whatever is unusual about an answer, goes the long
-way, to the function of the route (`api.delivery.post_response`); what both ways
-have in common stands in `api.wire` and `around.Frame`.
+the request and the reply; for a stored answer, or for badges that are known,
+that costs more than the thing itself. A request that is plainly one of these is
+taken here, before the application: its headers are read from the scope, and its
+reply is one list of headers and one text. Everything else, and whatever is
+unusual about a request, goes the long way, to the function of the route
+(`api.delivery.post_response`, `api.people.learner_badge` and `learner_badges`);
+what both ways have in common stands in `api.wire` and `around.Frame`.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
@@ -20,16 +21,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from assess.delivery import schemas
-from assess.delivery.api import delivery, wire
+from assess.delivery.api import delivery, people, wire
 from assess.delivery.around import Answer, Frame, Header
 from assess.delivery.security import new_id
-from assess.delivery.service import Services, keys, sessions
+from assess.delivery.service import Services, keys, sessions, telling
 
-_BEFORE, _AFTER = "/v1/sessions/", "/responses"
-_ROUTE = next(
-    route for route in delivery.router.routes if getattr(route, "endpoint", None) is delivery.post_response
-)
-_NAME = f"POST {getattr(_ROUTE, 'path', '')}"
+_SESSIONS, _RESPONSES = "/v1/sessions/", "/responses"
+_LEARNERS, _BADGES = "/v1/learners/", "badges"
+_JSON: Header = (b"content-type", b"application/json")
+_KEPT: tuple[Header, ...] = tuple((name.encode(), value.encode()) for name, value in wire.KEPT.items())
+
+
+def _route(router: Any, endpoint: Any) -> str:
+    """Method and pattern of a route, as its figures name it."""
+    found = next(route for route in router.routes if getattr(route, "endpoint", None) is endpoint)
+    return f"{min(found.methods)} {found.path}"
 
 
 class Application(FastAPI):
@@ -50,25 +56,32 @@ class Application(FastAPI):
             await way(scope, receive, send)
 
 
+class _Reply(NamedTuple):
+    """What one of the hot routes says, without the headers that every reply has."""
+
+    body: bytes
+    status: int = 200
+    headers: tuple[Header, ...] = (_JSON,)
+
+
 class Shortcut:
-    """Answers `POST /v1/sessions/{session}/responses`, where nothing is unusual about it."""
+    """Answers an answer to an item, and who may have which badge, where nothing is unusual about it."""
 
     def __init__(self, app: FastAPI, frame: Frame, on_fault: Answer, *, minimum_size: int) -> None:
         self._app = app
         self._frame = frame
         self._on_fault = on_fault
-        self._headers: tuple[Header, ...] = (
-            (b"content-type", b"application/json"),
-            *frame.headers,
-            (b"cache-control", b"no-store"),
-        )
         self._compressed = GZipMiddleware(self._respond, minimum_size=minimum_size)
 
     def way(self, scope: Scope) -> Any:
         """What answers the request; None for the long way."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["query_string"]:
+        if scope["type"] != "http" or scope["query_string"]:
             return None
-        if _session(scope["path"]) is None:
+        method, path = scope["method"], scope["path"]
+        if not (
+            (method == "POST" and _session(path) is not None)
+            or (method == "GET" and _about(path) is not None)
+        ):
             return None
         found = self._respond
         for name, value in scope["headers"]:
@@ -86,28 +99,48 @@ class Shortcut:
         # Whatever this request waits for from here on is the server's time, not the learner's.
         arrived = frame.monotonic()
         scope.setdefault("state", {}).update(request_id=request_id, arrived=arrived)
+        about = None if scope["method"] == "POST" else _about(scope["path"])
         frame.inside += 1
         try:
             try:
                 frame.require_room(scope["path"])
-                body = await self._stored(scope, receive, arrived)
-                status = 200
-                headers = [
-                    *self._headers,
-                    (b"content-length", b"%d" % len(body)),
-                    (b"x-request-id", request_id.encode()),
-                ]
+                if about is None:
+                    reply = _Reply(await self._stored(scope, receive, arrived))
+                else:
+                    reply = await self._told(scope, *about)
+                status, body, headers = reply.status, reply.body, [*reply.headers]
+                if status != 304:
+                    headers.append((b"content-length", b"%d" % len(body)))
             except Exception as fault:  # noqa: BLE001 - whatever it was, the client must hear of it
                 scope["app"] = self._app
                 response = await self._on_fault(Request(scope), fault)
-                status, body = response.status_code, bytes(response.body)
-                headers = frame.dressed(scope, request_id, response.raw_headers)
+                status, body, headers = response.status_code, bytes(response.body), [*response.raw_headers]
+            headers = frame.dressed(scope, request_id, headers)
             started = True
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
         finally:
             frame.inside -= 1
-            frame.note(_NAME, request_id, status if started else 0, time.perf_counter() - began)
+            route = _STORED if about is None else _ONE_BADGE if about[1] else _ALL_BADGES
+            frame.note(route, request_id, status if started else 0, time.perf_counter() - began)
+
+    async def _told(self, scope: Scope, learner: str, badge: str | None) -> _Reply:
+        """Who has the right to a badge, or to which badges; or that this is what the client has."""
+        services: Services = self._app.state.services
+        authorization = if_none_match = None
+        for name, value in scope["headers"]:
+            if name == b"authorization" and authorization is None:
+                authorization = value.decode("latin-1")
+            elif name == b"if-none-match" and if_none_match is None:
+                if_none_match = value.decode("latin-1")
+        token = wire.bearer(authorization) or Request(scope).cookies.get(wire.COOKIE)
+        who = await keys.authenticate(services, token)
+        answer = await telling.told(services, who, learner, badge)
+        tag = answer.tagged()
+        headers = ((b"etag", tag.encode()), *_KEPT)
+        if wire.is_known(tag, if_none_match or ""):
+            return _Reply(b"", 304, headers)
+        return _Reply(answer.text(), headers=(_JSON, *headers))
 
     async def _stored(self, scope: Scope, receive: Receive, arrived: float) -> bytes:
         """The reply to an answer that is on the disk."""
@@ -159,7 +192,22 @@ class Shortcut:
 
 def _session(path: str) -> str | None:
     """The session that an answer is for, by the path; None if it is anything else."""
-    if not (path.startswith(_BEFORE) and path.endswith(_AFTER)):
+    if not (path.startswith(_SESSIONS) and path.endswith(_RESPONSES)):
         return None
-    session = path[len(_BEFORE) : -len(_AFTER)]
+    session = path[len(_SESSIONS) : -len(_RESPONSES)]
     return session if session and "/" not in session and "\0" not in session else None
+
+
+def _about(path: str) -> tuple[str, str | None] | None:
+    """The learner and the badge that are asked for, None for all badges; None if it is anything else."""
+    if not path.startswith(_LEARNERS) or "\0" in path:
+        return None
+    learner, *rest = path[len(_LEARNERS) :].split("/")
+    if not learner or not 1 <= len(rest) <= 2 or rest[0] != _BADGES or not rest[-1]:
+        return None
+    return learner, rest[1] if len(rest) == 2 else None
+
+
+_STORED = _route(delivery.router, delivery.post_response)
+_ONE_BADGE = _route(people.router, people.learner_badge)
+_ALL_BADGES = _route(people.router, people.learner_badges)

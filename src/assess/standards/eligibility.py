@@ -20,11 +20,10 @@ import yaml
 
 from assess.errors import InvalidRule, NotFound
 from assess.standards import evaluation, explanation
-from assess.standards.evaluation import Question, Truth
+from assess.standards.evaluation import Finding, Question, Truth
 from assess.standards.facts import LAST, Fact, FactBook, Moment, instant
-from assess.standards.grammar import predicates
 from assess.standards.rules import BadgeRule, BadgeRules, Course, parse_rules
-from assess.standards.sentences import rule_in_words, status_sentence
+from assess.standards.sentences import rule_in_words
 from assess.standards.turning import turning_points
 
 __all__ = [
@@ -264,6 +263,7 @@ def evaluate(
     as_of: Moment,
     as_known_at: Moment | None = None,
     accept_provisional: bool | None = None,
+    begun: Mapping[str, datetime] | None = None,
 ) -> Eligibility:
     """Whether a subject is eligible for a badge, and why.
 
@@ -281,6 +281,9 @@ def evaluate(
         Leave out what was recorded later.
     accept_provisional : bool, optional
         Instead of what the rules say.
+    begun : mapping, optional
+        Status -> since when it holds if that is the status, where it is known from elsewhere. Else it is
+        worked out from the facts, which is slow.
 
     Raises
     ------
@@ -301,53 +304,39 @@ def evaluate(
     [('all_of[1]', 'learner', 'start')]
     """
     declared = _badge(rules, badge)
-    zone = rules.time_zone
     question = _question(rules, facts, subject, as_of, as_known_at, accept_provisional)
     now = question.now
     standing = evaluation.standing(declared, question)
     status, rule, question = standing.status, standing.rule, standing.question
 
-    found = [
-        (path, predicate, evaluation.find(predicate, question)) for path, predicate in predicates(rule.rule)
-    ]
-    placed = explanation.missing(rule.rule, question) if status in ("not_eligible", "undetermined") else []
-    by_path = {path: finding for path, _, finding in found}
-    steps = [
-        (path, predicate, *explanation.next_step(predicate, by_path[path], question))
-        for path, predicate in placed
-    ]
+    found = {path: evaluation.find(predicate, question) for path, predicate in rule.placed}
+    outline = explanation.outline(rule, question, status)
     reasons = [
-        Reason(
-            path, predicate.declared, finding.value.word, finding.code, tuple(f.id for f in finding.evidence)
-        )
-        for path, predicate, finding in found
+        Reason(path, predicate.declared, finding.value.word, finding.code, _ids(finding))
+        for (path, predicate), finding in zip(rule.placed, found.values(), strict=True)
     ]
-    evidence = [fact for _, _, finding in found for fact in finding.evidence]
-    kept = evaluation.granted(rule, question)
-    if (
-        status == "eligible"
-        and kept.value is Truth.TRUE
-        and evaluation.value(rule.rule, question) is not Truth.TRUE
-    ):
-        own = {"held": {"badge": rule.id}}
-        reasons.insert(0, Reason("", own, "true", kept.code, tuple(fact.id for fact in kept.evidence)))
-        evidence = [*kept.evidence, *evidence]
-    done = explanation.progress(rule.rule, question)
-    gaps = [(predicate, by_path[path].value) for path, predicate in placed]
-    since, until, turn = _period(declared, question, status)
+    evidence = [fact for finding in found.values() for fact in finding.evidence]
+    if status == "eligible" and evaluation.value(rule.rule, question) is not Truth.TRUE:
+        kept = evaluation.granted(rule, question)
+        if kept.value is Truth.TRUE:
+            own = {"held": {"badge": rule.id}}
+            reasons.insert(0, Reason("", own, "true", kept.code, _ids(kept)))
+            evidence = [*kept.evidence, *evidence]
+    since, until, turn = _period(declared, question, status, begun or {})
     return Eligibility(
         badge=badge,
         subject=subject,
         as_of=now,
-        as_known_at=None if as_known_at is None else instant(as_known_at, zone, end=True),
+        as_known_at=None if as_known_at is None else instant(as_known_at, rules.time_zone, end=True),
         status=status,
         reasons=tuple(reasons),
         missing=tuple(
-            Missing(path, predicate.declared, who, action) for path, predicate, who, action in steps
+            Missing(path, predicate.declared, *explanation.next_step(predicate, found[path], question))
+            for path, predicate in outline.gaps
         ),
         evidence=tuple({fact.id: _evidence(fact) for fact in evidence}.values()),
-        sentence=status_sentence(rule, status, done, gaps),
-        progress=Progress(*done),
+        sentence=outline.sentence,
+        progress=Progress(*outline.progress),
         since=since,
         valid_until=until,
         rule_version=rule.version,
@@ -393,17 +382,23 @@ def _question(
     return Question(rules, book, subject, now, now, accept)
 
 
+def _ids(finding: Finding) -> tuple[str, ...]:
+    return tuple([fact.id for fact in finding.evidence])
+
+
 def _evidence(fact: Fact) -> Evidence:
-    text = {
-        name: str(fact.properties[name])
-        for name in ("course", "badge", "record_sha256")
-        if fact.properties.get(name)
-    }
-    return Evidence(fact.type, fact.id, **text)
+    course, badge, record = map(fact.properties.get, ("course", "badge", "record_sha256"))
+    return Evidence(
+        fact.type,
+        fact.id,
+        str(course) if course else None,
+        str(badge) if badge else None,
+        str(record) if record else None,
+    )
 
 
 def _period(
-    rule: BadgeRule, question: Question, status: str
+    rule: BadgeRule, question: Question, status: str, begun: Mapping[str, datetime]
 ) -> tuple[datetime | None, datetime | None, datetime | None]:
     """Since when the status holds, until when an eligible one will, and when anything may change at all."""
 
@@ -414,13 +409,12 @@ def _period(
         return evaluation.standing(rule, asked).status
 
     turns = turning_points(rule, question)
-    since: datetime | None = None
-    for turn in reversed([turn for turn in turns if turn <= question.now]):
-        since = turn
-        if status_at(turn - _TICK) != status:
-            break
-    else:
-        since = None
+    since = begun.get(status)
+    if since is None and not explanation.is_bounded(rule):
+        since = explanation.last_turn(rule, question)
+    elif since is None:
+        past = reversed([turn for turn in turns if turn <= question.now])
+        since = next((turn for turn in past if status_at(turn - _TICK) != status), None)
     coming = [turn for turn in turns if question.now < turn < LAST]
     following = coming[0] if coming else None
     if status == "eligible":

@@ -10,7 +10,7 @@ Kleene (1952), *Introduction to Metamathematics*, section 64.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from enum import IntEnum
@@ -103,17 +103,17 @@ class Question:
     def time_zone(self) -> tzinfo:
         return self.rules.time_zone
 
-    def of(self, type_: str) -> tuple[Fact, ...]:
-        return self.book.of(self.subject, type_)
+    def named(self, type_: str, name: str) -> tuple[Fact, ...]:
+        return self.book.named(self.subject, type_, name)
 
-    def counting(self, type_: str) -> list[Fact]:
-        return [fact for fact in self.of(type_) if fact.counts(self.moment, self.now)]
+    def counting(self, facts: Iterable[Fact]) -> list[Fact]:
+        return [fact for fact in facts if fact.at <= self.moment and fact.void_at > self.now]
 
-    def in_force(self, type_: str) -> list[Fact]:
-        return [fact for fact in self.of(type_) if fact.in_force(self.moment, self.now)]
+    def in_force(self, facts: Iterable[Fact]) -> list[Fact]:
+        return [fact for fact in self.counting(facts) if fact.until >= self.moment]
 
-    def void(self, type_: str) -> list[Fact]:
-        return [fact for fact in self.of(type_) if fact.at <= self.moment and fact.void_at <= self.now]
+    def void(self, facts: Iterable[Fact]) -> list[Fact]:
+        return [fact for fact in facts if fact.at <= self.moment and fact.void_at <= self.now]
 
     def supposing(self, facts: Iterable[Fact]) -> Question:
         return replace(self, book=self.book.supposing(facts), below={})
@@ -121,7 +121,8 @@ class Question:
     @cached_property
     def members(self) -> dict[str, Fact]:
         """Persons with a membership in force."""
-        return {fact.text("person"): fact for fact in self.in_force("membership")}
+        memberships = self.book.of(self.subject, "membership")
+        return {fact.text("person"): fact for fact in self.in_force(memberships)}
 
 
 NAMED: dict[type[Predicate], tuple[str, str]] = {
@@ -148,9 +149,9 @@ def value(rule: Rule, question: Question) -> Truth:
     """
     match rule:
         case AllOf():
-            return min(value(inner, question) for inner in rule.rules)
+            return min(_values(rule.rules, question, Truth.FALSE))
         case AnyOf():
-            return max(value(inner, question) for inner in rule.rules)
+            return max(_values(rule.rules, question, Truth.TRUE))
         case AtLeast():
             values = sorted((value(inner, question) for inner in dict.fromkeys(rule.rules)), reverse=True)
             return values[rule.n - 1]
@@ -158,6 +159,15 @@ def value(rule: Rule, question: Question) -> Truth:
             return truth(points(rule, question) >= exact(rule.at_least))
         case Predicate():
             return find(rule, question).value
+
+
+def _values(rules: Iterable[Rule], question: Question, last: Truth) -> Iterator[Truth]:
+    """The values of rules, up to one that says it all."""
+    for rule in rules:
+        found = value(rule, question)
+        yield found
+        if found is last:
+            return
 
 
 def find(predicate: Predicate, question: Question) -> Finding:
@@ -222,9 +232,8 @@ def _current_decision(predicate: Pass, question: Question, moment: datetime) -> 
     """What the last decision by date says; an adaptive practice session decides nothing."""
     decisions = [
         fact
-        for fact in question.of("decision")
-        if fact.properties["course"] == predicate.course
-        and fact.at <= moment
+        for fact in question.named("decision", predicate.course)
+        if fact.at <= moment
         and not fact.properties.get("practice", False)
         and _speaks_for(fact, predicate, question.rules)
     ]
@@ -267,22 +276,22 @@ def _assured(decision: Fact) -> int:
     return ASSURANCES.index(said) if said in ASSURANCES else 0
 
 
-def matching(predicate: HasFact, facts: Iterable[Fact]) -> dict[tuple[str, ...], Fact]:
-    """Facts that carry all properties themselves, one for each different thing."""
+def different(predicate: HasFact, facts: Iterable[Fact]) -> dict[tuple[str, ...], Fact]:
+    """Of facts that a predicate asks for, one for each different thing."""
     found: dict[tuple[str, ...], Fact] = {}
     for fact in facts:
-        if predicate.matches(fact.tokens):
-            # Facts that lack the property cannot be told apart, so together they are one.
-            key = tuple(fact.tokens.get(name, "") for name in predicate.distinct_by) or (fact.id,)
-            found.setdefault(key, fact)
+        # Facts that lack the property cannot be told apart, so together they are one.
+        key = tuple(fact.tokens.get(name, "") for name in predicate.distinct_by) or (fact.id,)
+        found.setdefault(key, fact)
     return found
 
 
 def _has_fact(predicate: HasFact, question: Question) -> Finding:
-    found = matching(predicate, question.in_force(predicate.type))
+    matching = question.book.matching(question.subject, predicate)
+    found = different(predicate, question.in_force(matching))
     if len(found) >= predicate.count:
         return Finding(Truth.TRUE, "fact_present", tuple(found.values()))
-    void = matching(predicate, question.void(predicate.type))
+    void = different(predicate, question.void(matching))
     code = "fact_void" if void else "fact_missing"
     return Finding(Truth.FALSE, code, (*found.values(), *void.values()))
 
@@ -301,7 +310,7 @@ def award_end(award: Fact, rules: BadgeRules) -> datetime:
 
 
 def _held(predicate: Held, question: Question) -> Finding:
-    awards = [fact for fact in question.counting("award") if fact.properties["badge"] == predicate.badge]
+    awards = question.counting(question.named("award", predicate.badge))
     if not awards:
         return Finding(Truth.FALSE, "award_missing")
     active = [fact for fact in awards if award_end(fact, question.rules) >= question.moment]
@@ -349,8 +358,8 @@ def _invited_or_applied(predicate: Invited | Application, question: Question) ->
     def wanted(fact: Fact) -> bool:
         return fact.has_label("cohort", predicate.cohort) and fact.has_label("intake", intake)
 
-    to_program = [fact for fact in question.of(type_) if fact.properties["program"] == predicate.program]
-    counting = [fact for fact in to_program if fact.in_force(question.moment, question.now)]
+    to_program = question.named(type_, predicate.program)
+    counting = question.in_force(to_program)
     current = {
         (fact.tokens.get("cohort"), fact.tokens.get("intake")): fact for fact in counting if wanted(fact)
     }
@@ -362,7 +371,7 @@ def _invited_or_applied(predicate: Invited | Application, question: Question) ->
         return Finding(Truth.UNKNOWN, "application_undecided", undecided)
     if current:
         return Finding(Truth.FALSE, "fact_missing", tuple(current.values()))
-    void = [f for f in to_program if f.at <= question.moment and f.void_at <= question.now and wanted(f)]
+    void = [fact for fact in question.void(to_program) if wanted(fact)]
     if void:
         return Finding(Truth.FALSE, "fact_void", tuple(void))
     if counting:
@@ -373,8 +382,8 @@ def _invited_or_applied(predicate: Invited | Application, question: Question) ->
 def _judgement(predicate: Judgement, question: Question) -> Finding:
     answers = [
         fact
-        for fact in question.in_force("judgement")
-        if fact.properties["q"] == predicate.q and fact.properties["role"] in predicate.by
+        for fact in question.in_force(question.named("judgement", predicate.q))
+        if fact.properties["role"] in predicate.by
     ]
     if not answers:
         return Finding(Truth.UNKNOWN, "judgement_missing")
@@ -392,7 +401,7 @@ def points(predicate: Points, question: Question) -> Fraction:
 
 def _entries(predicate: Points, question: Question) -> list[Fact]:
     """The latest entry of each key of a ledger."""
-    entries = [fact for fact in question.in_force("points") if fact.properties["ledger"] == predicate.ledger]
+    entries = question.in_force(question.named("points", predicate.ledger))
     return list({fact.tokens["key"]: fact for fact in entries}.values())
 
 
@@ -420,18 +429,9 @@ def _members(predicate: Members, question: Question) -> Finding:
 # --- a badge ---------------------------------------------------------------
 
 
-def bounds(badge: BadgeRule, time_zone: tzinfo) -> tuple[datetime, datetime, datetime]:
-    """First instant open, last instant valid, first instant retired."""
-    return (
-        FIRST if badge.starts_on is None else first_instant(badge.starts_on, time_zone),
-        LAST if badge.valid_until is None else last_instant(badge.valid_until, time_zone),
-        LAST if badge.retired_on is None else first_instant(badge.retired_on, time_zone),
-    )
-
-
 def question_about(badge: BadgeRule, question: Question) -> Question:
     """The same question about one version of a badge: judged at its last moment if that has passed."""
-    _, valid, retired = bounds(badge, question.time_zone)
+    _, valid, retired = badge.bounds(question.time_zone)
     last = min(valid, retired if retired == LAST else retired - _TICK)
     return question if question.moment <= last else replace(question, moment=last)
 
@@ -440,8 +440,8 @@ def granted(badge: BadgeRule, question: Question) -> Finding:
     """Whether the subject was given this very badge before its last moment, and still has it."""
     awards = tuple(
         fact
-        for fact in question.counting("award")
-        if fact.properties["badge"] == badge.id and award_end(fact, question.rules) >= question.now
+        for fact in question.counting(question.named("award", badge.id))
+        if award_end(fact, question.rules) >= question.now
     )
     return Finding(truth(bool(awards)), "award_active" if awards else "award_missing", awards)
 
@@ -452,7 +452,7 @@ def status(badge: BadgeRule, question: Question) -> str:
     A badge that is not open yet, has run out, or is retired says so, whoever
     asks; a retired one stays with those who had it, or who met the rule before.
     """
-    opens, valid, retired = bounds(badge, question.time_zone)
+    opens, valid, retired = badge.bounds(question.time_zone)
     if question.now < opens:
         return "not_open"
     if question.now > valid:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -19,9 +20,9 @@ from assess.standards.evaluation import (
     Finding,
     Question,
     Truth,
+    different,
     find,
     lost,
-    matching,
     points,
     standing,
     value,
@@ -45,8 +46,115 @@ from assess.standards.grammar import (
     children,
     predicates,
 )
+from assess.standards.rules import BadgeRule, BadgeRules
+from assess.standards.sentences import status_sentence
+from assess.standards.turning import Interest, turns
 
 Placed = tuple[str, Predicate]
+
+
+# --- what follows from the values alone ------------------------------------
+
+_TICK = timedelta(microseconds=1)
+_OUTLINES_KEPT = 500
+_EXPLAINED = ("not_eligible", "undetermined")
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is missing, how far the subject is, and both as a sentence."""
+
+    gaps: tuple[Placed, ...]
+    progress: tuple[int, int]
+    sentence: str
+
+
+def outline(badge: BadgeRule, question: Question, status: str) -> Outline:
+    """The outline of an answer about one version of a badge.
+
+    Most often it follows from the values of the predicates, and is the same for everybody who has these.
+    """
+    values = tuple([find(predicate, question).value for _, predicate in badge.placed])
+    known: Outline | None = badge.memory.get((status, values))
+    if known is not None:
+        return known
+    rule, gaps, alone = badge.rule, [], True
+    if status in _EXPLAINED:
+        gaps, alone = missing(rule, question), _follows(badge, question)
+    done = progress(rule, question)
+    value_at = {path: found for (path, _), found in zip(badge.placed, values, strict=True)}
+    told = [(predicate, value_at[path]) for path, predicate in gaps]
+    found = Outline(tuple(gaps), done, status_sentence(badge, status, done, told))
+    if alone:
+        if len(badge.memory) >= _OUTLINES_KEPT:
+            badge.memory.clear()
+        badge.memory[status, values] = found
+    return found
+
+
+def _follows(badge: BadgeRule, question: Question) -> bool:
+    """Whether what is missing follows from the values: no fact about one predicate says anything of another.
+
+    And none of those that the cheapest way asks for is spared by the others; then facts were supposed, and
+    these are made for the subject.
+    """
+    apart = badge.memory.get("apart")
+    if apart is None:
+        apart = badge.memory["apart"] = _are_apart(badge, question.rules)
+    if not apart:
+        return False
+    _, chosen = _cheapest(badge.rule, "", question)
+    return not any(
+        _holds_by_logic(badge.rule, question, [other for other in chosen if other != predicate])
+        for predicate in chosen
+    )
+
+
+def _are_apart(badge: BadgeRule, rules: BadgeRules) -> bool:
+    interests = dict(_interests(badge, rules)).values()
+    return not any(one.meets(other) for one, other in itertools.combinations(interests, 2))
+
+
+def _interests(badge: BadgeRule, rules: BadgeRules) -> list[tuple[Predicate, Interest]]:
+    """The predicates of a rule with what each looks at."""
+    found: list[tuple[Predicate, Interest]] | None = badge.memory.get("interests")
+    if found is None:
+        found = []
+        for _, predicate in badge.placed:
+            found.append((predicate, Interest()))
+            found[-1][1].add_rule(predicate, rules)
+        badge.memory["interests"] = found
+    return found
+
+
+def is_bounded(badge: BadgeRule) -> bool:
+    """Whether the status depends on days besides those of the facts."""
+    return len(badge.versions) > 1 or any((badge.starts_on, badge.valid_until, badge.retired_on))
+
+
+def last_turn(badge: BadgeRule, question: Question) -> datetime | None:
+    """The last instant by the moment at which the value of a rule became what it is; None if it always was.
+
+    Back from turn to turn, only the predicates that turn are asked again. For a badge that no day bounds.
+    """
+    then = replace(question)
+    turning: dict[datetime, list[Predicate]] = {}
+    for predicate, interest in _interests(badge, question.rules):
+        then.memory[id(predicate)] = find(predicate, question)
+        for turn in turns(interest, question):
+            if turn <= question.now:
+                turning.setdefault(turn, []).append(predicate)
+    known = value(badge.rule, then)
+    for turn in sorted(turning, reverse=True):
+        before = replace(question, moment=turn - _TICK, now=turn - _TICK, below={})
+        differs = False
+        for predicate in turning[turn]:
+            found = find(predicate, before)
+            differs |= found.value is not then.memory[id(predicate)].value
+            then.memory[id(predicate)] = found
+        if differs and value(badge.rule, then) is not known:
+            return turn
+    return None
 
 
 # --- what is missing -------------------------------------------------------
@@ -79,8 +187,13 @@ def _would_hold(rule: Rule, question: Question, met: list[Predicate], facts: lis
     placed = [predicate for _, predicate in predicates(rule)]
     if any(_looks_at(predicate, fact) for predicate in placed if predicate not in met for fact in facts):
         return value(rule, question.supposing(facts)) is Truth.TRUE
+    return _holds_by_logic(rule, question, met)
+
+
+def _holds_by_logic(rule: Rule, question: Question, met: list[Predicate]) -> bool:
+    """Whether the rule is true where some predicates are met and the others are worth what they are."""
     asked = replace(question)
-    for predicate in placed:
+    for _, predicate in predicates(rule):
         known = Finding(Truth.TRUE, "fact_present") if predicate in met else find(predicate, question)
         asked.memory[id(predicate)] = known
     return value(rule, asked) is Truth.TRUE
@@ -194,7 +307,8 @@ class _Exact(Fraction):
 
 def _things_for(predicate: HasFact, question: Question, numbers: Iterator[int]) -> Iterator[Fact]:
     """As many new things as are short, each different from those that are there."""
-    there = matching(predicate, question.in_force(predicate.type))
+    matching = question.book.matching(question.subject, predicate)
+    there = different(predicate, question.in_force(matching))
     short = predicate.count - len(there)
     where = dict(predicate.where)
     free = [name for name in predicate.distinct_by if name not in where]

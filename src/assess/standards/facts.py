@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from hashlib import sha256
 from itertools import accumulate
 from typing import Any
 
 from assess.errors import InvalidFact
-from assess.standards.grammar import RESERVED, label, token
+from assess.standards.contents import Digest, Tokens
+from assess.standards.grammar import RESERVED, HasFact, label
 from assess.standards.periods import Period
 
 Moment = date | datetime | str
@@ -52,6 +52,10 @@ _REQUIRED = {
 }
 
 
+_NO_PROPERTIES = frozenset((*RESERVED, "id"))
+
+
+@lru_cache(maxsize=4096)
 def first_instant(day: date, time_zone: tzinfo) -> datetime:
     """The first instant of a day, in UTC.
 
@@ -101,6 +105,8 @@ def _instant_of_text(value: str, time_zone: tzinfo, end: bool) -> datetime:
 
 
 def _instant(value: Moment, time_zone: tzinfo, end: bool) -> datetime:
+    if type(value) is datetime and value.tzinfo is UTC:
+        return value
     try:
         moment = value
         if isinstance(moment, str):
@@ -149,6 +155,9 @@ def period_end(start: datetime, period: Period, time_zone: tzinfo) -> datetime:
     return last_instant(period.after(start.astimezone(time_zone).date()), time_zone)
 
 
+_Order = tuple[datetime, datetime, float, Digest | str]
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One fact, checked: `word` is its outcome, decision, status or answer, if its type has one.
@@ -165,7 +174,7 @@ class Fact:
     properties: Mapping[str, Any]
     tokens: Mapping[str, str]
     word: str
-    order: tuple[datetime, datetime, float, str]
+    order: _Order
     tested_at: datetime = FIRST
 
     def counts(self, moment: datetime, now: datetime) -> bool:
@@ -190,30 +199,35 @@ class Fact:
         return not wanted or (name in self.properties and label(self.properties[name]) in wanted)
 
 
+def _fault(place: str, name: str, message: str) -> InvalidFact:
+    return InvalidFact(f"{place}.{name}: {message}", path=f"{place}.{name}")
+
+
+def _when(value: Moment, name: str, time_zone: tzinfo, place: str, *, end: bool = False) -> datetime:
+    try:
+        return instant(value, time_zone, end=end)
+    except InvalidFact as wrong:
+        raise InvalidFact(f"{place}.{name}: {wrong}", path=f"{place}.{name}", code=wrong.code) from None
+
+
 def _fact(
     raw: Mapping[str, Any], subject: str, time_zone: tzinfo, known_at: datetime, place: str
 ) -> Fact | None:
     """Parse one fact; None when it was not known yet."""
-
-    def fault(name: str, message: str) -> InvalidFact:
-        return InvalidFact(f"{place}.{name}: {message}", path=f"{place}.{name}")
+    given = raw.get
 
     def when(name: str, default: datetime, *, end: bool = False) -> datetime:
-        if raw.get(name) is None:
-            return default
-        try:
-            return instant(raw[name], time_zone, end=end)
-        except InvalidFact as wrong:
-            raise InvalidFact(f"{place}.{name}: {wrong}", path=f"{place}.{name}", code=wrong.code) from None
+        value = given(name)
+        return default if value is None else _when(value, name, time_zone, place, end=end)
 
-    type_ = raw.get("t")
+    type_ = given("t")
     if not isinstance(type_, str) or not type_:
-        raise fault("t", f"expected the type of the fact, got {type_!r}")
-    if raw.get("at") is None:
-        raise fault("at", "a fact needs the day or time at which it happened")
+        raise _fault(place, "t", f"expected the type of the fact, got {type_!r}")
+    if given("at") is None:
+        raise _fault(place, "at", "a fact needs the day or time at which it happened")
     at, until = when("at", FIRST), when("until", LAST, end=True)
     if until < at:
-        raise fault("until", f"it ends {raw['until']}, before it begins {raw['at']}")
+        raise _fault(place, "until", f"it ends {raw['until']}, before it begins {raw['at']}")
     recorded = when("recorded_at", at)
     void_at = when("void_at", LAST)
     if recorded > known_at:
@@ -221,35 +235,35 @@ def _fact(
     if void_at != LAST and when("void_recorded_at", void_at) > known_at:
         void_at = LAST
     for name in _REQUIRED.get(type_, ()):
-        if raw.get(name) is None or isinstance(raw[name], Mapping | list):
-            raise fault(name, f"a fact of type {type_!r} needs it")
-    word, caution = _word(type_, raw, fault)
-    properties = {name: value for name, value in raw.items() if name not in RESERVED and name != "id"}
-    who = str(raw["s"]) if raw.get("s") is not None else subject
-    # Delivery is no part of what happened: the same event delivered twice is one fact.
-    content = token({**properties, "t": type_, "s": who, "at": at, "until": until, "void_at": void_at})
-    digest = sha256(content.encode()).hexdigest()
+        value = given(name)
+        if value is None or isinstance(value, Mapping | list):
+            raise _fault(place, name, f"a fact of type {type_!r} needs it")
+    word, caution = _word(type_, raw, place)
+    properties = {name: value for name, value in raw.items() if name not in _NO_PROPERTIES}
+    said, id_ = given("s"), given("id")
+    who = subject if said is None else str(said)
+    digest = Digest(properties, t=type_, s=who, at=at, until=until, void_at=void_at)
     return Fact(
-        type=type_,
-        subject=who,
-        id=str(raw["id"]) if raw.get("id") is not None else f"sha256:{digest[:16]}",
-        at=at,
-        until=until,
-        void_at=void_at,
-        properties=properties,
-        tokens={name: token(value) for name, value in properties.items()},
-        word=word,
-        order=(at, recorded, caution, digest),
-        tested_at=when("tested_at", at) if type_ == "decision" else at,
+        type_,
+        who,
+        f"sha256:{str(digest)[:16]}" if id_ is None else str(id_),
+        at,
+        until,
+        void_at,
+        properties,
+        Tokens(properties),
+        word,
+        (at, recorded, caution, digest),
+        when("tested_at", at) if type_ == "decision" else at,
     )
 
 
-def _word(type_: str, raw: Mapping[str, Any], fault: Any) -> tuple[str, float]:
+def _word(type_: str, raw: Mapping[str, Any], place: str) -> tuple[str, float]:
     """What the fact says, and how late it stands among facts of the same instant."""
     if type_ == "points":
         value = raw.get("value")
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise fault("value", f"{value!r} is not a number of points")
+            raise _fault(place, "value", f"{value!r} is not a number of points")
         return "", -float(value)
     if type_ not in _WORD:
         return "", 0.0
@@ -262,10 +276,10 @@ def _word(type_: str, raw: Mapping[str, Any], fault: Any) -> tuple[str, float]:
         word = _ABSENT[type_]
     if word not in words:
         allowed = ", ".join((*words, *(_OUTCOMES if type_ == "decision" else ())))
-        raise fault(name, f"{given!r} is not one of {allowed}")
+        raise _fault(place, name, f"{given!r} is not one of {allowed}")
     for flag in ("provisional", "practice", "further"):
         if type_ == "decision" and not isinstance(raw.get(flag, False), bool):
-            raise fault(flag, f"{raw[flag]!r} is neither true nor false")
+            raise _fault(place, flag, f"{raw[flag]!r} is neither true nor false")
     return word, float(words.index(word))
 
 
@@ -310,6 +324,9 @@ class FactBook:
         self.subject = subject
         self.time_zone = time_zone
         self._ledgers: dict[tuple[str, str], tuple[list[datetime], list[Fraction]]] = {}
+        self._named: dict[tuple[str, str], dict[Any, tuple[Fact, ...]]] = {}
+        # With the predicate itself, or another one might come to lie at its address.
+        self._matching: dict[tuple[str, int], tuple[HasFact, tuple[Fact, ...]]] = {}
         by_id: dict[str, Fact] = {}
         for position, raw in enumerate(facts):
             if not isinstance(raw, Mapping):
@@ -318,6 +335,8 @@ class FactBook:
             if fact is None:
                 continue
             same = by_id.setdefault(fact.id, fact)
+            if same is fact:
+                continue
             if same.order[3] != fact.order[3]:
                 raise InvalidFact(
                     f"facts[{position}].id: {fact.id!r} names two different facts; "
@@ -333,6 +352,27 @@ class FactBook:
         """Facts of one type about one subject, the earliest first."""
         return self._shelves.get((subject, type_), ())
 
+    def named(self, subject: str, type_: str, name: str) -> tuple[Fact, ...]:
+        """Those about one course, badge, program, question or ledger: by what names facts of the type."""
+        key = (subject, type_)
+        found = self._named.get(key)
+        if found is None:
+            by_name: dict[Any, list[Fact]] = {}
+            naming = _REQUIRED[type_][0]
+            for fact in self.of(subject, type_):
+                by_name.setdefault(fact.properties[naming], []).append(fact)
+            found = self._named[key] = {value: tuple(facts) for value, facts in by_name.items()}
+        return found.get(name, ())
+
+    def matching(self, subject: str, predicate: HasFact) -> tuple[Fact, ...]:
+        """Those that carry all that a predicate asks for, whenever they count."""
+        key = (subject, id(predicate))
+        found = self._matching.get(key)
+        if found is None:
+            facts = tuple(fact for fact in self.of(subject, predicate.type) if predicate.matches(fact.tokens))
+            found = self._matching[key] = (predicate, facts)
+        return found[1]
+
     def supposing(self, facts: Iterable[Fact]) -> FactBook:
         """The same book with some facts more."""
         book = FactBook((), subject=self.subject, time_zone=self.time_zone)
@@ -343,23 +383,21 @@ class FactBook:
         """The exact points of a ledger at a moment: the latest value of each distinct key in force."""
         key = (subject, ledger)
         if key not in self._ledgers:
-            self._ledgers[key] = _running_total(
-                fact for fact in self.of(subject, "points") if fact.properties["ledger"] == ledger
-            )
+            self._ledgers[key] = _running_total(self.named(subject, "points", ledger))
         times, totals = self._ledgers[key]
         position = bisect_right(times, moment)
         return totals[position - 1] if position else Fraction()
 
     @cached_property
-    def _types(self) -> dict[str, list[Fact]]:
-        found: dict[str, list[Fact]] = {}
-        for (_, type_), shelf in self._shelves.items():
-            found.setdefault(type_, []).extend(shelf)
+    def _subjects(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for subject, type_ in self._shelves:
+            found.setdefault(type_, []).append(subject)
         return found
 
-    def of_type(self, type_: str) -> Sequence[Fact]:
-        """Facts of one type about anybody, in no meaningful order."""
-        return self._types.get(type_, ())
+    def subjects_of(self, type_: str) -> Sequence[str]:
+        """Whom facts of a type are about."""
+        return self._subjects.get(type_, ())
 
 
 _Shelves = dict[tuple[str, str], tuple[Fact, ...]]
@@ -415,7 +453,7 @@ def supposed(subject: str, type_: str, at: datetime, number: int, word: str = ""
         until=LAST,
         void_at=LAST,
         properties=properties,
-        tokens={name: token(value) for name, value in properties.items()},
+        tokens=Tokens(properties),
         word=word,
         order=(at, LAST, math.inf, str(number)),
         tested_at=at,

@@ -102,6 +102,13 @@ class HasFact(Predicate):
         """Whether a fact of the type, with these properties as tokens, carries all that is asked for."""
         return all(tokens.get(name) in wanted for name, wanted in self.where)
 
+    def may_share(self, other: HasFact) -> bool:
+        """Whether a fact may carry what this one asks for and what another one does, too."""
+        where = dict(other.where)
+        return self.type == other.type and all(
+            not set(wanted).isdisjoint(where.get(name, wanted)) for name, wanted in self.where
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Held(Predicate):

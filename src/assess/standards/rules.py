@@ -15,11 +15,13 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from assess.errors import InvalidRule, RuleCycle
+from assess.standards.facts import FIRST, LAST, first_instant, last_instant
 from assess.standards.grammar import (
     AllOf,
     Members,
     Names,
     Pass,
+    Predicate,
     Rule,
     RuleParser,
     badges_named,
@@ -84,11 +86,29 @@ class BadgeRule:
     earlier: tuple[BadgeRule, ...] = ()
     extends: tuple[str, str] | None = None
     image: str = ""
+    # The predicates with their paths, and what follows from their values alone; see `explanation`.
+    memory: dict[Any, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @property
     def versions(self) -> tuple[BadgeRule, ...]:
         """The version itself and the earlier ones, the newest first."""
         return (self, *self.earlier)
+
+    @property
+    def placed(self) -> tuple[tuple[str, Predicate], ...]:
+        """The predicates of the rule with their paths, in the order of the file."""
+        found: tuple[tuple[str, Predicate], ...] | None = self.memory.get("placed")
+        if found is None:
+            found = self.memory["placed"] = tuple(predicates(self.rule))
+        return found
+
+    def bounds(self, time_zone: tzinfo) -> tuple[datetime, datetime, datetime]:
+        """First instant open, last instant valid, first instant retired."""
+        return (
+            FIRST if self.starts_on is None else first_instant(self.starts_on, time_zone),
+            LAST if self.valid_until is None else last_instant(self.valid_until, time_zone),
+            LAST if self.retired_on is None else first_instant(self.retired_on, time_zone),
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from assess.standards.evaluation import NAMED, Question, award_end, bounds, decision_end
+from assess.standards.evaluation import NAMED, Question, award_end, decision_end
 from assess.standards.facts import (
     FIRST,
     LAST,
@@ -33,11 +34,15 @@ _TICK = timedelta(microseconds=1)
 
 def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
     """Every instant at which the status may change, in order."""
+    return sorted(turns(interest_of(badge, question.rules), question))
+
+
+def turns(interest: Interest, question: Question) -> set[datetime]:
+    """Every instant at which what is looked at may change."""
     rules, zone = question.rules, question.time_zone
     points: set[datetime] = set()
-    interest = interest_of(badge, rules)
     for version in interest.versions:
-        opens, valid, retired = bounds(version, zone)
+        opens, valid, retired = version.bounds(zone)
         points |= {opens, retired, valid if valid == LAST else valid + _TICK}
         if version.effective_from is not None:
             points.add(first_instant(version.effective_from, zone))
@@ -52,7 +57,7 @@ def turning_points(badge: BadgeRule, question: Question) -> list[datetime]:
             end = decision_end(fact, rules)
             points |= {period_end(fact.tested_at, age, zone) + _TICK for age in interest.ages}
         points |= {fact.at, fact.void_at, end if end == LAST else end + _TICK}
-    return sorted(points - {FIRST, LAST})
+    return points - {FIRST, LAST}
 
 
 def interest_of(badge: BadgeRule, rules: BadgeRules) -> Interest:
@@ -72,9 +77,6 @@ def interest_of(badge: BadgeRule, rules: BadgeRules) -> Interest:
         found = rules.interests[badge.id] = Interest()
         found.add_badge(badge, rules)
     return found
-
-
-_NAME_OF = dict(NAMED.values())
 
 
 @dataclass
@@ -102,19 +104,33 @@ class Interest:
         own = {"membership"} if self.memberships else set()
         return frozenset(own | set(self.asked) | {type_ for type_, _ in self.named})
 
-    def touches(self, fact: Fact) -> bool:
-        """Whether a fact is one of those that it looks at."""
-        name = _NAME_OF.get(fact.type)
-        if name is not None and (fact.type, str(fact.properties.get(name))) in self.named:
-            return True
-        if fact.type == "membership":
-            return self.memberships
-        return any(predicate.matches(fact.tokens) for predicate in self.asked.get(fact.type, ()))
+    def touched(self, book: FactBook) -> Iterator[Fact]:
+        """The facts of a book that it looks at, about anybody; one may come more than once."""
+        for type_, name in self.named:
+            for subject in book.subjects_of(type_):
+                yield from book.named(subject, type_, name)
+        for type_, asked in self.asked.items():
+            for subject in book.subjects_of(type_):
+                for predicate in asked:
+                    yield from book.matching(subject, predicate)
+        if self.memberships:
+            for subject in book.subjects_of("membership"):
+                yield from book.of(subject, "membership")
 
-    def touched(self, book: FactBook) -> list[Fact]:
-        """The facts of a book that it looks at."""
-        types = self.fact_types
-        return [fact for type_ in types for fact in book.of_type(type_) if self.touches(fact)]
+    def is_touched(self, book: FactBook) -> bool:
+        """Whether there is any fact that it looks at."""
+        return next(self.touched(book), None) is not None
+
+    def meets(self, other: Interest) -> bool:
+        """Whether some fact may be one that both look at."""
+        if (self.memberships and other.memberships) or self.named & other.named:
+            return True
+        return any(
+            one.may_share(another)
+            for type_, asked in self.asked.items()
+            for one in asked
+            for another in other.asked.get(type_, ())
+        )
 
     def add_badge(self, badge: BadgeRule, rules: BadgeRules) -> None:
         """Look at what the rule of a badge looks at too."""
@@ -122,18 +138,19 @@ class Interest:
             return
         for version in badge.versions:
             self.versions.append(version)
-            self._add_rule(version.rule, rules)
+            self.add_rule(version.rule, rules)
             if version.retired_on is not None:
                 self.named.add(("award", version.id))
 
-    def _add_rule(self, rule: Rule, rules: BadgeRules) -> None:
+    def add_rule(self, rule: Rule, rules: BadgeRules) -> None:
+        """Look at what a rule looks at too."""
         for _, predicate in predicates(rule):
             match predicate:
                 case HasFact():
                     self.asked.setdefault(predicate.type, []).append(predicate)
                 case Members():
                     self.memberships = True
-                    self._add_rule(predicate.satisfy, rules)
+                    self.add_rule(predicate.satisfy, rules)
                 case Undefined():
                     pass
                 case _:

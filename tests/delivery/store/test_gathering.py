@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assess.delivery.store import reading, reading_begin, reading_people, sitting
+from assess.delivery.store import reading, reading_begin, reading_marks, reading_people, sitting
 from assess.delivery.store.persons import Person
 from tests.delivery.world import World
 
@@ -63,3 +63,27 @@ def test_the_parts_of_a_session_come_in_their_order(both_worlds: World) -> None:
     records = both_worlds.ask(reading.learner_records, "default", "lrn_1")
     assert records is not None
     assert [one for one in records.sessions if one.id == session] == [found.session]
+
+
+def test_a_mark_comes_with_the_records_that_it_covers(both_worlds: World) -> None:
+    world = both_worlds
+    filled(world)
+    looked_at = reading_marks.LookedAt(("twt-3",), ("attended",))
+    mark, records = world.ask(reading_marks.marked_records, "default", "lrn_1", looked_at)
+    assert mark is not None
+    assert records is not None
+    assert (mark, records) == (
+        world.ask(reading_marks.mark, "default", "lrn_1"),
+        world.ask(reading_marks.lean_records, "default", "lrn_1", looked_at),
+    )
+    assert (mark.n_sessions, mark.joined, mark.is_alone) == (2, False, True)
+    assert mark.session_versions == sum(one.version for one in records.sessions)
+    world.learner("lrn_2")
+    body = {"into": "lrn_2", "reason": "one person"}
+    assert world.call("POST", "/v1/learners/lrn_1/merge", body).status_code == 200
+    for one in ("lrn_1", "lrn_2"):
+        mark, records = world.ask(reading_marks.marked_records, "default", one)
+        assert mark is not None
+        assert mark.joined
+        assert records is None
+    assert world.ask(reading_marks.marked_records, "default", "nobody") == (None, None)

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from assess.delivery import schemas
 from assess.delivery.service import Scope, Services, keys
 from assess.delivery.service.idempotency import Key
+from assess.delivery.service.remembering import EVER, etag
 from assess.delivery.service.standing import Moment
 from assess.errors import AssessError, InvalidRequest
 
@@ -195,16 +196,22 @@ def tagged(request: Request, body: object, moment: Moment) -> Response:
     client that polls could never be told 304.
     """
     parts: list[Any] = body.items if isinstance(body, schemas.Page) else [body]
-    still = {name: moment.EVER for name in ("as_of", "as_known_at") if name not in moment.given}
-    content = msgspec.json.encode([msgspec.structs.replace(part, **still) for part in parts])
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
-    known = [
-        entry.strip().removeprefix("W/") for entry in request.headers.get("if-none-match", "").split(",")
-    ]
-    if tag in known or "*" in known:
+    still = {name: EVER for name in ("as_of", "as_known_at") if name not in moment.given}
+    tag = etag(msgspec.json.encode([msgspec.structs.replace(part, **still) for part in parts]))
+    headers = {"ETag": tag, **KEPT}
+    if is_known(tag, request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     return reply(body, headers=headers)
+
+
+KEPT = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
+"""Whoever keeps such a reply asks each time whether it still stands."""
+
+
+def is_known(tag: str, if_none_match: str) -> bool:
+    """Whether a client has what is tagged, by the header in which it says so."""
+    known = [entry.strip().removeprefix("W/") for entry in if_none_match.split(",")]
+    return tag in known or "*" in known
 
 
 # --- OpenAPI -----------------------------------------------------------------

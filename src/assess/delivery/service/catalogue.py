@@ -134,16 +134,20 @@ class Programme:
         """Where a learner claims a badge; None if there is no such place."""
         return self.badge_document(badge).get("claim_url") or self.document.get("claim_url")
 
-    def badge_entries(self) -> list[Mapping[str, Any]]:
-        """All badges as the programme's file states them, each with its id."""
+    @cached_property
+    def _entries(self) -> list[Mapping[str, Any]]:
         badges = self.document["badges"]
         if isinstance(badges, Mapping):
             return [{"id": id_, **(entry or {})} for id_, entry in badges.items()]
         return list(badges)
 
+    def badge_entries(self) -> list[Mapping[str, Any]]:
+        """All badges as the programme's file states them, each with its id."""
+        return list(self._entries)
+
     def badge_document(self, badge: str) -> Mapping[str, Any]:
         """A badge as the programme's file states it."""
-        return next(entry for entry in self.badge_entries() if entry["id"] == badge)
+        return next(entry for entry in self._entries if entry["id"] == badge)
 
 
 def _appeal_days(document: Mapping[str, Any]) -> int:
@@ -185,10 +189,16 @@ class Shelf:
 
     def programme_of_badge(self, badge: str) -> Programme:
         """The programme that declares a badge; NotFound otherwise."""
-        for programme in self.programmes.values():
-            if badge in programme.rules.badges:
-                return programme
-        raise NotFound("badge", badge)
+        found = self._of_badges.get(badge)
+        if found is None:
+            raise NotFound("badge", badge)
+        return found
+
+    @cached_property
+    def _of_badges(self) -> Mapping[str, Programme]:
+        # Where two declare a badge, the first of them counts.
+        last_first = reversed([*self.programmes.values()])
+        return {badge: programme for programme in last_first for badge in programme.rules.badges}
 
     def accepts_provisional(self, programme: str) -> bool:
         """Whether provisional decisions count: by the tenant, or by the programme."""
@@ -243,6 +253,15 @@ class Shelf:
         Default is the form that the programme names, else the one activated
         last among those that are no practice, else any.
         """
+        if course not in self._of_courses:
+            self._of_courses[course] = self._forms_of(course)
+        return list(self._of_courses[course])
+
+    @cached_property
+    def _of_courses(self) -> dict[str, list[Release]]:
+        return {}
+
+    def _forms_of(self, course: str) -> list[Release]:
         entry = self.course(course)
         newest_first = [
             r

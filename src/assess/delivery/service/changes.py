@@ -10,7 +10,7 @@ from functools import partial
 from assess.delivery import schemas
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.eligibility import Books, badge_at, personal_badges, statuses
+from assess.delivery.service.judging import Books, badge_at, personal_badges, statuses
 from assess.delivery.service.standing import Moment, Spoken, spoken
 from assess.delivery.service.status import status_at
 from assess.delivery.store import reading

@@ -15,7 +15,8 @@ from assess.delivery import schemas
 from assess.delivery.security import new_id
 from assess.delivery.service import learners
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.eligibility import badge_at, with_statement
+from assess.delivery.service.eligibility import with_statement
+from assess.delivery.service.judging import badge_at
 from assess.delivery.service.standing import Moment
 from assess.delivery.statements import PURPOSE
 from assess.delivery.store import Writes, reading, reading_badges

@@ -18,7 +18,7 @@ from assess.delivery.security import new_id
 from assess.delivery.service import learners
 from assess.delivery.service.catalogue import Programme, Shelf, pick
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.eligibility import badge_at
+from assess.delivery.service.judging import badge_at
 from assess.delivery.service.loading import again
 from assess.delivery.service.standing import Moment
 from assess.delivery.store import Writes, reading_badges

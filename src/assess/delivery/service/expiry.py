@@ -15,15 +15,14 @@ from typing import Any
 from assess.delivery.service import changes, learners
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Services
-from assess.delivery.service.eligibility import evaluated, personal_badges
 from assess.delivery.service.facts import shelf_zone
 from assess.delivery.service.finishing import moved
+from assess.delivery.service.judging import evaluated, personal_badges
 from assess.delivery.service.loading import again
 from assess.delivery.service.standing import Moment, attested, ended
 from assess.delivery.store import Writes, reading, reading_bulk, reading_expiry
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import ChangeRow, EligibilityState, Fact, Job, Update
-from assess.standards.evaluation import bounds
 
 JOB = "expiry"
 PERIOD = timedelta(minutes=5)
@@ -63,7 +62,7 @@ async def announce(services: Services, tenant: str, *, since: datetime | None, n
         due[learner] += []
     declared = [(p, rule) for p in shelf.programmes.values() for rule in p.rules.badges.values()]
     for programme, rule in declared:
-        turns = bounds(rule, programme.rules.time_zone)
+        turns = rule.bounds(programme.rules.time_zone)
         if any(turn < now and (since is None or turn >= since) for turn in turns):
             for learner in await services.store.read(reading_expiry.told_of, tenant, rule.id):
                 due[learner] += []

@@ -20,8 +20,8 @@ from assess.delivery.security import new_id
 from assess.delivery.service import changes, learners
 from assess.delivery.service.catalogue import PROGRAMME_SCHEMA, Programme, Shelf
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.eligibility import personal_badges, statuses, statuses_of_nobody
 from assess.delivery.service.finishing import moved
+from assess.delivery.service.judging import personal_badges, statuses, statuses_of_nobody
 from assess.delivery.service.loading import again
 from assess.delivery.service.standing import Moment
 from assess.delivery.store import Writes, reading, reading_bulk, reading_everybody

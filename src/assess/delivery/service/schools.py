@@ -10,7 +10,7 @@ from __future__ import annotations
 from assess.delivery.security import new_id
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Services
-from assess.delivery.service.eligibility import personal_badges
+from assess.delivery.service.judging import personal_badges
 from assess.delivery.store import reading_bulk
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import Job

@@ -14,7 +14,8 @@ from assess.delivery.security import digest, new_id, new_share_token
 from assess.delivery.service import learners
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.eligibility import badge_at, with_statement
+from assess.delivery.service.eligibility import with_statement
+from assess.delivery.service.judging import badge_at
 from assess.delivery.service.standing import Moment
 from assess.delivery.service.status import status_at
 from assess.delivery.store import Writes, reading, reading_badges, reading_people

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -33,9 +33,6 @@ class Moment:
     as_of: datetime
     as_known_at: datetime
     given: frozenset[str] = frozenset()
-
-    # What stands for a time that nobody named, where answers of different times are compared.
-    EVER: ClassVar[datetime] = datetime.min.replace(tzinfo=UTC)
 
     @classmethod
     def at(cls, now: datetime) -> Moment:

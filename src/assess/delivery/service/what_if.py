@@ -17,7 +17,7 @@ from assess.delivery import schemas
 from assess.delivery.service import rescoring
 from assess.delivery.service.catalogue import Programme, Shelf
 from assess.delivery.service.context import Scope, Services
-from assess.delivery.service.eligibility import evaluated, personal_badges
+from assess.delivery.service.judging import evaluated, personal_badges
 from assess.delivery.service.standing import Moment, next_step, spoken
 from assess.delivery.store import reading, reading_rescores
 from assess.delivery.store.reading import LearnerRecords

@@ -36,6 +36,12 @@ class Store(Protocol):
         """Run one of `store.reading`'s functions on a consistent snapshot."""
         ...
 
+    async def read_at_once(
+        self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run one of them that is a single statement, and so one snapshot by itself."""
+        ...
+
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then."""
         ...

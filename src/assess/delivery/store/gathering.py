@@ -2,9 +2,10 @@
 
 A begin or an end rests on rows of a dozen tables about one learner. Asked one
 after the other they cost a dozen round trips and, dearer still, a dozen times
-the work of building a statement and taking its rows apart. Here each row
-travels as one JSON array, and all tables come in one `UNION ALL`: one consistent
-snapshot by itself, whose text is made once.
+the work of building a statement and taking its rows apart. Here all that is
+wanted of a table travels as one JSON list, and all tables come in one row: one
+consistent snapshot by itself, whose text is made once, and which the driver
+hands over at one go (for each row it would wait for the interpreter anew).
 """
 
 from __future__ import annotations
@@ -61,16 +62,23 @@ def gathered(
     connection: Connection, parts: tuple[Part, ...], values: Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
     """The rows of every part, in the order of the parts."""
-    statement, names, makers = _prepared(parts, connection.dialect)
+    return beside(connection, (), parts, values)[1]
+
+
+def beside(
+    connection: Connection, plain: tuple[str, ...], parts: tuple[Part, ...], values: Mapping[str, object]
+) -> tuple[list[Any], list[tuple[Any, ...]]]:
+    """Some plain values, SQL as in the parts and the same on both databases, and the rows of every part."""
+    statement, names, makers = _prepared(plain, parts, connection.dialect)
     # Through SQLAlchemy, which knows a lost connection when it sees one, and calls it by its own name.
-    raw = connection.exec_driver_sql(statement, tuple(_value(values[name]) for name in names)).all()
-    found: list[list[Any]] = [[] for _ in parts]
-    for number, cells in raw:
-        found[number].append(makers[number](_decode(cells)))
-    for part, rows in zip(parts, found, strict=True):
+    raw = connection.exec_driver_sql(statement, tuple([_value(values[name]) for name in names])).one()
+    found = []
+    for part, make, text in zip(parts, makers, raw[len(plain) :], strict=True):
+        rows = [] if text is None else [make(cells) for cells in _decode(text)]
         if part.order and len(rows) > 1:
             rows.sort(key=attrgetter(*part.order))
-    return [tuple(rows) for rows in found]
+        found.append(rows)
+    return [*raw[: len(plain)]], [tuple(rows) for rows in found]
 
 
 def _value(value: object) -> object:
@@ -79,24 +87,29 @@ def _value(value: object) -> object:
 
 @cache
 def _prepared(
-    parts: tuple[Part, ...], dialect: Dialect
+    plain: tuple[str, ...], parts: tuple[Part, ...], dialect: Dialect
 ) -> tuple[str, tuple[str, ...], tuple[Callable[[list[Any]], Any], ...]]:
     sqlite = dialect.name == "sqlite"
     quote = dialect.identifier_preparer.quote
     mark = "?" if sqlite else "%s"
-    texts, names = [], []
-    for number, part in enumerate(parts):
+    texts = [_PARAMETER.sub(mark, text) for text in plain]
+    names = [name for text in plain for name in _PARAMETER.findall(text)]
+    for part in parts:
         empty = {name: _EMPTY[type(part.row.table.c[name].type)] for name in part.without}
         slots: tuple[str, ...] = part.row.__slots__
         columns = ", ".join(empty.get(name) or quote(name) for name in slots)
-        cells = f"json_array({columns})" if sqlite else f"json_build_array({columns})::text"
+        rows = (
+            f"json_group_array(json_array({columns}))"
+            if sqlite
+            else (f"json_agg(json_build_array({columns}))::text")
+        )
         # Names of our own tables; every value is a parameter.
         texts.append(
-            f"SELECT {number}, {cells} FROM {quote(part.row.table.name)} "  # noqa: S608
-            f"WHERE {_PARAMETER.sub(mark, _ONE_OF.sub(_LIST[dialect.name], part.where))}"
+            f"(SELECT {rows} FROM {quote(part.row.table.name)} "  # noqa: S608
+            f"WHERE {_PARAMETER.sub(mark, _ONE_OF.sub(_LIST[dialect.name], part.where))})"
         )
         names += _PARAMETER.findall(part.where)
-    return " UNION ALL ".join(texts), tuple(names), tuple(_maker(part.row) for part in parts)
+    return f"SELECT {', '.join(texts)}", tuple(names), tuple(_maker(part.row) for part in parts)
 
 
 def _maker(row: Any) -> Callable[[list[Any]], Any]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from assess.delivery.store.batches import apply_batch, is_plain
 from assess.delivery.store.groups import GroupCommit, Outcome, refused
 from assess.delivery.store.revision import bring_up
 from assess.delivery.store.rows import Committed, Writes
-from assess.delivery.store.snapshots import SnapshotReads
+from assess.delivery.store.snapshots import SnapshotReads, unavailable
 from assess.delivery.store.writing import apply
 from assess.errors import AssessError, StaleSession, StorageUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Any fixed number: processes that start together migrate one after the other.
 _MIGRATION_LOCK = 7_305_190_236_114_007
@@ -45,6 +49,16 @@ class PostgresStore(GroupCommit, SnapshotReads):
         self._readers = self._engine.execution_options(postgresql_readonly=True)
         # A write waits for locks that others hold; a snapshot from before would make each wait a conflict.
         self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
+        # A statement alone needs no transaction around it, nor a test of the connection before: four turns to
+        # the database and back where one will do. Whoever finds a connection lost asks once more.
+        self._at_once = create_engine(
+            url,
+            pool_size=max(threads // 2, 1),
+            max_overflow=0,
+            hide_parameters=True,
+            isolation_level="AUTOCOMMIT",
+            connect_args={"options": "-c default_transaction_read_only=on"},
+        )
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
         self._connection: Connection | None = None
         try:
@@ -89,6 +103,22 @@ class PostgresStore(GroupCommit, SnapshotReads):
             return outcome
         raise outcome
 
+    async def read_at_once(
+        self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run one of `store.reading`'s functions that is a single statement, so a snapshot by itself."""
+
+        def run(again: bool = True) -> T:
+            try:
+                with self._at_once.connect() as connection:
+                    return query(connection, *args, **kwargs)
+            except SQLAlchemyError as fault:
+                if again and isinstance(fault, DBAPIError) and fault.connection_invalidated:
+                    return run(again=False)
+                raise unavailable(fault) from fault
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+
     def close(self) -> None:
         """Finish what runs, then let the connections go."""
         self._stop_writing()
@@ -96,6 +126,7 @@ class PostgresStore(GroupCommit, SnapshotReads):
             self._connection.close()
         self._pool.shutdown()
         self._engine.dispose()
+        self._at_once.dispose()
 
     # --- the writing threads ---------------------------------------------------
 

@@ -6,13 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, or_, select
+from sqlalchemy import Connection
 
-from assess.delivery.store import tables
-from assess.delivery.store.gathering import Part, gathered
+from assess.delivery.store.gathering import Part, beside, gathered
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import ChangeRow, DecisionRow, Fact, Learner, Session, Stored
-from assess.delivery.store.tables_people import learner_merges
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,42 +29,43 @@ class Mark:
     joined: bool
     erased: bool
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it covers all that an answer rests on: no other record, and no member's."""
+        return not (self.joined or self.erased) and self.kind != "school"
 
-_l, _s, _m = tables.learners.c, tables.sessions.c, learner_merges.c
-_TENANT: Any = bindparam("tenant")
-_ID: Any = bindparam("learner")
-_STATEMENT = select(
-    _l.version,
-    _l.sandbox,
-    _l.kind,
-    _l.private,
-    _l.erased_at,
-    select(func.count()).where(_s.tenant == _TENANT, _s.learner == _ID).scalar_subquery().label("n_sessions"),
-    select(func.coalesce(func.sum(_s.version), 0))
-    .where(_s.tenant == _TENANT, _s.learner == _ID)
-    .scalar_subquery()
-    .label("session_versions"),
-    exists()
-    .where(and_(_m.tenant == _TENANT, or_(_m.learner == _ID, _m.into == _ID)))
-    .correlate(None)
-    .label("joined"),
-).where(_l.tenant == _TENANT, _l.id == _ID)
+
+_OWN = "tenant = :tenant AND learner = :learner"
+# How many sessions, their versions together, and whether records were ever merged.
+_COUNTED = (
+    "(SELECT count(*) FROM sessions WHERE tenant = :tenant AND learner = :learner)",
+    "(SELECT coalesce(sum(version), 0) FROM sessions WHERE tenant = :tenant AND learner = :learner)",
+    "(SELECT count(*) FROM learner_merges WHERE tenant = :tenant AND learner = :learner)",
+    '(SELECT count(*) FROM learner_merges WHERE tenant = :tenant AND "into" = :learner)',
+)
+_LEARNER = Part(Learner, "tenant = :tenant AND id = :learner")
 
 
 def mark(connection: Connection, tenant: str, learner: str) -> Mark | None:
     """The mark of a learner; None of somebody who is not known."""
-    row = connection.execute(_STATEMENT, {"tenant": tenant, "learner": learner}).one_or_none()
-    if row is None:
+    counted, (known,) = beside(connection, _COUNTED, (_LEARNER,), {"tenant": tenant, "learner": learner})
+    return _mark(counted, known)
+
+
+def _mark(counted: list[Any], known: tuple[Learner, ...]) -> Mark | None:
+    if not known:
         return None
+    n_sessions, versions, *merges = counted
+    (one,) = known
     return Mark(
-        row.version,
-        bool(row.sandbox),
-        row.kind,
-        bool(row.private),
-        row.n_sessions,
-        int(row.session_versions),
-        bool(row.joined),
-        row.erased_at is not None,
+        one.version,
+        one.sandbox,
+        one.kind,
+        one.private,
+        n_sessions,
+        int(versions),
+        any(merges),
+        one.erased_at is not None,
     )
 
 
@@ -88,8 +87,6 @@ LEAN: dict[type[Stored], tuple[str, ...]] = {
 }
 """Start records, records of decisions and snapshots are long, and no rule looks at them."""
 
-_OWN = "tenant = :tenant AND learner = :learner"
-_LEARNER = Part(Learner, "tenant = :tenant AND id = :learner")
 _CHANGES = Part(ChangeRow, _OWN, ("sequence",), LEAN[ChangeRow])
 
 
@@ -116,12 +113,31 @@ def lean_records(
     looked_at : LookedAt, optional
         Only sessions and decisions of these courses, and facts of these types; but all changes.
     """
+    values, parts = _asked(tenant, learner, looked_at)
+    return _records(gathered(connection, parts, values))
+
+
+def marked_records(
+    connection: Connection, tenant: str, learner: str, looked_at: LookedAt | None = None
+) -> tuple[Mark | None, LearnerRecords | None]:
+    """The mark of a learner, and as of the same instant the records, where the mark covers them."""
+    values, parts = _asked(tenant, learner, looked_at)
+    counted, found = beside(connection, _COUNTED, parts, values)
+    known = _mark(counted, found[0])
+    return known, _records(found) if known is not None and known.is_alone else None
+
+
+def _asked(
+    tenant: str, learner: str, looked_at: LookedAt | None
+) -> tuple[dict[str, object], tuple[Part, ...]]:
     values: dict[str, object] = {"tenant": tenant, "learner": learner}
-    if looked_at is not None:
-        values |= {"courses": list(looked_at.courses), "types": list(looked_at.types)}
-    known, sessions, decisions, facts, changes = gathered(
-        connection, _ALL if looked_at is None else _SOME, values
-    )
+    if looked_at is None:
+        return values, _ALL
+    return values | {"courses": list(looked_at.courses), "types": list(looked_at.types)}, _SOME
+
+
+def _records(found: list[tuple[Any, ...]]) -> LearnerRecords | None:
+    known, sessions, decisions, facts, changes = found
     if not known:
         return None
-    return LearnerRecords(known[0], sessions, decisions, facts, changes, ids=(learner,))
+    return LearnerRecords(known[0], sessions, decisions, facts, changes, ids=(known[0].id,))

@@ -33,6 +33,17 @@ class SnapshotReads:
                 with self._readers.connect() as connection:
                     return query(connection, *args, **kwargs)
             except SQLAlchemyError as fault:
-                raise StorageUnavailable(f"the database did not answer ({said(fault)})") from fault
+                raise unavailable(fault) from fault
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+
+    async def read_at_once(
+        self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run one of `store.reading`'s functions that is a single statement, so a snapshot by itself."""
+        return await self.read(query, *args, **kwargs)
+
+
+def unavailable(fault: SQLAlchemyError) -> StorageUnavailable:
+    """What a fault of the database is to those who asked it."""
+    return StorageUnavailable(f"the database did not answer ({said(fault)})")
