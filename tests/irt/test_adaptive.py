@@ -287,6 +287,17 @@ def test_one_examinee_is_served_as_many_are_to_the_last_bit(data):
     assert test.choose(done, u=u, excluded=excluded) == unit
 
 
+def test_a_unit_that_is_worth_nothing_is_given_before_one_that_is_not_allowed():
+    # So steep and so far away that their information is zero as a number.
+    items = ItemParameters(["i0", "i1", "i2", "i3"], "2PL", np.full(4, 60.0), np.full((4, 1), 40.0))
+    area = Constraint("area", np.array([1.0, 0.0, 1.0, 0.0]), 0.0, 1.0)
+    for randomesque, u in ((1, 0.0), (2, 0.9)):
+        test = AdaptiveTest(items, constraints=[area], stop=StopRule(1, 4), randomesque=randomesque)
+        unit, *_ = _by_arrays_of_one(test, [(0, 0)], u, {1})
+        assert unit == 3
+        assert test.next_unit([(0, 0)], u=u, excluded={1}).unit == 3
+
+
 # --- refusals ----------------------------------------------------------------
 
 

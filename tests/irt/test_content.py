@@ -105,6 +105,40 @@ def test_classes_say_of_every_unit_what_plain_arithmetic_says(seed, n_given, sev
         assert content.factor(counts[[row]])[0][content.class_of] == pytest.approx(factors, rel=1e-12)
 
 
+@settings(max_examples=150, deadline=None)
+@example(seed=7, n_given=7, sizes=[1.0], early=False)  # more of an area than its maximum was given
+@given(
+    seed=st.integers(0, 10**6),
+    n_given=st.integers(0, 10),
+    sizes=st.sampled_from([[1.0], [1.0, 3.0], [1.0, 2.0, 4.0], [0.5, 1.0]]),
+    early=st.booleans(),
+)
+def test_one_examinee_is_told_in_plain_numbers_what_many_are_told_in_arrays(seed, n_given, sizes, early):
+    rng = np.random.default_rng(seed)
+    n_units = 30
+    constraints = drawn(rng, n_units, sizes)
+    content = Content(constraints, n_units, StopRule(8, 10, se=0.3 if early else None))
+    in_whole_numbers = 0.5 not in sizes and len(constraints) == 5
+    assert (content._whole is not None) == in_whole_numbers
+    gone = rng.choice(n_units, min(n_units, n_given + int(rng.integers(0, 20))), replace=False)
+    available = np.ones(n_units, dtype=bool)
+    available[gone] = False
+    given_units = sorted(gone[:n_given].tolist())
+    counts = np.add.reduce(content.by_unit[given_units], axis=0)
+    left = content.left(available[None])
+    allowed = content.allowed(left, counts[None], np.array([n_given]))[0]
+    expected = np.where(allowed, content.factor(counts[None])[0], -1.0)
+    assert list(content.counts_of(given_units)) == counts.tolist()
+    assert [n > 0 for n in content.left_without(gone.tolist())] == left[0].tolist()
+    own = content.weights_of(content.left_without(gone.tolist()), counts.tolist(), n_given)
+    assert list(own) == expected.tolist()
+
+
+def test_a_minimum_without_end_is_left_to_arrays():
+    endless = Constraint("a", np.ones(3), math.inf, math.inf)
+    assert Content([endless], 3, StopRule(1, 3))._whole is None
+
+
 def test_units_that_add_the_same_are_one_class_and_keep_their_order():
     area = Constraint("a", np.array([1.0, 0.0, 1.0, 0.0, 1.0]))
     content = Content([area], 5, StopRule(1, 3))

@@ -110,6 +110,7 @@ def test_many_at_once_are_each_alone(selection, updating):
         done: list[tuple[int, int]] = []
         for step in range(10):
             one = test.next_unit(done, u=chance[i, min(step, 8), 0])
+            assert test.choose(done, u=chance[i, min(step, 8), 0]) == one.unit
             if one.unit is None:
                 break
             assert one.unit == found.units[i, step]
@@ -327,6 +328,32 @@ def test_without_constraints_a_shadow_test_gives_the_best_unit():
         run(DesignedTest(items, stop=stop, shadow=True), answers)[0]
         == run(DesignedTest(items, stop=stop), answers)[0]
     )
+
+
+def test_the_unit_alone_is_the_unit_of_a_whole_answer_under_shadow_tests_too():
+    early = DesignedStop(9, 11, certainty=(0.8, 0.2), information=0.2)
+    for changes in ({}, {"stop": early}, {"start": 0.7, "first_among": 4}, {"selection": "MEPV"}):
+        test = shadowed(**({"constraints": areas(24, 2, 5)} | changes))
+        done: list[tuple[int, int]] = []
+        while (unit := test.choose(done, u=0.6, excluded=(4,))) is not None:
+            state = test.begin(1)
+            for given_unit, category in sorted(done):
+                test.update(state, np.array([0]), np.array([given_unit]), np.array([category]))
+            state.available[0, 4] = False
+            assert test.select(state, np.zeros(1), np.array([0.6])).tolist() == [unit]
+            assert test.next_unit(done, u=0.6, excluded=(4,)).unit == unit
+            done.append((unit, unit % 2))
+        assert test.next_unit(done, u=0.6, excluded=(4,)).unit is None
+
+
+def test_what_was_composed_before_leaves_no_trace_in_fractions():
+    # The bound on time makes nearly every linear solution fractional, so that it is completed or rounded.
+    answers = [[1, 0] * 12, [0] * 24, [1, 1, 0] * 8]
+    fresh = [run(shadowed(), own)[0] for own in answers]
+    used = shadowed()
+    for own in reversed(answers):
+        run(used, own, u=0.9, excluded=(3, 7))
+    assert [run(used, own)[0] for own in answers] == fresh
 
 
 def test_what_was_composed_before_leaves_no_trace():

@@ -164,6 +164,31 @@ def test_the_order_in_which_records_are_read_changes_nothing(shuffler: Any) -> N
     assert again.latest == state.latest
 
 
+def anew(state: Any) -> Any:
+    """The same records, folded from the first to the last."""
+    return fold(state.release, state.start, state.offers, state.responses, ending=state.ending)
+
+
+@pytest.mark.parametrize(
+    "release", [FIXED, PILOTED, ADAPTIVE], ids=["fixed", "piloted with a case set", "adaptive"]
+)
+def test_what_a_session_carries_along_is_what_its_records_say(release: Any) -> None:
+    state = begin(release, excluded=("x-002.v1",) if release is ADAPTIVE else ())
+    for raw in ("b", None, "a", "b", "b", "a", "b", "b", "a", "b", "a", "b", "b", "a", "b"):
+        if state.ending is not None or state.awaiting is None:
+            break
+        state = respond(state, raw)
+        if release is FIXED and state.position == 4:
+            # Out of turn: the first position a second time, while the fourth waits.
+            state = with_response(
+                state, give(state, position=1, revision=2, raw="a", now=state.offers[-1].at)
+            )
+        assert state.complete == anew(state).complete
+        assert state.excluded_rows == anew(state).excluded_rows
+        assert step(state, NOON) == step(anew(state), NOON)
+    assert len(state.complete) > 4
+
+
 def test_the_start_record_is_read_back_as_it_was_written() -> None:
     start = begin(PILOTED).start
     assert start.pilot

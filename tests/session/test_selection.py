@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from assess.irt.designed import DesignedTest
 from assess.irt.stopping import Sequential
 from assess.items import AdaptiveRules, Form
 from assess.session import StartRecord, chance, kept_closed, left_out, outcome, require_feasible, start, step
-from assess.session.selection import chosen
+from assess.session.selection import chosen, coming
 from tests import synthetic
 from tests.session.driving import NOON, SEED, always_right, always_wrong, begin, respond, run
 
@@ -281,6 +282,22 @@ def test_a_unit_is_open_with_its_probability_and_closed_units_are_not_met():
     assert state.start.closed == ("x-012.v1", "x-013.v1")
     assert not {"x-012.v1", "x-013.v1"} & {offer.item for offer in state.offers}
     assert outcome(state, decided_at=NOON).record["evidence"]["closed"] == 2
+
+
+@pytest.mark.parametrize("probability", [0.05, 0.5])
+def test_the_short_way_to_the_next_unit_leads_where_the_long_one_does(probability):
+    spared = {f"x-{n:03d}.v1": probability for n in range(1, 16)}
+    found = release(15, certainty=True, exposure={"target": 0.6, "probabilities": spared, "made": {}})
+    n_ended = 0
+    for number in range(4):
+        state = begin(found, seed=f"{number:032x}", excluded=("x-004.v1",))
+        assert state.start.closed
+        while state.ending is None:
+            before = replace(state, offers=state.offers[:-1])
+            assert coming(before) == chosen(before).unit == found.unit_of[state.offers[-1].item]
+            state = respond(state, alternating(None, state.position))
+        n_ended += coming(state) is None and chosen(state).unit is None
+    assert n_ended == 4
 
 
 @pytest.mark.parametrize("content", ["priority", "shadow"])

@@ -173,7 +173,7 @@ def test_the_last_item_is_closed_and_the_session_ends_with_it() -> None:
 
 def test_an_adaptive_session_goes_on_after_an_item_that_was_closed() -> None:
     state = close(begin(ADAPTIVE), 60)
-    assert state.unit_categories() == [(ADAPTIVE.unit_of[state.offers[0].item], 0)]
+    assert list(state.complete) == [(ADAPTIVE.unit_of[state.offers[0].item], 0)]
     while state.ending is None:
         state = respond(state, "b")
     assert outcome(state, decided_at=NOON).decision.status in ("passed", "not_passed", "undetermined")

@@ -78,7 +78,7 @@ def disagreements(rules, n_learners, seed):
         answers = np.zeros(len(found.units), dtype=int)
         answers[own] = batch.categories[i][: len(own)]
         units, state = stepped(found, seeds[i], answers)
-        last = found.adaptive_test.next_unit(state.unit_categories(), u=0.0)
+        last = found.adaptive_test.next_unit(state.complete, u=0.0)
         same = units == own and abs(last.theta - batch.theta[i]) < 1e-9
         differ += not (same and abs(last.p_above - batch.p_above[i]) < 1e-9)
     return differ

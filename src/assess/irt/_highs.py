@@ -23,6 +23,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import highspy
 import numpy as np
@@ -45,6 +46,74 @@ class Solution:
 
     values: FloatArray
     worth: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """Of the columns, (C,), and of the rows, (R,)."""
+
+    lower: FloatArray
+    upper: FloatArray
+    row_lower: FloatArray
+    row_upper: FloatArray
+
+
+class _Model:
+    """One program in the solver's hands, and the bounds that it was given last.
+
+    From one question to the next nearly all bounds are the same, and handing
+    them over takes longer than comparing them: only those that differ are.
+    """
+
+    def __init__(self, highs: _Highs, shape: tuple[int, int]) -> None:
+        self.highs = highs
+        n_rows, n_columns = shape
+        self._columns = np.arange(n_columns, dtype=np.int32)
+        self._lower, self._upper = np.zeros(n_columns), np.ones(n_columns)
+        self._row_lower, self._row_upper = np.full(n_rows, -np.inf), np.full(n_rows, np.inf)
+
+    def pose(self, worth: FloatArray, bounds: _Bounds, basis: highspy.HighsBasis | None) -> None:
+        """Hand over a problem and forget the one before; start from a basis where one is named."""
+        self.highs.clearSolver()
+        self.highs.changeColsCost(len(self._columns), self._columns, worth)
+        moved = np.flatnonzero((bounds.lower != self._lower) | (bounds.upper != self._upper))
+        if len(moved):
+            lower, upper = bounds.lower[moved], bounds.upper[moved]
+            self.highs.changeColsBounds(len(moved), self._columns[moved], lower, upper)
+            self._lower[moved], self._upper[moved] = lower, upper
+        moved = np.flatnonzero((bounds.row_lower != self._row_lower) | (bounds.row_upper != self._row_upper))
+        for row in moved.tolist():
+            low, high = float(bounds.row_lower[row]), float(bounds.row_upper[row])
+            self.highs.changeRowBounds(row, low, high)
+            self._row_lower[row], self._row_upper[row] = low, high
+        if basis is not None:
+            self.highs.setBasis(basis)
+
+    def fix(self, column: int, value: float) -> None:
+        """Let a column be this number."""
+        self.highs.changeColBounds(column, value, value)
+        self._lower[column] = self._upper[column] = value
+
+    def solved(self) -> FloatArray | None:
+        """Values of the optimum, or of the best that was found within the limit of nodes."""
+        highs = self.highs
+        highs.run()
+        if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            found = highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+            if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible or not found:
+                return None
+        return np.array(highs.getSolution().col_value, dtype=float)
+
+    def duals(self) -> FloatArray:
+        """What each column would lose, by the linear solution that was found last."""
+        return np.array(self.highs.getSolution().col_dual, dtype=float)
+
+
+@lru_cache(maxsize=8)
+def _pairs(n: int) -> tuple[IntArray, IntArray]:
+    """All pairs of n things."""
+    first, second = np.triu_indices(n, 1)
+    return first, second
 
 
 class Solver:
@@ -73,12 +142,12 @@ class Solver:
     ) -> None:
         self._most_nodes = most_nodes
         self._matrix = np.asarray(matrix, dtype=float)
-        n_rows, n_columns = self._matrix.shape
-        self._n_rows = n_rows
-        self._columns = np.arange(n_columns, dtype=np.int32)
-        self._whole = np.ones(n_columns, dtype=bool) if integer is None else np.asarray(integer)
-        self._linear = self._made(integer=False)
-        self._integer: _Highs | None = None
+        self._whole = np.ones(self._matrix.shape[1], dtype=bool) if integer is None else np.asarray(integer)
+        self._all_whole = bool(self._whole.all())
+        # The least and the most that one column adds to each row.
+        self._least, self._most = self._matrix.min(axis=1), self._matrix.max(axis=1)
+        self._linear = _Model(self._made(integer=False), self._matrix.shape)
+        self._integer: _Model | None = None
         self._bases: dict[Hashable, highspy.HighsBasis] = {}
         self._lock = threading.Lock()
 
@@ -108,25 +177,29 @@ class Solver:
             it; None asks for the linear one.
         """
         with self._lock:
-            self._pose(self._linear, worth, lower, upper, row_lower, row_upper, near)
-            values = self._solved(self._linear)
+            bounds = _Bounds(lower, upper, row_lower, row_upper)
+            self._linear.pose(worth, bounds, self._bases.get(near))
+            values = self._linear.solved()
             if values is None:
                 return None
-            best = float(worth @ values)
-            if gap is not None and len(self._fractions(values)):
-                rounded = self._completed(worth, values, lower, upper, row_lower, row_upper)
-                if rounded is None or float(worth @ rounded) < best - gap * abs(best):
-                    rounded = self._rounded(values)
-                if rounded is None or float(worth @ rounded) < best - max(gap, 1e-9) * abs(best):
+            best, rounded = float(worth @ values), np.rint(values)
+            if gap is None:
+                return Solution(values, best)
+            is_whole = np.abs(values - rounded) <= _INTEGRAL
+            if not np.logical_and.reduce(is_whole[self._whole]):
+                found = self._completed(worth, values, np.where(is_whole, rounded, lower), bounds)
+                if found is None or float(worth @ found) < best - gap * abs(best):
+                    found = self._rounded(values)
+                if found is None or float(worth @ found) < best - max(gap, 1e-9) * abs(best):
                     if self._integer is None:
-                        self._integer = self._made(integer=True)
-                    self._integer.setOptionValue("mip_rel_gap", 0.5 * gap)
-                    self._pose(self._integer, worth, lower, upper, row_lower, row_upper, None)
-                    rounded = self._solved(self._integer)
-                    if rounded is None:
+                        self._integer = _Model(self._made(integer=True), self._matrix.shape)
+                    self._integer.highs.setOptionValue("mip_rel_gap", 0.5 * gap)
+                    self._integer.pose(worth, bounds, None)
+                    found = self._integer.solved()
+                    if found is None:
                         return None
-                values = rounded
-            values = np.where(self._whole & (gap is not None), np.round(values), values)
+                values, rounded = found, np.rint(found)
+            values = np.where(self._whole, rounded, values)
             return Solution(values, float(worth @ values))
 
     def learn(
@@ -141,9 +214,9 @@ class Solver:
         """Keep the basis of the linear solution of a problem, as a place to start from."""
         with self._lock:
             if name not in self._bases:
-                self._pose(self._linear, worth, lower, upper, row_lower, row_upper, None)
-                if self._solved(self._linear) is not None:
-                    self._bases[name] = self._linear.getBasis()
+                self._linear.pose(worth, _Bounds(lower, upper, row_lower, row_upper), None)
+                if self._linear.solved() is not None:
+                    self._bases[name] = self._linear.highs.getBasis()
 
     # --- inside ---------------------------------------------------------------
 
@@ -173,76 +246,45 @@ class Solver:
             "presolve": "choose" if integer else "off",
             "mip_max_nodes": self._most_nodes,
         }
+        if not integer:
+            # The scale of its first program, costs and all, would stay with the solver whatever it is told to
+            # forget, and be seen in later solutions.
+            options["simplex_scale_strategy"] = 0
         for name, value in options.items():
             highs.setOptionValue(name, value)
         highs.passModel(program)
         return highs
-
-    def _pose(
-        self,
-        highs: _Highs,
-        worth: FloatArray,
-        lower: FloatArray,
-        upper: FloatArray,
-        row_lower: FloatArray,
-        row_upper: FloatArray,
-        near: Hashable | None,
-    ) -> None:
-        """Hand over a problem and forget the one before."""
-        highs.clearSolver()
-        highs.changeColsCost(len(self._columns), self._columns, worth)
-        highs.changeColsBounds(len(self._columns), self._columns, lower, upper)
-        for row in range(self._n_rows):
-            highs.changeRowBounds(row, float(row_lower[row]), float(row_upper[row]))
-        basis = self._bases.get(near)
-        if basis is not None:
-            highs.setBasis(basis)
-
-    @staticmethod
-    def _solved(highs: _Highs) -> FloatArray | None:
-        """Values of the optimum, or of the best that was found within the limit of nodes."""
-        highs.run()
-        if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            found = highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-            if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible or not found:
-                return None
-        return np.array(highs.getSolution().col_value)
 
     def _fractions(self, values: FloatArray) -> IntArray:
         """Columns that should be whole and are not."""
         return np.flatnonzero(self._whole & (np.abs(values - np.round(values)) > _INTEGRAL))
 
     def _completed(
-        self,
-        worth: FloatArray,
-        values: FloatArray,
-        lower: FloatArray,
-        upper: FloatArray,
-        row_lower: FloatArray,
-        row_upper: FloatArray,
+        self, worth: FloatArray, values: FloatArray, whole: FloatArray, bounds: _Bounds
     ) -> FloatArray | None:
         """The whole part of the linear solution, with the best one or two columns that satisfy the rows.
 
         Among the columns that the linear program holds for nearly as good as those it took.
         """
-        whole = np.where(np.abs(values - np.round(values)) <= _INTEGRAL, np.round(values), lower)
         missing = round(float(values.sum() - whole.sum()))
-        if missing not in (1, 2) or not self._whole.all():
+        if missing not in (1, 2) or not self._all_whole:
             return None
-        slack = np.abs(np.array(self._linear.getSolution().col_dual))
-        slack[(whole >= upper) | (whole > 0.0)] = np.inf
+        slack = np.abs(self._linear.duals())
+        slack[(whole >= bounds.upper) | (whole > 0.0)] = np.inf
         near = np.argsort(slack, kind="stable")[: _NEAR[missing]]
         near = near[np.isfinite(slack[near])]
         if len(near) < missing:
             return None
-        first, second = np.triu_indices(len(near), 1) if missing == 2 else (np.arange(len(near)), None)
-        added = self._matrix[:, near[first]]
-        gain = worth[near[first]]
+        held, low, high = self._matrix @ whole, bounds.row_lower - _ROW, bounds.row_upper + _ROW
+        # Most rows are kept whatever is added: only the others are asked of every column or pair.
+        asked = np.flatnonzero((held + missing * self._least < low) | (held + missing * self._most > high))
+        columns, gain = self._matrix[asked[:, None], near], worth[near]
+        first, second = _pairs(len(near)) if missing == 2 else (np.arange(len(near)), None)
         if second is not None:
-            added = added + self._matrix[:, near[second]]
-            gain = gain + worth[near[second]]
-        held = (self._matrix @ whole)[:, None] + added
-        fits = np.all((held >= row_lower[:, None] - _ROW) & (held <= row_upper[:, None] + _ROW), axis=0)
+            columns = columns.take(first, axis=1) + columns.take(second, axis=1)
+            gain = gain.take(first) + gain.take(second)
+        total = held[asked, None] + columns
+        fits = np.logical_and.reduce((total >= low[asked, None]) & (total <= high[asked, None]), axis=0)
         if not fits.any():
             return None
         best = int(np.where(fits, gain, -np.inf).argmax())
@@ -259,11 +301,11 @@ class Solver:
                 return values
             column = int(open_columns[values[open_columns].argmax()])
             up = float(np.ceil(values[column]))
-            self._linear.changeColBounds(column, up, up)
-            found = self._solved(self._linear)
+            self._linear.fix(column, up)
+            found = self._linear.solved()
             if found is None:
-                self._linear.changeColBounds(column, up - 1.0, up - 1.0)
-                found = self._solved(self._linear)
+                self._linear.fix(column, up - 1.0)
+                found = self._linear.solved()
             if found is None:
                 return None
             values = found

@@ -37,16 +37,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from assess.errors import InvalidParameters, InvalidResponses
+from assess.errors import InvalidParameters
 from assess.irt.content import Content
 from assess.irt.design import EXHAUSTED, REASONS, BoolArray, Constraint, StopRule
+from assess.irt.examinee import GRID_STEP, OneExaminee
 from assess.irt.models import information, log_category_probabilities
 from assess.irt.parameters import FloatArray, IntArray, ItemParameters
 from assess.irt.quadrature import Prior, TailMass, default_nodes
 
 __all__ = ["REASONS", "AdaptiveTest", "Constraint", "Selection", "State", "StopRule"]
-
-_GRID_STEP = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +61,6 @@ class Selection:
     theta: float
     se: float
     p_above: float
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _One:
-    """Where one examinee stands: log-weights below their peak, and what `State` has of many."""
-
-    relative: FloatArray
-    available: BoolArray
-    counts: FloatArray
-    n_units: int
-    theta: float
-    se: float
-    minima_met: bool
 
 
 @dataclass(eq=False, slots=True)
@@ -170,13 +156,17 @@ class AdaptiveTest:
         excluded : collection of int
             Units that this examinee must not meet.
         """
-        one = self._one(categories, excluded)
-        p_above = float(self._tail.above(one.relative[None])[0])
-        code = self.stop.code(one.n_units, one.se, p_above, one.minima_met)
-        unit = -1 if code >= 0 else self._choose(one, u)
+        one = self._one
+        given = one.given(categories)
+        counts = self.content.counts_of(given.units)
+        relative = one.relative(given)
+        theta, se = one.moments(relative)
+        p_above = float(self._tail.above(relative[None])[0])
+        code = self.stop.code(len(given.units), se, p_above, self._minima_met(counts))
+        unit = -1 if code >= 0 else one.chosen(given, counts, theta, u, excluded)
         code = EXHAUSTED if code < 0 and unit < 0 else code
         reason = REASONS[code] if code >= 0 else None
-        return Selection(unit if unit >= 0 else None, reason, one.theta, one.se, p_above)
+        return Selection(unit if unit >= 0 else None, reason, theta, se, p_above)
 
     def choose(
         self, categories: Sequence[tuple[int, int]], *, u: float, excluded: Iterable[int] = frozenset()
@@ -189,84 +179,31 @@ class AdaptiveTest:
         >>> AdaptiveTest(items, stop=StopRule(min_units=1, max_units=2)).choose([(1, 0)], u=0.5)
         0
         """
-        one = self._one(categories, excluded)
-        p_above = math.nan
-        if self.stop.certainty is not None and one.n_units >= self.stop.min_units and one.minima_met:
-            p_above = float(self._tail.above(one.relative[None])[0])
-        if self.stop.code(one.n_units, one.se, p_above, one.minima_met) >= 0:
+        one, stop = self._one, self.stop
+        given = one.given(categories)
+        if len(given.units) >= stop.max_units:
             return None
-        unit = self._choose(one, u)
+        counts = self.content.counts_of(given.units)
+        relative = one.relative(given)
+        if stop.ends_early and len(given.units) >= stop.min_units and self._minima_met(counts):
+            theta, se = one.moments(relative)
+            p_above = math.nan if stop.certainty is None else float(self._tail.above(relative[None])[0])
+            if stop.code(len(given.units), se, p_above, True) >= 0:
+                return None
+        else:
+            theta = one.mean(relative)
+        unit = one.chosen(given, counts, theta, u, excluded)
         return unit if unit >= 0 else None
 
-    def _one(self, categories: Sequence[tuple[int, int]], excluded: Iterable[int]) -> _One:
-        """Where one examinee stands: what `begin`, `update` and `estimate` make of many, on vectors."""
-        units = sorted(categories)
-        self._check_given(units)
-        log_weights, counts = self._log_prior, self._no_counts
-        available = np.ones(len(self.parameters), dtype=bool)
-        if units:
-            # Summed in the order of the units, so that the order of the answers leaves no trace.
-            width = self._log_table.shape[1]
-            scored = np.array(
-                [u * width + category for u, category in units if category >= 0], dtype=np.int64
-            )
-            log_weights = log_weights + np.add.reduce(self._log_rows.take(scored, axis=0), axis=0)
-            given = [unit for unit, _ in units]
-            counts = np.add.reduce(self.content.by_unit.take(given, axis=0), axis=0)
-            available[given] = False
-            if self._enemies is not None:
-                available &= ~self._enemies[given].any(axis=0)
-        shut = list(excluded)
-        if shut:
-            available[shut] = False
-        relative = log_weights - log_weights.max()
-        weights = np.exp(relative)
-        weights /= np.add.reduce(weights)
-        theta = np.add.reduce(weights * self.nodes)
-        variance = np.add.reduce(weights * (self.nodes - theta) ** 2)
-        met = bool((counts >= self.content.minima).all())
-        return _One(relative, available, counts, len(units), float(theta), math.sqrt(variance), met)
-
-    def _choose(self, one: _One, u: float) -> int:
-        """`select` for one examinee, -1 where no admissible unit is left."""
-        allowed, priority = one.available, self._information_for(one.theta)
-        if self.constraints:
-            content, counts = self.content, one.counts[None]
-            of_class = content.allowed(content.left(allowed[None]), counts, np.array([one.n_units]))[0]
-            allowed = allowed & of_class.take(content.class_of)
-            priority = priority * content.factor(counts)[0].take(content.class_of)
-        n_choices = min(int(np.count_nonzero(allowed)), self.randomesque)
-        if n_choices == 0:
-            return -1
-        priority = np.where(allowed, priority, -1.0)
-        for _ in range(min(int(u * n_choices), n_choices - 1)):
-            priority[priority.argmax()] = -2.0
-        return int(priority.argmax())
-
-    def _information_for(self, theta: float) -> FloatArray:
-        grid = self._theta_grid
-        position = min(max((theta - grid[0]) / _GRID_STEP, 0.0), len(grid) - 1.000001)
-        cell = int(position)
-        low, high = self._information_table[cell], self._information_table[cell + 1]
-        return np.asarray(low + (position - cell) * (high - low))
-
-    def _check_given(self, units: Sequence[tuple[int, int]]) -> None:
-        previous, n_units = -1, len(self.parameters)
-        for unit, category in units:
-            if not previous < unit < n_units:
-                raise InvalidResponses(f"unit {unit} is given twice or outside 0..{n_units - 1}")
-            n_categories = self._n_categories[unit]
-            if category >= n_categories:
-                item = self.parameters.item_ids[unit]
-                raise InvalidResponses(f"item {item!r}: category {category} is outside 0..{n_categories - 1}")
-            previous = unit
+    def _minima_met(self, counts: Sequence[float]) -> bool:
+        return all(count >= least for count, least in zip(counts, self._minima, strict=True))
 
     # --- many examinees -------------------------------------------------------
 
     def begin(self, n_examinees: int) -> State:
         """The state of examinees to whom nothing was given yet."""
         return State(
-            log_weights=np.tile(self._log_prior, (n_examinees, 1)),
+            log_weights=self._log_prior[None].repeat(n_examinees, axis=0),
             available=np.ones((n_examinees, len(self.parameters)), dtype=bool),
             counts=np.zeros((n_examinees, len(self.constraints))),
             n_units=np.zeros(n_examinees, dtype=np.int64),
@@ -308,6 +245,14 @@ class AdaptiveTest:
     # --- inside ---------------------------------------------------------------
 
     @cached_property
+    def _one(self) -> OneExaminee:
+        return OneExaminee(self)
+
+    @cached_property
+    def _minima(self) -> list[float]:
+        return [float(least) for least in self.content.minima]
+
+    @cached_property
     def nodes(self) -> FloatArray:
         """Nodes of the posterior, (Q,)."""
         return default_nodes(self.parameters, self.prior, self.stop.max_units)
@@ -320,26 +265,13 @@ class AdaptiveTest:
         )
 
     @cached_property
-    def _log_rows(self) -> FloatArray:
-        """The same with a row per unit and category, (J K, Q)."""
-        return self._log_table.reshape(-1, len(self.nodes))
-
-    @cached_property
-    def _n_categories(self) -> list[int]:
-        return [int(n) for n in self.parameters.n_categories]
-
-    @cached_property
     def _log_prior(self) -> FloatArray:
         return np.asarray(self.prior.log_density(self.nodes))
 
     @cached_property
-    def _no_counts(self) -> FloatArray:
-        return np.zeros(len(self.constraints))
-
-    @cached_property
     def _theta_grid(self) -> FloatArray:
         return np.arange(
-            self.prior.mean - 4.5 * self.prior.sd, self.prior.mean + 4.5 * self.prior.sd, _GRID_STEP
+            self.prior.mean - 4.5 * self.prior.sd, self.prior.mean + 4.5 * self.prior.sd, GRID_STEP
         )
 
     @cached_property
@@ -354,7 +286,7 @@ class AdaptiveTest:
 
     def _cell_of(self, theta: FloatArray) -> tuple[IntArray, FloatArray]:
         """Cell of the grid that holds each theta, (N,), and the share of it that lies below, (N, 1)."""
-        position = np.clip((theta - self._theta_grid[0]) / _GRID_STEP, 0.0, len(self._theta_grid) - 1.000001)
+        position = np.clip((theta - self._theta_grid[0]) / GRID_STEP, 0.0, len(self._theta_grid) - 1.000001)
         cell = position.astype(np.int64)
         return cell, (position - cell)[:, None]
 

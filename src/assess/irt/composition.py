@@ -173,10 +173,14 @@ class Composition:
         return Solver(np.array([row.coefficients for row in self.rows]))
 
     def _bounds(self, min_units: int, max_units: int) -> tuple[FloatArray, FloatArray]:
-        low = np.array([row.minimum for row in self.rows])
-        high = np.array([row.maximum for row in self.rows])
+        low, high = (bounds.copy() for bounds in self._stated)
         low[-1], high[-1] = min_units, max_units
         return low, high
+
+    @cached_property
+    def _stated(self) -> tuple[FloatArray, FloatArray]:
+        """The bounds of the rows."""
+        return np.array([row.minimum for row in self.rows]), np.array([row.maximum for row in self.rows])
 
     def _solve(
         self, worth: FloatArray, low: FloatArray, high: FloatArray, closed: BoolArray | None

@@ -34,6 +34,7 @@ from assess.irt.adaptive import AdaptiveTest, Selection, State
 from assess.irt.composition import Composition, Conflict
 from assess.irt.criteria import Criterion, SelectionRule
 from assess.irt.design import EXHAUSTED, REASONS, BoolArray
+from assess.irt.examinee import ranked
 from assess.irt.interim import UPDATING, Interim, Updating
 from assess.irt.models import information, log_category_probabilities
 from assess.irt.parameters import FloatArray, IntArray
@@ -141,15 +142,10 @@ class DesignedTest(AdaptiveTest):
         choosing : Prior, optional
             By which units are chosen, where that is not the prior of the score.
         """
-        units = sorted(categories)
-        self._check_given(units)
-        state = self.begin(1, choosing=None if choosing is None else [choosing])
-        if units:
-            self._enter(state, units)
-        state.available[0, list(excluded)] = False
+        state = self._state_of(categories, excluded, choosing)
         theta, se, p_above = self.estimate(state)
         code = int(self.stopped(state, se, p_above)[0])
-        unit = -1 if code >= 0 else int(self.select(state, theta, np.array([u]))[0])
+        unit = -1 if code >= 0 else self._select_one(state, u)
         code = EXHAUSTED if code < 0 and unit < 0 else code
         return Selection(
             unit if unit >= 0 else None,
@@ -162,25 +158,59 @@ class DesignedTest(AdaptiveTest):
     def choose(
         self, categories: Sequence[tuple[int, int]], *, u: float, excluded: Iterable[int] = frozenset()
     ) -> int | None:
-        """The unit of `next_unit` alone."""
-        return self.next_unit(categories, u=u, excluded=excluded).unit
+        """The unit of `next_unit` alone: nothing is estimated where no estimate can end the test."""
+        state, stop = self._state_of(categories, excluded), self.stop
+        n_units = int(state.n_units[0])
+        if n_units >= stop.max_units:
+            return None
+        if stop.ends_early and n_units >= stop.min_units:
+            _, se, p_above = self.estimate(state)
+            if self.stopped(state, se, p_above)[0] >= 0:
+                return None
+        unit = self._select_one(state, u)
+        return unit if unit >= 0 else None
 
-    def _enter(self, state: DesignedState, units: Sequence[tuple[int, int]]) -> None:
-        """All answers of one examinee at once, summed in the order of the units."""
-        given = np.array([unit for unit, _ in units])
-        scored = np.array([unit for unit, category in units if category >= 0], dtype=np.int64)
-        categories = np.array([category for _, category in units if category >= 0], dtype=np.int64)
-        state.n_units[0] = len(given)
-        state.counts[0] = np.add.reduce(self.content.coefficients[:, given], axis=1)
-        state.given[0, given] = True
-        state.available[0, given] = False
-        if self._enemies is not None:
-            state.available[0] &= ~self._enemies[given].any(axis=0)
-        state.log_weights[0] += np.add.reduce(self._log_table[scored, categories], axis=0)
-        if self._interim is not None:
-            self._interim.enter_all(state.curves, scored, categories)
-        if self._ratio_table is not None:
-            state.log_ratio[0] = np.add.reduce(self._ratio_table[scored, categories])
+    def _select_one(self, state: DesignedState, u: float) -> int:
+        """`select` for one examinee: -1 where no admissible unit is left."""
+        if not self.shadow:
+            # It looks at an estimate of its own.
+            return int(self.select(state, np.zeros(1), np.array([u]))[0])
+        aim = self._aim(state)
+        at_start = self.start is not None and not state.n_units[0]
+        plain = self.selection == "MFI" and not at_start
+        worth = self._one.information(float(aim[0])) if plain else self.worth(state, aim)[0]
+        composed = self.shadow_of(state, worth, 0, float(aim[0]))
+        if composed is None:
+            return -1
+        allowed = composed & state.available[0]
+        first = self.randomesque if self.first_among is None else self.first_among
+        n_choices = min(int(np.count_nonzero(allowed)), self.randomesque if state.n_units[0] else first)
+        if n_choices == 0:
+            return -1
+        return ranked(np.where(allowed, worth, -1.0), min(int(u * n_choices), n_choices - 1))
+
+    def _state_of(
+        self, categories: Sequence[tuple[int, int]], excluded: Iterable[int], choosing: Prior | None = None
+    ) -> DesignedState:
+        """Where one examinee stands: all answers at once, in the order of the units."""
+        given = self._one.given(categories)
+        state = self.begin(1, choosing=None if choosing is None else [choosing])
+        state.log_weights[0] = self._one.log_weights(given)
+        state.n_units[0] = len(given.units)
+        if given.units:
+            state.counts[0] = np.add.reduce(self.content.coefficients[:, given.units], axis=1)
+            state.given[0, given.units] = True
+            state.available[0, given.units] = False
+            if self._enemies is not None:
+                state.available[0] &= ~np.logical_or.reduce(self._enemies[given.units], axis=0)
+        if self._interim is not None or self._ratio_table is not None:
+            scored, answered = np.divmod(np.array(given.rows, dtype=np.int64), self._log_table.shape[1])
+            if self._interim is not None:
+                self._interim.enter_all(state.curves, scored, answered)
+            if self._ratio_table is not None:
+                state.log_ratio[0] = np.add.reduce(self._ratio_table[scored, answered])
+        state.available[0, list(excluded)] = False
+        return state
 
     # --- many examinees -------------------------------------------------------
 
@@ -246,11 +276,12 @@ class DesignedTest(AdaptiveTest):
     def select(self, state: State, theta: FloatArray, u: FloatArray) -> IntArray:
         """The next unit of each examinee, -1 where no admissible unit is left, (N,)."""
         assert isinstance(state, DesignedState)
-        worth = self.worth(state)
+        aim = self._aim(state)
+        worth = self.worth(state, aim)
         if self.shadow:
             allowed = np.zeros_like(state.available)
             for row in range(len(worth)):
-                composed = self.shadow_of(state, worth[row], row)
+                composed = self.shadow_of(state, worth[row], row, float(aim[row]))
                 if composed is not None:
                     allowed[row] = composed & state.available[row]
             priority = np.where(allowed, worth, -1.0)
@@ -261,16 +292,15 @@ class DesignedTest(AdaptiveTest):
         among = np.where(state.n_units == 0, first, self.randomesque)
         return drawn(priority, np.count_nonzero(allowed, axis=1), among, u)
 
-    def worth(self, state: DesignedState) -> FloatArray:
-        """What each unit is worth to each examinee now, before content, (N, J)."""
+    def worth(self, state: DesignedState, aim: FloatArray) -> FloatArray:
+        """What each unit is worth to each examinee who stands at `aim` (N,), before content, (N, J)."""
         if self.start is not None and not state.n_units.any():
             return np.tile(self._at_start, (len(state.n_units), 1))
-        aim = self._aim(state)
         if self.selection == "MFI":
             return self._information_at(aim)
         return self.criterion.worth(self._chosen_by(state), aim)
 
-    def shadow_of(self, state: DesignedState, worth: FloatArray, row: int) -> BoolArray | None:
+    def shadow_of(self, state: DesignedState, worth: FloatArray, row: int, aim: float) -> BoolArray | None:
         """The shadow test of one examinee as a mark on its units, (J,); None where there is none."""
         n_given = int(state.n_units[row])
         length = max(self.stop.min_units, n_given + 1) if self.stop.ends_early else self._longest
@@ -283,7 +313,7 @@ class DesignedTest(AdaptiveTest):
             length,
             given=given,
             closed=~state.available[row] & ~given,
-            near=self._near(float(self._aim(state)[row]), length),
+            near=self._near(aim, length),
             gap=_SHADOW_GAP,
         )
 

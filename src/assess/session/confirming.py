@@ -15,12 +15,12 @@ def chosen_in_confirmation(state: SessionState) -> Confirming:
     """The next unit of a confirming session, or why it ends, from its records alone."""
     start = state.start
     assert start.confirms is not None
-    done = state.unit_categories()
+    done = state.complete
     return state.release.confirmation_test.next_unit(
         start.confirms.score,
         done,
         u=chance(start.seed, "select", len(done)),
-        excluded=[u for u, unit in enumerate(state.release.units) if unit.reference in start.excluded],
+        excluded=state.excluded_rows,
     )
 
 

@@ -461,12 +461,12 @@ def is_complete(state: SessionState) -> bool:
     if release.form.kind == "fixed":
         if state.ending is not None and state.ending.how in ("timed_out", "completed"):
             return True
-        return len(state.unit_categories()) == len(release.units)
+        return len(state.complete) == len(release.units)
     if release.form.multistage is not None:
         return multistage.is_complete(state)
     rules = release.form.adaptive
     assert rules is not None
-    done = [release.units[unit] for unit, _ in state.unit_categories()]
+    done = [release.units[unit] for unit, _ in state.complete]
     items = [item for unit in done for item in unit.items]
     met = all(
         count_items(items, requirement) >= requirement.minimum for requirement in release.form.blueprint

@@ -31,7 +31,8 @@ def can_be_extended(state: SessionState) -> bool:
     if len(state.extensions) >= len(tests):
         return False
     test = tests[len(state.extensions)]
-    return test.room(state.unit_categories(), _left_out(state)) >= test.rule.min_units
+    # What is closed for exposure may be met: it is a few.
+    return test.room(state.complete, state.excluded_rows) >= test.rule.min_units
 
 
 def with_extension(state: SessionState, now: datetime) -> SessionState:
@@ -66,19 +67,13 @@ def with_extension(state: SessionState, now: datetime) -> SessionState:
 def chosen_in_extension(state: SessionState) -> Selection:
     """The next unit of an extended session, or why the extension ends, from its records alone."""
     extension = state.extensions[-1]
-    done = state.unit_categories()
-    before = len(state.unit_categories(extension.after_position))
+    done = state.complete
+    before = len(state.completed_by(extension.after_position))
     u = chance(state.start.seed, "select", len(done))
     test = extended_test(state)
-    return test.next_unit(done, n_before=before, u=u, excluded=_left_out(state))
+    return test.next_unit(done, n_before=before, u=u, excluded=state.excluded_rows)
 
 
 def extended_test(state: SessionState) -> ExtendedTest:
     """What chooses in the extension that a session is in."""
     return state.release.extended_tests_at(state.start.try_number)[len(state.extensions) - 1]
-
-
-def _left_out(state: SessionState) -> frozenset[int]:
-    """Units that this learner must not meet; what is closed for exposure may be met, it is a few."""
-    units = enumerate(state.release.units)
-    return frozenset(u for u, unit in units if unit.reference in state.start.excluded)

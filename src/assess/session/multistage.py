@@ -110,7 +110,7 @@ def drawn_panel(release: Release, seed: str, excluded: Collection[str]) -> str:
 def coming(state: SessionState) -> int | None:
     """The next unit of a multistage session, from its records alone; None at the end of the path."""
     test, panel = _kernel(state)
-    done = dict(state.unit_categories())
+    done = dict(state.complete)
     path: Path = (panel.start,)
     while True:
         for unit in test.modules[path[-1]]:
@@ -139,7 +139,7 @@ def is_complete(state: SessionState) -> bool:
         return False
     if state.ending is not None and state.ending.how in ("timed_out", "completed"):
         return True
-    done = dict(state.unit_categories())
+    done = dict(state.complete)
     return all(unit in done for unit in test.units_of(path))
 
 
@@ -147,7 +147,7 @@ def evidence(state: SessionState) -> dict[str, Any]:
     """Which modules were met and why, and what they held of the blueprint; plain data for the record."""
     release = state.release
     test, panel = _kernel(state)
-    names, done = list(_rules(release).modules), dict(state.unit_categories())
+    names, done = list(_rules(release).modules), dict(state.complete)
     path = _begun(state)
     stages: list[dict[str, Any]] = []
     for n in range(len(path)):

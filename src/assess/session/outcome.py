@@ -155,7 +155,7 @@ def confirmation(state: SessionState, *, decided_at: datetime, engine: str | Non
     assert first is not None
     assert policy is not None
     word, log_ratio = confirmed_as(state)
-    counted = dict(state.unit_categories())
+    counted = dict(state.complete)
     # A case set that was begun and not ended does not count; its answers stand here all the same.
     units = [
         _unit_record(state, unit, counted.get(unit, 0)) | {"counts": unit in counted}

@@ -116,6 +116,11 @@ class Release:
         return {item.reference: u for u, unit in enumerate(self.units) for item in unit.items}
 
     @lazy
+    def row_of(self) -> Mapping[str, int]:
+        """Row of each unit among the parameters, by its reference."""
+        return {unit.reference: u for u, unit in enumerate(self.units)}
+
+    @lazy
     def section_of_unit(self) -> tuple[int, ...]:
         """Index of the section of each unit, in the order of the units; empty without sections."""
         return tuple(s for s, section in enumerate(self.form.sections) for _ in section.units)

@@ -223,8 +223,8 @@ def chosen(state: SessionState) -> Selection | Confirming:
         return chosen_in_extension(state)
     start = state.start
     test = state.release.adaptive_test_at(start.try_number)
-    done = state.unit_categories()
-    excluded, closed = _rows(state, start.excluded), _rows(state, start.closed)
+    done = state.complete
+    excluded, closed = state.excluded_rows, state.closed_rows
     u = chance(start.seed, "select", len(done))
     options: dict[str, Any] = {}
     if start.choosing is not None:
@@ -239,19 +239,14 @@ def chosen(state: SessionState) -> Selection | Confirming:
 def coming(state: SessionState) -> int | None:
     """The unit of `chosen` alone, by the short way where there is one; None at the end."""
     start = state.start
-    if start.closed or start.choosing is not None or start.confirms is not None or state.extensions:
+    if start.choosing is not None or start.confirms is not None or state.extensions:
         return chosen(state).unit
-    done = state.unit_categories()
+    done = state.complete
     u = chance(start.seed, "select", len(done))
     test = state.release.adaptive_test_at(start.try_number)
-    return test.choose(done, u=u, excluded=_rows(state, start.excluded))
-
-
-def _rows(state: SessionState, references: tuple[str, ...]) -> list[int]:
-    """Which units these are."""
-    if not references:
-        return []
-    return [u for u, unit in enumerate(state.release.units) if unit.reference in references]
+    unit = test.choose(done, u=u, excluded=state.excluded_rows + state.closed_rows)
+    # It says no reason, and one that ran out of units is given those that are closed.
+    return chosen(state).unit if unit is None and start.closed else unit
 
 
 def evidence(state: SessionState) -> dict[str, Any]:
@@ -260,7 +255,7 @@ def evidence(state: SessionState) -> dict[str, Any]:
     if release.form.multistage is not None:
         return multistage.evidence(state)
     rules = _rules(release)
-    done = [release.units[unit] for unit, _ in state.unit_categories()]
+    done = [release.units[unit] for unit, _ in state.complete]
     items = [item for unit in done for item in unit.items]
     maxima = [requirement.maximum for requirement in release.form.blueprint]
     if state.extensions:
@@ -318,8 +313,8 @@ def _constraints(release: Release) -> tuple[Constraint, ...]:
 
 
 def _enemies(release: Release) -> tuple[tuple[int, ...], ...]:
-    place = {unit.reference: u for u, unit in enumerate(release.units)}
-    return tuple(tuple(place[reference] for reference in group) for group in _rules(release).enemies)
+    row_of = release.row_of
+    return tuple(tuple(row_of[reference] for reference in group) for group in _rules(release).enemies)
 
 
 def _seconds(rules: AdaptiveRules, item: Item) -> float:

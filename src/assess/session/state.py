@@ -253,12 +253,21 @@ class SessionState:
 
     def offering(self, offer: Offer) -> SessionState:
         """The state with one offer more."""
-        return self._grown(offers=(*self.offers, offer), latest=self.latest)
+        return self._grown(offers=(*self.offers, offer), latest=self.latest, complete=self.complete)
 
     def answered(self, response: Response) -> SessionState:
         """The state with one response more, under a revision that is the highest of its position."""
-        latest = {**self.latest, response.position: response}
-        return self._grown(responses=(*self.responses, response), latest=latest)
+        grown = {
+            "responses": (*self.responses, response),
+            "latest": {**self.latest, response.position: response},
+        }
+        unit = self.release.unit_of.get(response.item)
+        alone = unit is None or len(self.release.units[unit].items) == 1
+        if alone and response.position == len(self.offers) and response.position not in self.latest:
+            # The first answer to what was offered last completes its unit, and changes no other.
+            more = () if unit is None else ((unit, response.category or 0),)
+            grown["complete"] = (*self.complete, *more)
+        return self._grown(**grown)
 
     def _grown(self, **values: Any) -> SessionState:
         """Another state with these values; what they cannot change is not worked out again.
@@ -452,14 +461,16 @@ class SessionState:
         """The item offered at a position."""
         return self.release.items[self.offers[position - 1].item]
 
-    def unit_categories(self, until: int | None = None) -> list[tuple[int, int]]:
-        """Complete units with their category, in the order of completion; a blank scores 0.
+    @lazy
+    def complete(self) -> tuple[tuple[int, int], ...]:
+        """Complete units with their category, in the order of completion; a blank scores 0."""
+        return self.completed_by(self.position)
 
-        With `until`, those that the positions up to it completed.
-        """
+    def completed_by(self, position: int) -> tuple[tuple[int, int], ...]:
+        """Those that the positions up to this one completed."""
         by_unit: dict[int, dict[str, int]] = {}
         complete: list[tuple[int, int]] = []
-        for offer in self.offers[:until]:
+        for offer in self.offers[:position]:
             response = self.latest.get(offer.position)
             unit = self.release.unit_of.get(offer.item)
             if unit is None or response is None:
@@ -468,10 +479,24 @@ class SessionState:
             categories[offer.item] = response.category or 0
             if len(categories) == len(self.release.units[unit].items):
                 complete.append((unit, sum(categories.values())))
-        return complete
+        return tuple(complete)
+
+    def _rows(self, references: tuple[str, ...]) -> tuple[int, ...]:
+        row_of = self.release.row_of
+        return tuple(row_of[reference] for reference in references if reference in row_of)
+
+    @lazy
+    def excluded_rows(self) -> tuple[int, ...]:
+        """Rows of the units that this learner must not meet."""
+        return self._rows(self.start.excluded)
+
+    @lazy
+    def closed_rows(self) -> tuple[int, ...]:
+        """Rows of the units that exposure control keeps from this session."""
+        return self._rows(self.start.closed)
 
 
-_FIELDS = tuple(SessionState.__dataclass_fields__)
+_FIELDS = (*SessionState.__dataclass_fields__, "excluded_rows", "closed_rows")
 # Without sections, no clock of the session depends on what was offered or answered.
 _KEPT = (*_FIELDS, "session_clock", "deadline", "closes_at")
 
