@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
 from assess.delivery.service import keys
 from assess.delivery.settings import Settings
 from assess.delivery.store import Store, open_store
+from tests.conftest import Databases
 from tests.delivery import cluster
 from tests.delivery.crashing import Server
 from tests.delivery.world import DOCUMENTS, Clock, World, application
@@ -40,6 +42,40 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
     folder = tmp_path_factory.mktemp("seeded")
     (world,) = open_world(world_settings(folder), Clock())
     return folder / "assess.db", dict(world.keys)
+
+
+@pytest.fixture(scope="session")
+def without_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables, which tests copy: to run the migrations takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("without-rows")
+    open_store(world_settings(folder)).close()
+    return folder / "assess.db"
+
+
+@dataclass(frozen=True)
+class Templates:
+    """Databases on PostgreSQL that tests copy: one with all tables, one that is seeded, and its keys."""
+
+    without_rows: str
+    seeded: str
+    keys: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def templates(
+    pg_server: str, worker_id: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Templates]:
+    """Each worker makes its own."""
+    folder = tmp_path_factory.mktemp("templates")
+    made = Databases(pg_server, f"assess_{worker_id}_template")
+    try:
+        empty = made.make()
+        open_store(world_settings(folder, database_url=made.url(empty))).close()
+        full = made.make(empty)
+        (world,) = open_world(world_settings(folder, database_url=made.url(full)), Clock())
+        yield Templates(empty, full, dict(world.keys))
+    finally:
+        made.close()
 
 
 @pytest.fixture
@@ -79,11 +115,13 @@ def world(settings: Settings, clock: Clock, seeded: tuple[Path, dict[str, str]])
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def both_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings on SQLite, then on PostgreSQL."""
+    """Settings on SQLite, then on PostgreSQL; the tables are there."""
     if request.param == "sqlite":
+        shutil.copyfile(request.getfixturevalue("without_rows"), tmp_path / "assess.db")
         return world_settings(tmp_path)
-    url: Any = request.getfixturevalue("pg_url")
-    return world_settings(tmp_path, database_url=url)
+    databases: Databases = request.getfixturevalue("pg_databases")
+    found: Templates = request.getfixturevalue("templates")
+    return world_settings(tmp_path, database_url=databases.url(databases.make(found.without_rows)))
 
 
 @pytest.fixture
@@ -97,6 +135,13 @@ def store(both_settings: Settings) -> Iterator[Store]:
 
 
 @pytest.fixture
-def both_worlds(both_settings: Settings, clock: Clock) -> Iterator[World]:
+def both_worlds(request: pytest.FixtureRequest, both_settings: Settings, clock: Clock) -> Iterator[World]:
     """A world on SQLite, then on PostgreSQL."""
-    yield from open_world(both_settings, clock)
+    if both_settings.sqlite_path is not None:
+        path, known = request.getfixturevalue("seeded")
+        shutil.copyfile(path, both_settings.sqlite_path)
+    else:
+        found: Templates = request.getfixturevalue("templates")
+        name, known = make_url(both_settings.database_url).database, found.keys
+        request.getfixturevalue("pg_databases").refill(name, found.seeded)
+    yield from open_world(both_settings, clock, known)
