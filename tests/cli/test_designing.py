@@ -36,6 +36,9 @@ def test_a_confirming_form_prints_its_error_rates(assess, banks, tmp_path):
     kept = json.loads((tmp_path / "d" / "confirmation.json").read_text(encoding="utf-8"))
     assert kept["toy-adaptive.v1"]["stated"] == {"loss": 1.5, "alpha": 0.05, "beta": 0.1}
     assert (tmp_path / "d" / "by-loss-toy-adaptive.csv").is_file()
+    refused = assess("accuracy", "toy-confirming.v1")
+    assert refused.code == 2
+    assert "confirms passes and decides none: type assess design toy-confirming.v1" in refused.err
 
 
 @pytest.mark.parametrize(

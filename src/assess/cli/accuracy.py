@@ -97,6 +97,11 @@ def _form(
     from assess.simulation import accuracy_after_tries, form_accuracy
 
     release = _release(document, pretend)
+    if release.form.confirms is not None:
+        raise CommandError(
+            f"{release.form.reference} confirms passes and decides none: "
+            f"type assess design {release.form.reference} for its error rates"
+        )
     people, rng = Prior(mean, sd), np.random.default_rng(seed)
     found = form_accuracy(release, rng, population=people, n=learners)
     tables = {f"{release.form.reference}: the rule in force": _shares([found.rule], [1], "tries")}

@@ -201,3 +201,12 @@ def _walk(page: Page, site: Site) -> None:
     # What is on the page is sent; then an item with nothing on it makes room as well.
     page.wait_for_function("() => document.title.startsWith('Item 2 of')", timeout=15_000)
     page.wait_for_function("() => document.title.startsWith('Item 3 of')", timeout=15_000)
+
+
+def test_other_ways_to_take_a_course_stand_in_the_order_of_their_names(demo: World) -> None:
+    for name in ("x-zero", "x-alpha", "x-mid"):
+        demo.activate(synthetic.document(form={"id": name}))
+    page = demo.client.get("/courses/twt-3?form=x-fixed").text
+    found = re.findall(r'<li><a href="/courses/twt-3\?form=([a-z-]+)"', page)
+    assert {"x-zero", "x-alpha", "x-mid"} <= set(found)
+    assert found == sorted(found)

@@ -174,7 +174,7 @@ async def _course_page(
         else start_page.seen_by(release, words, demo=visit.demo),
         others=[
             (f"/courses/{course}?form={r.form.id}", _title(r, words))
-            for r in forms
+            for r in sorted(forms, key=lambda r: r.form.id)
             if r is not release and not confirms
         ],
         resume=await _open_session(services, known, release),
