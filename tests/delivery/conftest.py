@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +36,30 @@ def open_world(found: Settings, clock: Clock, known: dict[str, str] | None = Non
         yield world
 
 
+Saved = tuple[Path, dict[str, str]]
+"""The SQLite file of a world that was closed, and its keys."""
+
+
 @pytest.fixture(scope="session")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Saved:
     """A seeded SQLite file that tests copy, and its keys."""
     folder = tmp_path_factory.mktemp("seeded")
     (world,) = open_world(world_settings(folder), Clock())
     return folder / "assess.db", dict(world.keys)
+
+
+def copy_of(saved: Saved, found: Settings, clock: Clock) -> Iterator[World]:
+    """A world of its own that begins where a saved one ended."""
+    assert found.sqlite_path is not None
+    shutil.copyfile(saved[0], found.sqlite_path)
+    yield from open_world(found, clock, saved[1])
+
+
+def saved_after(saved: Saved, folder: Path, prepare: Callable[[World], None]) -> Saved:
+    """A saved world in which more happened, for the tests of a module whose beginning takes long."""
+    for world in copy_of(saved, world_settings(folder), Clock()):
+        prepare(world)
+    return folder / "assess.db", saved[1]
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +97,7 @@ def templates(
 
 
 @pytest.fixture
-def server(tmp_path: Path, seeded: tuple[Path, dict[str, str]]) -> Iterator[Server]:
+def server(tmp_path: Path, seeded: Saved) -> Iterator[Server]:
     """A server on SQLite that a test may kill."""
     shutil.copyfile(seeded[0], tmp_path / "assess.db")
     found = Server(tmp_path)
@@ -106,11 +124,8 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def world(settings: Settings, clock: Clock, seeded: tuple[Path, dict[str, str]]) -> Iterator[World]:
-    path, known = seeded
-    assert settings.sqlite_path is not None
-    shutil.copyfile(path, settings.sqlite_path)
-    yield from open_world(settings, clock, known)
+def world(settings: Settings, clock: Clock, seeded: Saved) -> Iterator[World]:
+    yield from copy_of(seeded, settings, clock)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -138,10 +153,9 @@ def store(both_settings: Settings) -> Iterator[Store]:
 def both_worlds(request: pytest.FixtureRequest, both_settings: Settings, clock: Clock) -> Iterator[World]:
     """A world on SQLite, then on PostgreSQL."""
     if both_settings.sqlite_path is not None:
-        path, known = request.getfixturevalue("seeded")
-        shutil.copyfile(path, both_settings.sqlite_path)
-    else:
-        found: Templates = request.getfixturevalue("templates")
-        name, known = make_url(both_settings.database_url).database, found.keys
-        request.getfixturevalue("pg_databases").refill(name, found.seeded)
-    yield from open_world(both_settings, clock, known)
+        yield from copy_of(request.getfixturevalue("seeded"), both_settings, clock)
+        return
+    found: Templates = request.getfixturevalue("templates")
+    name = make_url(both_settings.database_url).database
+    request.getfixturevalue("pg_databases").refill(name, found.seeded)
+    yield from open_world(both_settings, clock, found.keys)

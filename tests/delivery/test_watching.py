@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from scipy.stats import binomtest
@@ -16,9 +14,8 @@ from assess.delivery.settings import Settings
 from assess.delivery.watching import Watched, takers, watch
 from assess.errors import InvalidRequest, NotFound
 from tests import synthetic
-from tests.delivery.conftest import open_world
+from tests.delivery.conftest import Saved, copy_of, saved_after
 from tests.delivery.world import Clock, World
-from tests.delivery.world import settings as world_settings
 
 FORM = {"adaptive": {"min_units": 5, "max_units": 5, "randomesque": 1}}
 
@@ -28,26 +25,22 @@ def _watched(world: World, target: float | None = None) -> Watched:
         return watch(database, "x-adaptive", since=world.clock() - timedelta(days=1), target=target)
 
 
+def _sit(world: World) -> None:
+    world.activate(synthetic.document(kind="adaptive", calibrated=True, n_items=15, form=FORM))
+    for n in range(12):
+        world.learner(f"lrn_{n}")
+        world.sit(f"lrn_{n}", "ba"[n % 2], form="x-adaptive")
+
+
 @pytest.fixture(scope="module")
-def twelve(
-    seeded: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, str]]:
+def twelve(seeded: Saved, tmp_path_factory: pytest.TempPathFactory) -> Saved:
     """Twelve sessions; the first unit is the same for all, as nothing is drawn."""
-    folder = tmp_path_factory.mktemp("watching")
-    shutil.copyfile(seeded[0], folder / "assess.db")
-    for world in open_world(world_settings(folder), Clock(), seeded[1]):
-        world.activate(synthetic.document(kind="adaptive", calibrated=True, n_items=15, form=FORM))
-        for n in range(12):
-            world.learner(f"lrn_{n}")
-            world.sit(f"lrn_{n}", "ba"[n % 2], form="x-adaptive")
-    return folder / "assess.db", seeded[1]
+    return saved_after(seeded, tmp_path_factory.mktemp("watching"), _sit)
 
 
 @pytest.fixture
-def sat(settings: Settings, clock: Clock, twelve: tuple[Path, dict[str, str]]) -> Iterator[World]:
-    assert settings.sqlite_path is not None
-    shutil.copyfile(twelve[0], settings.sqlite_path)
-    yield from open_world(settings, clock, twelve[1])
+def sat(settings: Settings, clock: Clock, twelve: Saved) -> Iterator[World]:
+    yield from copy_of(twelve, settings, clock)
 
 
 def test_every_session_is_counted_once_for_each_unit_it_met(sat: World) -> None:

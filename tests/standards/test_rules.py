@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from typing import Any
 
 import pytest
 import yaml
@@ -79,7 +80,7 @@ def test_a_file_that_would_overwhelm_its_reader_is_refused(tmp_path, name, text,
 
 
 def test_the_deepest_rules_that_are_read_fit_into_a_file(tmp_path):
-    rule = PASS
+    rule: dict[str, Any] = PASS
     for _ in range(32):
         rule = {"at_least": {"n": 1, "of": [rule]}}
     content = {"badges": {"B": {"rule": rule}}}

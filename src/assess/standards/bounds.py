@@ -57,7 +57,9 @@ def require_bounded(events: Iterable[yaml.Event]) -> None:
                 n_values[event.anchor] = None
             continue
         elif isinstance(event, yaml.AliasEvent):
-            found = n_values.get(event.anchor, 1)  # the reader says of an unknown one that it is unknown
+            found = n_values.get(
+                event.anchor or "", 1
+            )  # the reader says of an unknown one that it is unknown
             if found is None:
                 raise InvalidContent(f"line {_line(event)}: *{event.anchor} stands inside what it names")
             n, name = found, None
@@ -76,8 +78,7 @@ def require_bounded(events: Iterable[yaml.Event]) -> None:
 
 
 def _line(event: yaml.Event) -> int:
-    line: int = event.start_mark.line
-    return line + 1
+    return event.start_mark.line + 1 if event.start_mark is not None else 1
 
 
 def require_shallow(content: Any) -> None:

@@ -32,7 +32,7 @@ def addresses() -> list[str]:
         for router in routers
         if isinstance(router, APIRouter)
         for route in router.routes
-        if isinstance(route, APIRoute) and route.methods - {"GET", "HEAD"}
+        if isinstance(route, APIRoute) and set(route.methods or ()) - {"GET", "HEAD"}
     )
 
 

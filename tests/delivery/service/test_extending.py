@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +14,8 @@ from assess.delivery.service import invigilation
 from assess.delivery.settings import Settings
 from assess.delivery.store import reading
 from tests import synthetic
-from tests.delivery.conftest import open_world
+from tests.delivery.conftest import Saved, copy_of, saved_after
 from tests.delivery.world import Clock, World, programme, refused
-from tests.delivery.world import settings as world_settings
 
 FORM = {
     "adaptive": {"min_units": 5, "max_units": 6, "randomesque": 1},
@@ -28,27 +25,23 @@ FORM = {
 }
 
 
+def _live(world: World) -> None:
+    world.activate(synthetic.document(kind="adaptive", calibrated=True, n_items=30, form=FORM))
+    made = programme()
+    made["courses"]["twt-3"]["default_form"] = "x-adaptive"
+    world.activate(made)
+    world.learner()
+
+
 @pytest.fixture(scope="module")
-def prepared(
-    seeded: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, str]]:
-    """A database with the course live: its activation studies how often the badges err, which takes long."""
-    folder = tmp_path_factory.mktemp("extending")
-    shutil.copyfile(seeded[0], folder / "assess.db")
-    for world in open_world(world_settings(folder), Clock(), seeded[1]):
-        world.activate(synthetic.document(kind="adaptive", calibrated=True, n_items=30, form=FORM))
-        made = programme()
-        made["courses"]["twt-3"]["default_form"] = "x-adaptive"
-        world.activate(made)
-        world.learner()
-    return folder / "assess.db", seeded[1]
+def live(seeded: Saved, tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """The course is live: its activation studies how often the badges err."""
+    return saved_after(seeded, tmp_path_factory.mktemp("extending"), _live)
 
 
 @pytest.fixture
-def course(settings: Settings, clock: Clock, prepared: tuple[Path, dict[str, str]]) -> Iterator[World]:
-    assert settings.sqlite_path is not None
-    shutil.copyfile(prepared[0], settings.sqlite_path)
-    yield from open_world(settings, clock, prepared[1])
+def course(settings: Settings, clock: Clock, live: Saved) -> Iterator[World]:
+    yield from copy_of(live, settings, clock)
 
 
 def _answers(world: World, session: str, current: Any, pattern: str) -> int:
