@@ -1,5 +1,9 @@
 # Every task of this project. Works with GNU make 3.81, the one that macOS brings.
 
+# Images of Python often set this. Every process of a test, and every start of the server, would then compile
+# all that it imports: a server comes up in 3 seconds of processor time with the compiled files, and in 9 without.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000

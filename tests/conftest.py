@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, LiteralString, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -96,23 +96,66 @@ def pg_server() -> Iterator[str]:
 _database_number = itertools.count(1)
 
 
-@pytest.fixture
-def pg_url(pg_server: str, worker_id: str) -> Iterator[str]:
-    """The address of an empty database of this test's own, in SQLAlchemy's form for psycopg."""
-    import psycopg
-    from psycopg import sql
-    from sqlalchemy import make_url
+class Databases:
+    """Makes databases on a server and removes them, through one connection.
 
-    address = make_url(pg_server).set(drivername="postgresql")
-    name = f"assess_{worker_id}_{os.getpid()}_{next(_database_number)}"
-    # One connection for both statements: in the meantime the test may use up all others.
-    with psycopg.connect(address.render_as_string(hide_password=False), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-        try:
-            mine = address.set(drivername="postgresql+psycopg", database=name)
-            yield mine.render_as_string(hide_password=False)
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    One for all statements: in the meantime a test may use up all others.
+    """
+
+    def __init__(self, server: str, prefix: str) -> None:
+        import psycopg
+        from sqlalchemy import make_url
+
+        self._address = make_url(server).set(drivername="postgresql")
+        self._prefix = prefix
+        self._connection = psycopg.connect(
+            self._address.render_as_string(hide_password=False), autocommit=True
+        )
+        self._made: list[str] = []
+
+    def _say(self, statement: LiteralString, **names: str) -> None:
+        from psycopg import sql
+
+        given = {word: sql.Identifier(name) for word, name in names.items()}
+        self._connection.execute(sql.SQL(statement).format(**given))
+
+    def make(self, template: str = "template0") -> str:
+        """The name of a new database: an empty one, or a copy of one that nobody is connected to."""
+        name = f"{self._prefix}_{os.getpid()}_{next(_database_number)}"
+        self._say("CREATE DATABASE {name} TEMPLATE {template}", name=name, template=template)
+        self._made.append(name)
+        return name
+
+    def refill(self, name: str, template: str) -> None:
+        """Put a copy in the place of a database that this made."""
+        self._say("DROP DATABASE {name} WITH (FORCE)", name=name)
+        self._say("CREATE DATABASE {name} TEMPLATE {template}", name=name, template=template)
+
+    def url(self, name: str) -> str:
+        """Its address, in SQLAlchemy's form for psycopg."""
+        mine = self._address.set(drivername="postgresql+psycopg", database=name)
+        return mine.render_as_string(hide_password=False)
+
+    def close(self) -> None:
+        for name in self._made:
+            self._say("DROP DATABASE {name} WITH (FORCE)", name=name)
+        self._connection.close()
+
+
+@pytest.fixture
+def pg_databases(pg_server: str, worker_id: str) -> Iterator[Databases]:
+    """Databases of this test's own."""
+    made = Databases(pg_server, f"assess_{worker_id}")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def pg_url(pg_databases: Databases) -> str:
+    """The address of an empty database of this test's own, in SQLAlchemy's form for psycopg."""
+    return pg_databases.url(pg_databases.make())
 
 
 # --- browser -----------------------------------------------------------------

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from tests.publishing.small_bank import write_bank
 
@@ -19,6 +21,10 @@ class Done:
     err: str
 
 
+# A process builds its table of commands once, and this one stands for hundreds of them.
+_command_of = cache(typer.main.get_command)
+
+
 @pytest.fixture
 def assess(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -26,6 +32,7 @@ def assess(
     """Runs `assess ...` in a folder of its own, with a database of its own."""
     from assess.cli import main
 
+    monkeypatch.setattr(typer.main, "get_command", _command_of)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASSESS_DATABASE_URL", f"sqlite:///{tmp_path}/assess.db")
     monkeypatch.setenv("ASSESS_SWEEP_SECONDS", "0")

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from tests.delivery.serving import free_port
+from tests.delivery.serving import free_port, plain_client
 
 _RECEIVE = """
 import json, sys, threading, time
@@ -73,14 +73,15 @@ class Receiver:
         command = [sys.executable, "-c", _RECEIVE, str(self.folder), str(self.port)]
         self.process = subprocess.Popen(command)
         deadline = time.monotonic() + 30
-        while True:
-            try:
-                httpx2.get(self.url, timeout=1)
-            except httpx2.TransportError:
-                assert time.monotonic() < deadline, "the receiver did not come up"
-                time.sleep(0.05)
-            else:
-                return
+        with plain_client(timeout=1) as client:
+            while True:
+                try:
+                    client.get(self.url)
+                except httpx2.TransportError:
+                    assert time.monotonic() < deadline, "the receiver did not come up"
+                    time.sleep(0.05)
+                else:
+                    return
 
     def stop(self) -> None:
         if self.process is not None:

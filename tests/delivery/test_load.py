@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -308,7 +309,7 @@ def test_a_server_that_is_told_to_stop_answers_what_it_took(
     for thread in threads:
         thread.start()
     while sum(map(len, list(acknowledged.values()))) < 10:
-        pass
+        time.sleep(0.002)
     server.stop()
     for thread in threads:
         thread.join()

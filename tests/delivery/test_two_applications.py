@@ -17,7 +17,7 @@ from assess.delivery.service import keys
 from assess.delivery.store import reading
 from tests import synthetic
 from tests.delivery.conftest import open_world
-from tests.delivery.serving import SERVE, free_port, wait_until_ready
+from tests.delivery.serving import SERVE, free_port, plain_client, wait_until_ready
 from tests.delivery.world import Clock, World, refused
 from tests.delivery.world import settings as world_settings
 
@@ -161,7 +161,7 @@ def test_two_real_processes_accept_an_answer_once(tmp_path: Path, pg_url: str) -
         for url, server in zip(urls, servers, strict=True):
             wait_until_ready(url, server)
         headers = {"Authorization": f"Bearer {world.keys['live']}"}
-        with httpx2.Client(headers=headers, timeout=30) as client:
+        with plain_client(headers=headers, timeout=30) as client:
             client.put(f"{urls[0]}/v1/learners/lrn_1", json={})
             body = {"learner": "lrn_1", "form": "x-fixed"}
             begun = client.post(f"{urls[1]}/v1/sessions", json=body).json()
@@ -169,7 +169,8 @@ def test_two_real_processes_accept_an_answer_once(tmp_path: Path, pg_url: str) -
             def post(n: int) -> httpx2.Response:
                 answer = {"position": 1, "item": begun["current"]["item"]["id"], "revision": 1, "answer": "b"}
                 address = f"{urls[n % 2]}/v1/sessions/{begun['session']}/responses"
-                return httpx2.post(address, json=answer, headers=headers, timeout=30)
+                with plain_client(headers=headers, timeout=30) as own:
+                    return own.post(address, json=answer)
 
             with ThreadPoolExecutor(20) as pool:
                 replies = list(pool.map(post, range(20)))

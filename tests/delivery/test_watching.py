@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -9,10 +10,12 @@ from scipy.stats import binomtest
 
 import assess
 from assess.delivery import watching
+from assess.delivery.settings import Settings
 from assess.delivery.watching import Watched, takers, watch
 from assess.errors import InvalidRequest, NotFound
 from tests import synthetic
-from tests.delivery.world import World
+from tests.delivery.conftest import Saved, copy_of, saved_after
+from tests.delivery.world import Clock, World
 
 FORM = {"adaptive": {"min_units": 5, "max_units": 5, "randomesque": 1}}
 
@@ -22,14 +25,22 @@ def _watched(world: World, target: float | None = None) -> Watched:
         return watch(database, "x-adaptive", since=world.clock() - timedelta(days=1), target=target)
 
 
-@pytest.fixture
-def sat(world: World) -> World:
-    """Twelve sessions; the first unit is the same for all, as nothing is drawn."""
+def _sit(world: World) -> None:
     world.activate(synthetic.document(kind="adaptive", calibrated=True, n_items=15, form=FORM))
     for n in range(12):
         world.learner(f"lrn_{n}")
         world.sit(f"lrn_{n}", "ba"[n % 2], form="x-adaptive")
-    return world
+
+
+@pytest.fixture(scope="module")
+def twelve(seeded: Saved, tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """Twelve sessions; the first unit is the same for all, as nothing is drawn."""
+    return saved_after(seeded, tmp_path_factory.mktemp("watching"), _sit)
+
+
+@pytest.fixture
+def sat(settings: Settings, clock: Clock, twelve: Saved) -> Iterator[World]:
+    yield from copy_of(twelve, settings, clock)
 
 
 def test_every_session_is_counted_once_for_each_unit_it_met(sat: World) -> None:

@@ -22,6 +22,7 @@ from tests.delivery import cluster
 from tests.delivery.conftest import open_world
 from tests.delivery.crashing import GIVES_UP, Server
 from tests.delivery.receiving import Receiver
+from tests.delivery.serving import plain_client
 from tests.delivery.world import Clock
 from tests.delivery.world import settings as world_settings
 from tests.verification import record
@@ -50,8 +51,8 @@ def ask(server: Server, key: str, method: str, path: str, body: Any = None) -> A
     deadline = time.monotonic() + GIVES_UP
     while time.monotonic() < deadline:
         try:
-            headers = {"Authorization": f"Bearer {key}"}
-            reply = httpx2.request(method, server.url + path, json=body, headers=headers, timeout=10)
+            with plain_client(headers={"Authorization": f"Bearer {key}"}, timeout=10) as client:
+                reply = client.request(method, server.url + path, json=body)
         except httpx2.TransportError:
             time.sleep(0.02)
             continue

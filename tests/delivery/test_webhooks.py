@@ -18,7 +18,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -38,7 +37,7 @@ from assess.delivery.store.rows import Outgoing, Update
 from assess.delivery.store.rows_webhooks import Webhook
 from assess.errors import StaleSession
 from tests.delivery.receiving import Receiver
-from tests.delivery.serving import Server
+from tests.delivery.serving import Server, plain_client
 from tests.delivery.store.test_stores import change, learner
 from tests.delivery.world import NOON, Clock
 from tests.shared import needs_shared, shared
@@ -497,7 +496,8 @@ def test_a_server_that_is_killed_while_it_sends_loses_nothing(
     headers = {"Authorization": f"Bearer {seeded[1]['test']}"}
 
     def ask(method: str, path: str, body: Any) -> Any:
-        reply = httpx2.request(method, server.url + path, json=body, headers=headers, timeout=20)
+        with plain_client(headers=headers, timeout=20) as client:
+            reply = client.request(method, server.url + path, json=body)
         assert reply.status_code < 300, reply.text
         return reply.json()
 

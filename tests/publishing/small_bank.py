@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,27 @@ def write(path: Path, mapping: Any) -> None:
 
 def write_bank(folder: Path) -> Path:
     """Write the whole bank below `folder`; returns the folder of the course."""
+    for name, content in _files().items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder / "toys" / "toy"
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    """What `write_bank` writes: to make the YAML takes longer than most tests that want it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write_first(folder)
+        return {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+
+def _write_first(folder: Path) -> None:
     from assess.publishing import judged_parameters, load_bank
 
     course = folder / "toys" / "toy"
@@ -153,4 +176,3 @@ def write_bank(folder: Path) -> Path:
     for kind in ("fixed", "adaptive"):
         write(course / "forms" / f"toy-{kind}.v1.yaml", form(kind))
     write(course / "parameters" / "toy-judged.v1.yaml", judged_parameters(load_bank(course)))
-    return course

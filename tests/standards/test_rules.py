@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from typing import Any
 
 import pytest
+import yaml
 
 from assess.errors import InvalidRule, NotFound, RuleCycle
 from assess.standards.eligibility import load_rules, rule_sentence
@@ -52,6 +54,39 @@ def test_json_is_read_as_json(tmp_path):
     path = tmp_path / "rules.json"
     path.write_text(json.dumps(programme()), encoding="utf-8")
     assert load_rules(path).badges == load_rules(programme()).badges
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(12)
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("r.yaml", BOMB, "line 6: with its aliases followed, the file holds more than 500,000 values"),
+        ("r.yaml", "badges: &a {B: *a}", r"line 1: \*a stands inside what it names"),
+        ("r.yaml", "badges: " + "[" * 100_000 + "]" * 100_000, "line 1: more than 128 levels"),
+        ("r.json", '{"badges": ' + "[" * 200 + "]" * 200 + "}", "more than 128 levels"),
+        # Deeper than the interpreter's own limit.
+        ("r.json", '{"badges": ' + "[" * 100_000 + "]" * 100_000 + "}", "more than 128 levels"),
+    ],
+)
+def test_a_file_that_would_overwhelm_its_reader_is_refused(tmp_path, name, text, message):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidRule, match=rf"r\.{path.suffix[1:]}: {message}"):
+        load_rules(path)
+
+
+def test_the_deepest_rules_that_are_read_fit_into_a_file(tmp_path):
+    rule: dict[str, Any] = PASS
+    for _ in range(32):
+        rule = {"at_least": {"n": 1, "of": [rule]}}
+    content = {"badges": {"B": {"rule": rule}}}
+    for name, text in (("r.json", json.dumps(content)), ("r.yaml", yaml.safe_dump(content))):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        assert load_rules(tmp_path / name).badges == load_rules(content).badges
 
 
 def test_without_a_list_of_courses_its_own_courses_and_foreign_badges_are_external():

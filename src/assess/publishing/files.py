@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from assess.errors import InvalidContent
+from assess.standards.bounds import require_bounded
 
 LOCK_NAME = "published.lock"
 _LOCK_LINE = re.compile(r"(?P<sha>[0-9a-f]{64})  (?P<path>\S.*)")
@@ -69,6 +70,8 @@ def read_text(path: Path, place: str) -> str:
 def parse_yaml(text: str, place: str) -> Any:
     """What a YAML text says; a fault names the line."""
     try:
+        # Before it is read: libyaml's reader ends the process on a text that is nested too deeply.
+        require_bounded(yaml.parse(text, Loader=_StrictLoader))
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of the safe loader
     except InvalidContent as fault:
         raise InvalidContent(str(fault), place=place) from None
@@ -85,7 +88,7 @@ def read_yaml(path: Path, place: str) -> Any:
     Raises
     ------
     InvalidContent
-        It is not there, not UTF-8, not YAML, or has a key twice.
+        It is not there, not UTF-8, not YAML, too deep, blown up by its aliases, or has a key twice.
     """
     return parse_yaml(read_text(path, place), place)
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import yaml
 
-from assess.errors import InvalidRule, NotFound
+from assess.errors import InvalidContent, InvalidRule, NotFound
 from assess.standards import evaluation, explanation
+from assess.standards.bounds import DEEPEST, require_bounded, require_shallow
 from assess.standards.evaluation import Finding, Question, Truth
 from assess.standards.facts import LAST, Fact, FactBook, Moment, instant
 from assess.standards.rules import BadgeRule, BadgeRules, Course, parse_rules
@@ -48,7 +49,7 @@ _TICK = timedelta(microseconds=1)
 # --- rules -----------------------------------------------------------------
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
     """YAML without duplicate keys: the second of two badges of one id would replace the first in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -60,7 +61,8 @@ class _StrictLoader(yaml.SafeLoader):
                     f"the key {key!r} is given twice", path=f"line {key_node.start_mark.line + 1}"
                 )
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        found: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -87,7 +89,8 @@ def load_rules(source: str | Path | Mapping[str, Any]) -> BadgeRules:
     ------
     InvalidRule
         A fault, with the path to it: an unknown field, course or badge, an
-        empty group, an `at_least` that cannot hold.
+        empty group, an `at_least` that cannot hold; a file that is too deep or
+        that its aliases blow up.
     RuleCycle
         Badges that feed each other, named.
 
@@ -108,8 +111,14 @@ def load_rules(source: str | Path | Mapping[str, Any]) -> BadgeRules:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
             content = json.loads(text, object_pairs_hook=_without_duplicates)
+            require_shallow(content)
         else:
+            require_bounded(yaml.parse(text, Loader=_StrictLoader))
             content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, only stricter
+    except InvalidContent as fault:
+        raise InvalidRule(str(fault), path=path.name) from None
+    except RecursionError:
+        raise InvalidRule(f"more than {DEEPEST} levels stand in one another", path=path.name) from None
     except (UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as fault:
         raise InvalidRule(
             f"not readable as UTF-8 {path.suffix.lstrip('.') or 'YAML'}: {fault}", path=path.name

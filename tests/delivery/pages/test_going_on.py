@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from assess.delivery.service import activations
+from assess.delivery.settings import Settings
 from tests import synthetic
-from tests.delivery.conftest import open_world
+from tests.delivery.conftest import Saved, copy_of, saved_after
 from tests.delivery.pages.test_sitting import csrf, opened, post
 from tests.delivery.world import Clock, World, programme
-from tests.delivery.world import settings as world_settings
 
 FORM = {
     "adaptive": {"min_units": 5, "max_units": 6, "randomesque": 1},
@@ -22,15 +21,23 @@ FORM = {
 }
 
 
+def _live(world: World) -> None:
+    world.run(activations.set_tenant, world.admin, demo=True)
+    made = programme()
+    world.activate(synthetic.document(kind="adaptive", calibrated=True, n_items=30, form=FORM))
+    made["courses"]["twt-3"]["default_form"] = "x-adaptive"
+    world.activate(made)
+
+
+@pytest.fixture(scope="module")
+def live(seeded: Saved, tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """The course is live: its activation studies how often the badges err."""
+    return saved_after(seeded, tmp_path_factory.mktemp("going-on"), _live)
+
+
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[World]:
-    for world in open_world(world_settings(tmp_path), Clock()):
-        world.run(activations.set_tenant, world.admin, demo=True)
-        made = programme()
-        world.activate(synthetic.document(kind="adaptive", calibrated=True, n_items=30, form=FORM))
-        made["courses"]["twt-3"]["default_form"] = "x-adaptive"
-        world.activate(made)
-        yield world
+def demo(settings: Settings, clock: Clock, live: Saved) -> Iterator[World]:
+    yield from copy_of(live, settings, clock)
 
 
 def _undetermined(world: World) -> str:

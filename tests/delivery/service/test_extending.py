@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 import assess
 from assess.delivery.replay import replay_all
 from assess.delivery.service import invigilation
+from assess.delivery.settings import Settings
 from assess.delivery.store import reading
 from tests import synthetic
-from tests.delivery.world import World, programme, refused
+from tests.delivery.conftest import Saved, copy_of, saved_after
+from tests.delivery.world import Clock, World, programme, refused
 
 FORM = {
     "adaptive": {"min_units": 5, "max_units": 6, "randomesque": 1},
@@ -22,14 +25,23 @@ FORM = {
 }
 
 
-@pytest.fixture
-def course(world: World) -> World:
+def _live(world: World) -> None:
     world.activate(synthetic.document(kind="adaptive", calibrated=True, n_items=30, form=FORM))
     made = programme()
     made["courses"]["twt-3"]["default_form"] = "x-adaptive"
     world.activate(made)
     world.learner()
-    return world
+
+
+@pytest.fixture(scope="module")
+def live(seeded: Saved, tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """The course is live: its activation studies how often the badges err."""
+    return saved_after(seeded, tmp_path_factory.mktemp("extending"), _live)
+
+
+@pytest.fixture
+def course(settings: Settings, clock: Clock, live: Saved) -> Iterator[World]:
+    yield from copy_of(live, settings, clock)
 
 
 def _answers(world: World, session: str, current: Any, pattern: str) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -42,7 +43,7 @@ from assess.delivery.store.rows import (
     Tenant,
     Update,
 )
-from assess.errors import InvalidContent, NotFound, StaleSession, StorageUnavailable, StoreLocked
+from assess.errors import InvalidContent, NotFound, StaleSession, StorageUnavailable
 from assess.standards.records import first_break
 from tests.delivery.world import settings as world_settings
 
@@ -428,24 +429,29 @@ def test_the_writing_connection_never_gives_up_durability(tmp_path: Path) -> Non
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
 
 
-def _try_to_open(folder: str, answer: Any) -> None:
-    try:
-        open_store(world_settings(Path(folder)))
-    except StoreLocked as fault:
-        answer.put(str(fault))
-    else:
-        answer.put("opened")
+_OPENS = """
+import sys
+from assess.delivery.settings import Settings
+from assess.delivery.store import open_store
+from assess.errors import StoreLocked
+try:
+    open_store(Settings(database_url=sys.argv[1])).close()
+except StoreLocked as fault:
+    print(fault)
+else:
+    print("opened")
+"""
 
 
 def test_a_second_process_is_refused_with_a_sentence_that_says_what_to_do(tmp_path: Path) -> None:
-    store = open_store(world_settings(tmp_path))
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
+    found = world_settings(tmp_path)
+    store = open_store(found)
     for expected in ("stop that process", "opened"):
-        process = context.Process(target=_try_to_open, args=(str(tmp_path), answer))
-        process.start()
-        assert expected in answer.get(timeout=60)
-        process.join()
+        # No child of this process, which would inherit what it has open.
+        told = subprocess.run(
+            [sys.executable, "-c", _OPENS, found.database_url], capture_output=True, text=True, check=True
+        )
+        assert expected in told.stdout
         store.close()
 
 
