@@ -176,7 +176,7 @@ def _well_covered(seen: set[tuple[str, int]]) -> None:
 
 
 def test_the_server_keeps_to_its_own_openapi_document(site: Site) -> None:
-    _well_covered(_run(site, 5))
+    _well_covered(_run(site, 8))
 
 
 @pytest.mark.verify
