@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_teachers_who_walk_away_run_out_of_time(assess, banks, monkeypatch):
     with package.connect() as database:
         matrix = database.matrix("toy", sandbox=True)
         assert (matrix.categories == NOT_REACHED).any()
-    with sqlite3.connect("assess.db") as connection:
+    with closing(sqlite3.connect("assess.db")) as connection, connection:
         ended = dict(connection.execute("SELECT ended_by, count(*) FROM sessions GROUP BY 1").fetchall())
     assert ended["timed_out"] > 0
     assert assess("replay").code == 0
@@ -178,14 +179,14 @@ def test_sandbox_learners_are_not_calibrated_as_real_ones(assess, banks):
 def test_an_altered_decision_is_found_by_replay(assess, banks):
     _activate_all(assess)
     assert assess("simulate", "toy", "--learners", 6, "--form", "toy-fixed", "--seed", 3).code == 0
-    with sqlite3.connect("assess.db") as connection:
+    with closing(sqlite3.connect("assess.db")) as connection, connection:
         connection.execute(
             "UPDATE responses SET category = 1 - category WHERE position = 1 AND category IN (0, 1)"
         )
     done = assess("replay")
     assert done.code == 1
     assert "the answer at position 1 earns category" in done.out
-    with sqlite3.connect("assess.db") as connection:
+    with closing(sqlite3.connect("assess.db")) as connection, connection:
         connection.execute(
             "UPDATE responses SET category = 1 - category WHERE position = 1 AND category IN (0, 1)"
         )
@@ -198,7 +199,7 @@ def test_an_altered_decision_is_found_by_replay(assess, banks):
 def test_a_missing_decision_breaks_the_chain(assess, banks):
     _activate_all(assess)
     assert assess("simulate", "toy", "--learners", 6, "--form", "toy-fixed").code == 0
-    with sqlite3.connect("assess.db") as connection:
+    with closing(sqlite3.connect("assess.db")) as connection, connection:
         connection.execute("DELETE FROM decisions WHERE chain_seq = 3")
     assert assess("replay").code == 0
     done = assess("replay", "--verify-chain")
@@ -209,7 +210,7 @@ def test_a_missing_decision_breaks_the_chain(assess, banks):
 def test_a_missing_last_decision_is_told_by_the_head_of_the_chain(assess, banks):
     _activate_all(assess)
     assert assess("simulate", "toy", "--learners", 4, "--form", "toy-fixed").code == 0
-    with sqlite3.connect("assess.db") as connection:
+    with closing(sqlite3.connect("assess.db")) as connection, connection:
         connection.execute("DELETE FROM decisions WHERE chain_seq = 4")
     done = assess("replay", "--verify-chain")
     assert done.code == 1
@@ -219,7 +220,7 @@ def test_a_missing_last_decision_is_told_by_the_head_of_the_chain(assess, banks)
 def test_an_altered_answer_is_found_by_its_hash(assess, banks):
     _activate_all(assess)
     assert assess("simulate", "toy", "--learners", 3, "--form", "toy-fixed").code == 0
-    with sqlite3.connect("assess.db") as connection:
+    with closing(sqlite3.connect("assess.db")) as connection, connection:
         connection.execute("""UPDATE responses SET answer = '"d"' WHERE position = 1 AND answer != '"d"'""")
     done = assess("replay")
     assert done.code == 1
@@ -236,14 +237,14 @@ def test_a_column_or_a_report_that_says_other_than_the_record_is_found_by_replay
         ("form = 'toy-adaptive.v1'", "the row says form toy-adaptive.v1, its record toy-fixed.v1"),
         ("report = replace(report, 'KA', 'KD')", "report differ"),
     ):
-        with sqlite3.connect("assess.db") as connection:
+        with closing(sqlite3.connect("assess.db")) as connection, connection:
             kept = connection.execute("SELECT id, passed, provisional, practice, form, report FROM decisions")
             rows = kept.fetchall()
             connection.execute(f"UPDATE decisions SET {altered}")
         done = assess("replay")
         assert done.code == 1, altered
         assert told in done.out
-        with sqlite3.connect("assess.db") as connection:
+        with closing(sqlite3.connect("assess.db")) as connection, connection:
             connection.executemany(
                 "UPDATE decisions SET passed = ?2, provisional = ?3, practice = ?4, form = ?5, report = ?6 "
                 "WHERE id = ?1",

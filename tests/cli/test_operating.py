@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def test_a_restored_decision_that_does_not_replay_is_said(assess, banks, tmp_pat
 
     live(assess)
     assert assess("simulate", "toy", "--learners", 2, "--form", "toy-fixed").code == 0
-    with sqlite3.connect(tmp_path / "assess.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "assess.db")) as connection, connection:
         connection.execute("UPDATE responses SET category = 1 - category")
     connection.close()
     assert assess("backup", tmp_path / "b.zip").code == 0

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from math import ceil
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_a_dry_run_then_the_real_run(assess, banks, tmp_path):
     replayed = assess("replay", "--verify-chain")
     assert "60 decisions come out the same, byte by byte; 0 differences" in replayed.out
 
-    with sqlite3.connect(tmp_path / "assess.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "assess.db")) as connection, connection:
         (decision,) = connection.execute("SELECT id FROM decisions WHERE supersedes IS NOT NULL").fetchone()
     told = assess("replay", decision)
     assert (told.code, "comes out the same, byte by byte" in told.out) == (0, True), told.err

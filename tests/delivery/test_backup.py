@@ -9,6 +9,7 @@ import stat
 import threading
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -362,7 +363,7 @@ def test_a_database_of_a_newer_version_is_not_backed_up_by_half(
 ) -> None:
     found = world_settings(tmp_path)
     shutil.copyfile(seeded[0], tmp_path / "assess.db")
-    with sqlite3.connect(tmp_path / "assess.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "assess.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999_of_tomorrow'")
     connection.close()
     with pytest.raises(StorageUnavailable, match="newer version"):

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def found(settings: Settings, banks: Path, **ahead: float) -> dict[str, Finding]
 
 def sql(settings: Settings, *statements: str) -> None:
     assert settings.sqlite_path is not None
-    with sqlite3.connect(settings.sqlite_path) as connection:
+    with closing(sqlite3.connect(settings.sqlite_path)) as connection, connection:
         for statement in statements:
             connection.execute(statement)
     connection.close()
@@ -151,7 +152,7 @@ def test_a_decision_that_was_altered_or_taken_away_is_found(
 def test_a_damaged_file_is_found(closed: Settings, banks: Path) -> None:
     path = closed.sqlite_path
     assert path is not None
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         (root,) = connection.execute(
             "SELECT rootpage FROM sqlite_master WHERE name = 'ix_idempotency_at'"
         ).fetchone()

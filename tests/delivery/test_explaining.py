@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_what_was_altered_is_said_first_and_an_unknown_decision_is_refused(world
         known = next(iter(database.all_decisions())).id
         with pytest.raises(NotFound, match="no decision 'dec_nothing'"):
             explain(database, "dec_nothing")
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         stored = connection.execute("SELECT record FROM decisions WHERE id = ?", (known,)).fetchone()[0]
         altered = stored.replace("passed", "passes", 1)
         connection.execute("UPDATE decisions SET record = ? WHERE id = ?", (altered, known))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def copy(database: Path, tmp_path: Path) -> Path:
 
 
 def change(path: Path, statement: str, *values: object) -> None:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute(statement, values).rowcount == 1
     connection.close()
 
@@ -138,7 +139,7 @@ def test_a_forged_tail_is_found(copy: Path) -> None:
     """The last decision with a record, a hash and a link of its own: the head of the chain differs."""
     import hashlib
 
-    with sqlite3.connect(copy) as connection:
+    with closing(sqlite3.connect(copy)) as connection, connection:
         (previous,) = connection.execute("SELECT chain_sha256 FROM decisions WHERE chain_seq = 5").fetchone()
         (record,) = connection.execute("SELECT record FROM decisions WHERE chain_seq = 6").fetchone()
         forged = record.replace('"try":1', '"try":2')

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -53,7 +54,7 @@ class Receiver:
         return found
 
     def said(self) -> list[str]:
-        with sqlite3.connect(self.store) as connection:
+        with closing(sqlite3.connect(self.store)) as connection, connection:
             return [row[0] for row in connection.execute("SELECT words FROM log ORDER BY n")]
 
 
@@ -134,7 +135,7 @@ def test_a_replay_brings_what_it_missed_and_a_second_one_changes_nothing(
         eventually(
             lambda: not client.get(f"{path}/deliveries?state=waiting").json()["items"], "something waits"
         )
-        with sqlite3.connect(receiver.store) as inbox:
+        with closing(sqlite3.connect(receiver.store)) as inbox, inbox:
             eventually(lambda: not inbox.execute("SELECT n FROM inbox").fetchall(), "something is to do")
 
     replay()  # brings what was before the webhook

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def known(world: World, learner: str = "lrn_1") -> str:
 def bytes_of(world: World) -> bytes:
     path = world.services.settings.sqlite_path
     assert path is not None
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         text = "\n".join(connection.iterdump())
     connection.close()
     return text.encode()

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Coroutine
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -408,7 +409,7 @@ def test_only_the_highest_revision_of_ended_valid_sessions_is_calibrated_on(stor
 
 def test_all_tables_are_strict_and_hold_legal_types_only(tmp_path: Path) -> None:
     open_store(world_settings(tmp_path)).close()
-    with sqlite3.connect(tmp_path / "assess.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "assess.db")) as connection, connection:
         tables_ = connection.execute(
             "SELECT name, strict FROM pragma_table_list WHERE type = 'table'"
         ).fetchall()
