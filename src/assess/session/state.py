@@ -5,7 +5,8 @@ with what happened to its clocks. Nothing here asks the time or a random
 generator: times, secrets and seeds come in, so that a session replays to the
 same state in five years.
 
-It is some lines above 500: records, what is read from them and their fold know each other's fields.
+It is above 500 lines: records, what is read from them and their fold know each other's fields, and what a
+state carries to the next must stand beside what it would be worked out from.
 """
 
 from __future__ import annotations
