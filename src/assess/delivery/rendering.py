@@ -114,18 +114,6 @@ class Renderer:
         return ItemHtml(found, self.block(text.stem), options, targets, stimulus)
 
 
-def _clean(html: str) -> str:
-    return nh3.clean(
-        html,
-        tags=_HTML | _MATHML,
-        attributes=_ATTRIBUTES,
-        url_schemes={"http", "https", "mailto", "data"},
-        link_rel="noopener noreferrer",
-        strip_comments=True,
-        attribute_filter=_keep_attribute,
-    )
-
-
 def _keep_attribute(element: str, attribute: str, value: str) -> str | None:
     """Data URLs are for pictures alone."""
     if attribute in ("href", "src") and value.strip().lower().startswith("data:"):
@@ -134,3 +122,13 @@ def _keep_attribute(element: str, attribute: str, value: str) -> str | None:
         )
         return value if picture else None
     return value
+
+
+_clean = nh3.Cleaner(
+    tags=_HTML | _MATHML,
+    attributes=_ATTRIBUTES,
+    url_schemes={"http", "https", "mailto", "data"},
+    link_rel="noopener noreferrer",
+    strip_comments=True,
+    attribute_filter=_keep_attribute,
+).clean
