@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import itertools
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -86,16 +89,9 @@ def test_a_derived_token_depends_on_the_key_and_on_every_part() -> None:
 def _receipts(signer: ReceiptSigner, n: int) -> list[Receipt]:
     """Receipts that were asked for at the same time."""
 
-    async def together() -> list[str]:
-        return list(
-            await asyncio.gather(
-                *(
-                    signer.sign(session="s", position=k, revision=1, answer_sha256="0", at=NOON)
-                    for k in range(1, n + 1)
-                )
-            )
-        )
-
+    signatures = [
+        signer.sign(session="s", position=k, revision=1, answer_sha256="0", at=NOON) for k in range(1, n + 1)
+    ]
     return [
         Receipt(
             session="s",
@@ -104,9 +100,9 @@ def _receipts(signer: ReceiptSigner, n: int) -> list[Receipt]:
             answer_sha256="0",
             stored_at=NOON,
             key_id=signer.key_id,
-            signature=signature,
+            signature=str(signature),
         )
-        for position, signature in enumerate(asyncio.run(together()), start=1)
+        for position, signature in enumerate(signatures, start=1)
     ]
 
 
@@ -126,19 +122,33 @@ def test_receipts_that_are_signed_together_are_each_valid_alone_and_for_nothing_
 
 
 def test_a_key_that_is_learnt_meanwhile_takes_nobodys_receipt_away() -> None:
-    """An answer waits for its turn to be signed while somebody else's receipt asks for a key."""
+    """An answer waits for its group to be written while somebody else's receipt asks for a key."""
     signer = ReceiptSigner([new_signing_key("rk_1", NOON)])
-
-    async def meanwhile() -> str:
-        signing = asyncio.create_task(
-            signer.sign(session="s", position=1, revision=1, answer_sha256="0", at=NOON)
-        )
-        await asyncio.sleep(0)
-        signer.learn([new_signing_key("rk_2", NOON)])
-        return await asyncio.wait_for(signing, 60)
-
-    assert asyncio.run(meanwhile())
+    waiting = signer.sign(session="s", position=1, revision=1, answer_sha256="0", at=NOON)
+    signer.learn([new_signing_key("rk_2", NOON)])
+    assert str(waiting)
     assert signer.knows("rk_2")
+
+
+def test_threads_that_read_signatures_at_once_all_get_them() -> None:
+    """Rows may be written by another thread than the one that goes on asking for signatures."""
+    signer = ReceiptSigner([new_signing_key("rk_1", NOON)])
+    asked: list[Any] = []
+
+    def ask(thread: int) -> None:
+        for k in range(200):
+            asked.append(
+                signer.sign(session=f"s{thread}", position=k, revision=1, answer_sha256="0", at=NOON)
+            )
+            assert all(str(signature) for signature in asked[-3:])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, range(4)))
+    assert len(asked) == 800
+    for signature in asked:
+        said = json.loads(signature.statement)
+        stored_at = datetime.fromisoformat(said.pop("stored_at"))
+        assert signer.valid(Receipt(**said, stored_at=stored_at, signature=str(signature)))
 
 
 def test_what_was_signed_together_cannot_be_bent_into_another_receipt() -> None:

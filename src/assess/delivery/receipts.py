@@ -13,10 +13,11 @@ proves, and needs no other receipt to be checked.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
+import threading
+from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -25,7 +26,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from assess.delivery.schemas import Receipt, ReceiptToVerify
-from assess.delivery.store.rows import SigningKey
+from assess.delivery.store.rows import Late, SigningKey
 
 PURPOSE = "receipt"
 # What is signed for a tree cannot be read as a receipt, which begins with a brace.
@@ -47,6 +48,22 @@ def new_signing_key(id: str, now: datetime, purpose: str = PURPOSE) -> SigningKe
     )
 
 
+class Signature(Late):
+    """A signature; all that were asked for are made together, when the first of them is read."""
+
+    __slots__ = ("_signer", "statement", "text")
+
+    def __init__(self, signer: ReceiptSigner, statement: bytes) -> None:
+        self._signer = signer
+        self.statement = statement
+        self.text = ""
+
+    def __str__(self) -> str:
+        if not self.text:
+            self._signer.sign_waiting()
+        return self.text
+
+
 class ReceiptSigner:
     """Signs with the newest key, verifies with every key there ever was."""
 
@@ -56,7 +73,9 @@ class ReceiptSigner:
         self.key_id = current.id
         self._private = Ed25519PrivateKey.from_private_bytes(_bytes(current.private_key))
         self._public: dict[str, Ed25519PublicKey] = {}
-        self._waiting: list[tuple[bytes, asyncio.Future[str]]] = []
+        # A row may be written by another thread than the one that asked.
+        self._waiting: deque[Signature] = deque()
+        self._lock = threading.Lock()
         self.learn(known)
 
     def knows(self, key_id: str) -> bool:
@@ -68,27 +87,23 @@ class ReceiptSigner:
         for key in keys:
             self._public[key.id] = public_key(key.public_key)
 
-    async def sign(
+    def sign(
         self, *, session: str, position: int, revision: int, answer_sha256: str, at: datetime
-    ) -> str:
+    ) -> Signature:
         """The signature of a receipt under the current key, made together with others that are asked for."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[str] = loop.create_future()
-        signed = _signed(session, position, revision, answer_sha256, rfc3339(at), self.key_id)
-        self._waiting.append((signed, future))
-        if len(self._waiting) == 1:
-            loop.call_soon(self._sign_waiting, loop, 0)
-        return await future
+        signature = Signature(
+            self, _signed(session, position, revision, answer_sha256, rfc3339(at), self.key_id)
+        )
+        self._waiting.append(signature)
+        return signature
 
-    def _sign_waiting(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
-        """Sign when the loop has nothing more to add."""
-        if seen < len(self._waiting) < _LARGEST_TREE:
-            loop.call_soon(self._sign_waiting, loop, len(self._waiting))
-            return
-        waiting, self._waiting = self._waiting, []
-        for (_, future), signature in zip(waiting, self.sign_all([s for s, _ in waiting]), strict=True):
-            if not future.done():
-                future.set_result(signature)
+    def sign_waiting(self) -> None:
+        """Sign all that was asked for."""
+        with self._lock:
+            while self._waiting:
+                some = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_TREE))]
+                for signature, text in zip(some, self.sign_all([s.statement for s in some]), strict=True):
+                    signature.text = text
 
     def sign_all(self, statements: Sequence[bytes]) -> list[str]:
         """A signature for each statement, all from one act of signing."""

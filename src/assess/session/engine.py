@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from assess import __version__
@@ -23,13 +23,14 @@ from assess.items import RawAnswer
 from assess.session import multistage
 from assess.session.first import FirstDecision
 from assess.session.pilots import place_pilot
+from assess.session.records import record
 from assess.session.release import Release, count_items
 from assess.session.selection import coming, kept_closed
 from assess.session.state import Ending, Offer, Response, SessionState, StartRecord, answer_digest
 from assess.session.timing import NO_ACCOMMODATION, Accommodation, Break, Closing, SectionEnd, TimeGrant
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """What happens next: an item to offer, what a clock has closed, a wait for the learner, or the end.
 

@@ -23,6 +23,7 @@ from assess.items import Item, RawAnswer
 from assess.items.reading import Fields
 from assess.session.first import FirstDecision
 from assess.session.lazily import lazy
+from assess.session.records import record
 from assess.session.release import Release
 from assess.session.timing import (
     NO_ACCOMMODATION,
@@ -153,7 +154,7 @@ def _read_pair(value: Any) -> tuple[float, float] | None:
     return None if value is None else (float(value[0]), float(value[1]))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Offer:
     """The recorded fact that an item was shown at a position (from 1)."""
 
@@ -162,7 +163,7 @@ class Offer:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Response:
     """A raw answer with its category and when; `answer` None means left blank.
 
@@ -254,33 +255,37 @@ class SessionState:
 
     def offering(self, offer: Offer) -> SessionState:
         """The state with one offer more."""
-        return self._grown(offers=(*self.offers, offer), latest=self.latest, complete=self.complete)
+        return self._grown(
+            offers=(*self.offers, offer),
+            offered=self.offered | {offer.item},
+            latest=self.latest,
+            complete=self.complete,
+        )
 
     def answered(self, response: Response) -> SessionState:
         """The state with one response more, under a revision that is the highest of its position."""
-        grown = {
-            "responses": (*self.responses, response),
-            "latest": {**self.latest, response.position: response},
-        }
-        unit = self.release.unit_of.get(response.item)
-        alone = unit is None or len(self.release.units[unit].items) == 1
-        if alone and response.position == len(self.offers) and response.position not in self.latest:
+        position, latest, release = response.position, self.latest, self.release
+        found = self._grown(
+            responses=(*self.responses, response), latest={**latest, position: response}, offered=self.offered
+        )
+        unit = release.unit_of.get(response.item)
+        alone = unit is None or len(release.units[unit].items) == 1
+        if alone and position == len(self.offers) and position not in latest:
             # The first answer to what was offered last completes its unit, and changes no other.
             more = () if unit is None else ((unit, response.category or 0),)
-            grown["complete"] = (*self.complete, *more)
-        return self._grown(**grown)
+            found.__dict__["complete"] = (*self.complete, *more)
+        return found
 
     def _grown(self, **values: Any) -> SessionState:
         """Another state with these values; what they cannot change is not worked out again.
 
         An answer makes two states, and making them anew took a third of its time.
         """
-        own = self.__dict__
         found = object.__new__(SessionState)
         kept = found.__dict__
-        for name in _FIELDS if self.release.form.sections else _KEPT:
-            if name in own:
-                kept[name] = own[name]
+        kept.update(self.__dict__)
+        for name in _PASSING_WITH_SECTIONS if self.release.form.sections else _PASSING:
+            kept.pop(name, None)
         kept.update(values)
         return found
 
@@ -497,9 +502,13 @@ class SessionState:
         return self._rows(self.start.closed)
 
 
-_FIELDS = (*SessionState.__dataclass_fields__, "excluded_rows", "closed_rows")
-# Without sections, no clock of the session depends on what was offered or answered.
-_KEPT = (*_FIELDS, "session_clock", "deadline", "closes_at")
+_LAZY = frozenset(name for name, value in vars(SessionState).items() if isinstance(value, lazy))
+# What an offer or an answer may change. Without sections, no clock of the session depends on either.
+_PASSING_WITH_SECTIONS = tuple(_LAZY - {"excluded_rows", "closed_rows"})
+_PASSING = tuple(
+    _LAZY
+    - {"excluded_rows", "closed_rows", "session_clock", "deadline", "closes_at", "section", "section_clock"}
+)
 
 
 def fold(

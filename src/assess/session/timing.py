@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from assess.errors import InvalidContent
 from assess.items.reading import Fields
+from assess.session.records import record
 
 ClockName = Literal["session", "section", "item"]
 LARGEST_MULTIPLIER = 5.0
@@ -229,7 +230,7 @@ class SectionEnd:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Clock:
     """One running clock: whose it is, its whole allowance in seconds, and when it is over."""
 
@@ -238,7 +239,7 @@ class Clock:
     deadline: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Closing:
     """What a clock closes: the item at a position (as a blank), or the section that it stands in."""
 

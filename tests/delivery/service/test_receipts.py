@@ -26,7 +26,7 @@ async def _change_keys(services: Services) -> ReceiptSigner:
 
 
 async def _sign(_: Services, signer: ReceiptSigner, body: dict[str, Any]) -> str:
-    return await signer.sign(**body, at=NOON)
+    return str(signer.sign(**body, at=NOON))
 
 
 def test_receipts_outlive_the_key_they_were_signed_with(both_worlds: World) -> None:

@@ -156,7 +156,7 @@ async def _close(services: Services, loaded: Loaded, closing: Closing, now: date
     state = with_closing(loaded.state, closing, salt=secrets.token_hex(16))
     rows: list[Stored] = []
     if closing.name == "item":
-        rows.append(await response_row(services, loaded.row, state.responses[-1]))
+        rows.append(response_row(services, loaded.row, state.responses[-1]))
         data = {"position": closing.position}
         rows.append(event_row(loaded.records, "item_timed_out", closing.at, data))
     else:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import reading
 from assess.delivery.store.rows import Idempotency, Stored
 from assess.errors import IdempotencyConflict
+from assess.session.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Key:
     """The key of one request, with its route and the hash of its body."""
 

@@ -19,7 +19,7 @@ def receipt(row: ResponseRow) -> schemas.Receipt:
         answer_sha256=row.answer_sha256,
         stored_at=row.at,
         key_id=row.key_id,
-        signature=row.signature,
+        signature=str(row.signature),
     )
 
 

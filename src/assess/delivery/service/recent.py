@@ -137,8 +137,9 @@ class Recent:
         for change in writes.updates:
             if change.row is Session:
                 key = (change.key["tenant"], change.key["id"])
-                floor = self._sessions.get(key, (0, None))[0]
-                self._sessions[key] = (max(floor, int(change.values.get("version", 0))), None)
+                known = self._sessions.get(key)
+                version = int(change.values.get("version", 0))
+                self._sessions[key] = (version if known is None else max(known[0], version), None)
                 if "token_sha256" in change.values:
                     self._scopes_changed = time.monotonic()
                     self._scopes.pop(self._tokens.pop(key, ""), None)
@@ -147,7 +148,7 @@ class Recent:
         for row in writes.inserts:
             if isinstance(row, SessionEvent):
                 self.forget(row.tenant, row.session)
-        if any(removal.row is Session for removal in writes.deletes):
+        if writes.deletes and any(removal.row is Session for removal in writes.deletes):
             self.drop()
 
     def _drop_scopes(self) -> None:

@@ -173,15 +173,17 @@ async def respond(
     # An answer is in time if it arrived in time, however often it must be tried.
     at = services.clock() - timedelta(seconds=services.monotonic() - begun)
 
-    async def attempt(scope: Scope, *, at_once: bool) -> schemas.Responded:
-        loaded = await load(services, scope, session, at_once=at_once)
-        return await _respond(services, scope, loaded, position, item, revision, answer, key, fence, at)
-
+    given = position, item, revision, answer, key, fence, at
     try:
-        responded = await attempt(scope, at_once=True)
+        loaded = await load(services, scope, session, at_once=True)
+        responded = await _respond(services, scope, loaded, *given)
     except StaleSession:
         who = scope if confirmed is None else await confirmed()
-        responded = await again(lambda: attempt(who, at_once=False))
+
+        async def attempt() -> schemas.Responded:
+            return await _respond(services, who, await load(services, who, session), *given)
+
+        responded = await again(attempt)
     if not waiting.was_felt(services, begun):
         return responded
     current = await waiting.given_back(services, scope, session, responded.current, begun)
@@ -231,7 +233,7 @@ async def _respond(
     except StaleSession:
         _judge_again(services, loaded)
         raise
-    row = await response_row(services, loaded.row, response)
+    row = response_row(services, loaded.row, response)
     state = with_response(state, response)
     following = step(state, now)
     # A key that came before makes this commit stale; what was remembered is dropped, and the key looked up.

@@ -61,6 +61,16 @@ class Flag(TypeDecorator[bool]):
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
+class LateText(TypeDecorator[str]):
+    """A text that may be worked out when it is written (`rows.Late`)."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+
 class JsonText(TypeDecorator[Any]):
     """Plain JSON as text; numbers that are not finite are refused here, as readers would later."""
 

@@ -35,6 +35,7 @@ from assess.delivery.store.rows import (
 from assess.delivery.store.rows_appeals import Appeal
 from assess.delivery.store.rows_people import Merge
 from assess.delivery.store.rows_sitting import IncidentSession
+from assess.session.records import record
 
 
 def _one(connection: Connection, row: type[R], *conditions: Any) -> R | None:
@@ -196,7 +197,7 @@ def consent(connection: Connection, tenant: str, learner: str, form: str, versio
 # --- sessions ----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SessionRecords:
     """A session with all that its fold reads."""
 

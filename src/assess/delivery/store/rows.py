@@ -17,14 +17,37 @@ from sqlalchemy import Row as SqlRow
 from sqlalchemy import Table
 
 from assess.delivery.store import tables, tables_webhooks
+from assess.session.records import record
 
 R = TypeVar("R", bound="Stored")
 
 
-@dataclass(frozen=True, slots=True)
+class Late:
+    """A text of a row that is worked out when it is first read, at the latest when the row is written.
+
+    What many rows can have worked out together is put off until they are written together. It stands in
+    for a text: a row says `str`, as all its readers find once it was read back.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, str | Late) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, (str(self),)
+
+
 class Stored:
     """A row whose fields are the columns of its table."""
 
+    __slots__ = ()
     table: ClassVar[Table]
 
     def values(self) -> dict[str, Any]:
@@ -171,7 +194,7 @@ class Activation(Stored):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Session(Stored):
     """A session without its offers and responses."""
 
@@ -198,7 +221,7 @@ class Session(Stored):
     try_number: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OfferRow(Stored):
     """The stored fact that an item was shown."""
 
@@ -210,7 +233,7 @@ class OfferRow(Stored):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResponseRow(Stored):
     """A stored answer with its receipt; an erased one has no salt."""
 
@@ -229,7 +252,7 @@ class ResponseRow(Stored):
     signature: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SessionEvent(Stored):
     """Something that happened to a session besides offers and responses, such as granted time."""
 
@@ -327,7 +350,7 @@ class EligibilityState(Stored):
     ends_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Idempotency(Stored):
     """What a request with an idempotency key made."""
 
@@ -379,7 +402,7 @@ class Outgoing(Stored):
 # --- what is written -----------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Update:
     """New values for the one row that has this key and still has the expected values.
 
@@ -437,7 +460,7 @@ class Claim:
     webhook: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Writes:
     """All that one use case writes, durable together or not at all.
 
@@ -472,7 +495,7 @@ class Writes:
     claim: Claim | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Committed:
     """What the commit numbered, and what it claimed."""
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from assess.delivery.store.columns import Flag, Instant, JsonText, Whole
+from assess.delivery.store.columns import Flag, Instant, JsonText, LateText, Whole
 
 metadata = MetaData(
     naming_convention={
@@ -211,7 +211,7 @@ responses = _table(
     Column("salt", Text),
     Column("answer_sha256", Text, nullable=False),
     Column("key_id", Text, nullable=False),
-    Column("signature", Text, nullable=False),
+    Column("signature", LateText, nullable=False),
     _of("offers", "tenant", "session", "position", to=("tenant", "session", "position")),
 )
 
