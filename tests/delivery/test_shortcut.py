@@ -23,7 +23,7 @@ HEADERS = (
     "content-security-policy",
     "x-content-type-options",
     "cache-control",
-    "referrer-policy",
+    "cross-origin-resource-policy",
 )
 
 

@@ -27,14 +27,20 @@ _POLICY = (
     "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = (
-    (b"content-security-policy", _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_OF_A_PAGE = (
+    (b"content-security-policy", _POLICY.encode()),
     # The address of a session page may carry a token.
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 )
+# JSON is never shown as a page: it loads nothing and nobody frames it.
+_OF_DATA = ((b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),)
+_DATA = (b"application/json", b"application/problem+json")
+_NO_STORE = (b"cache-control", b"no-store")
 _SLOW_SECONDS = 1.0
 # A monitor must see a server that is overloaded.
 _ALWAYS = ("/healthz", "/readyz", "/metrics")
@@ -53,7 +59,8 @@ class Frame:
         self.inside = 0
         metrics.gauge("assess_requests_inside", "Requests that are being answered", lambda: self.inside)
         extra = ((b"strict-transport-security", b"max-age=31536000"),) if settings.secure_cookies else ()
-        self.headers = (*_HEADERS, *extra)
+        self._of_a_page = (*_HEADERS, *_OF_A_PAGE, *extra)
+        self._of_data = (*_HEADERS, *_OF_DATA, *extra)
 
     def too_large(self) -> wire.BodyTooLarge:
         """The refusal of a body beyond the limit."""
@@ -69,12 +76,23 @@ class Frame:
     def dressed(self, scope: Scope, request_id: str, headers: Iterable[Header]) -> list[Header]:
         """The headers of a reply with those that every reply has."""
         found = list(headers)
-        present = {name.lower() for name, _ in found}
-        found += [header for header in self.headers if header[0] not in present]
+        present = {name.lower(): value for name, value in found}
+        own = self._of_data if present.get(b"content-type") in _DATA else self._of_a_page
+        found += [header for header in own if header[0] not in present]
         found.append((b"x-request-id", request_id.encode()))
         if b"cache-control" not in present:
             found.append((b"cache-control", _caching(scope)))
         return found
+
+    def dressed_json(self, request_id: str, body: bytes) -> list[Header]:
+        """The headers of a reply in JSON that says nothing special, as `dressed` would give them."""
+        return [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            *self._of_data,
+            (b"x-request-id", request_id.encode()),
+            _NO_STORE,
+        ]
 
     def note(self, route: str, request_id: str, status: int, seconds: float) -> None:
         """Count a request, and write a line if it is wanted, slow, or a fault."""
@@ -159,5 +177,5 @@ def route_of(scope: Scope) -> str:
 def _caching(scope: Scope) -> bytes:
     """How long a reply may be kept: people's data never, a file under the hash of its content for ever."""
     if not scope["path"].startswith("/static/"):
-        return b"no-store"
+        return _NO_STORE[1]
     return b"public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else b"no-cache"

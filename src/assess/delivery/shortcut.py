@@ -28,6 +28,8 @@ from assess.delivery.service import Services, keys, sessions, telling
 
 _SESSIONS, _RESPONSES = "/v1/sessions/", "/responses"
 _LEARNERS, _BADGES = "/v1/learners/", "badges"
+_ASKED = "assess.asked"
+_Given = dict[bytes, bytes]
 _JSON: Header = (b"content-type", b"application/json")
 _KEPT: tuple[Header, ...] = tuple((name.encode(), value.encode()) for name, value in wire.KEPT.items())
 
@@ -78,90 +80,77 @@ class Shortcut:
         if scope["type"] != "http" or scope["query_string"]:
             return None
         method, path = scope["method"], scope["path"]
-        if not (
-            (method == "POST" and _session(path) is not None)
-            or (method == "GET" and _about(path) is not None)
-        ):
+        asked: Any = None
+        if method == "POST":
+            asked = _session(path)
+        elif method == "GET":
+            asked = _about(path)
+        if asked is None:
             return None
-        found = self._respond
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                # A body that will be refused is refused where all others are.
-                if not value.isdigit() or int(value) > self._frame.limit:
-                    return None
-            elif name == b"accept-encoding" and b"gzip" in value:
-                found = self._compressed
-        return found
+        # Of a header that comes twice, the first counts, as everywhere.
+        given = dict(reversed(scope["headers"]))
+        length = given.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self._frame.limit:
+            # A body that will be refused is refused where all others are.
+            return None
+        scope[_ASKED] = asked, given
+        return self._compressed if b"gzip" in given.get(b"accept-encoding", b"") else self._respond
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         frame, began, started = self._frame, time.perf_counter(), False
         request_id, status = new_id("req"), 0
         # Whatever this request waits for from here on is the server's time, not the learner's.
         arrived = frame.monotonic()
-        scope.setdefault("state", {}).update(request_id=request_id, arrived=arrived)
-        about = None if scope["method"] == "POST" else _about(scope["path"])
+        asked, given = scope[_ASKED]
+        route = _STORED if scope["method"] == "POST" else _ONE_BADGE if asked[1] else _ALL_BADGES
         frame.inside += 1
         try:
             try:
                 frame.require_room(scope["path"])
-                if about is None:
-                    reply = _Reply(await self._stored(scope, receive, arrived))
+                if route is _STORED:
+                    status, body = 200, await self._stored(scope, receive, asked, given, arrived)
+                    dressed = frame.dressed_json(request_id, body)
                 else:
-                    reply = await self._told(scope, *about)
-                status, body, headers = reply.status, reply.body, [*reply.headers]
-                if status != 304:
-                    headers.append((b"content-length", b"%d" % len(body)))
+                    reply = await self._told(scope, given, *asked)
+                    status, body, headers = reply.status, reply.body, [*reply.headers]
+                    if status != 304:
+                        headers.append((b"content-length", b"%d" % len(body)))
+                    dressed = frame.dressed(scope, request_id, headers)
             except Exception as fault:  # noqa: BLE001 - whatever it was, the client must hear of it
                 scope["app"] = self._app
+                scope.setdefault("state", {}).update(request_id=request_id, arrived=arrived)
                 response = await self._on_fault(Request(scope), fault)
-                status, body, headers = response.status_code, bytes(response.body), [*response.raw_headers]
-            headers = frame.dressed(scope, request_id, headers)
+                status, body = response.status_code, bytes(response.body)
+                dressed = frame.dressed(scope, request_id, response.raw_headers)
             started = True
-            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.start", "status": status, "headers": dressed})
             await send({"type": "http.response.body", "body": body})
         finally:
             frame.inside -= 1
-            route = _STORED if about is None else _ONE_BADGE if about[1] else _ALL_BADGES
             frame.note(route, request_id, status if started else 0, time.perf_counter() - began)
 
-    async def _told(self, scope: Scope, learner: str, badge: str | None) -> _Reply:
+    async def _told(self, scope: Scope, given: _Given, learner: str, badge: str | None) -> _Reply:
         """Who has the right to a badge, or to which badges; or that this is what the client has."""
         services: Services = self._app.state.services
-        authorization = if_none_match = None
-        for name, value in scope["headers"]:
-            if name == b"authorization" and authorization is None:
-                authorization = value.decode("latin-1")
-            elif name == b"if-none-match" and if_none_match is None:
-                if_none_match = value.decode("latin-1")
-        token = wire.bearer(authorization) or Request(scope).cookies.get(wire.COOKIE)
+        token = _token(scope, given)
         who = await keys.authenticate(services, token)
         answer = await telling.told(services, who, learner, badge)
         tag = answer.tagged()
         headers = ((b"etag", tag.encode()), *_KEPT)
-        if wire.is_known(tag, if_none_match or ""):
+        if wire.is_known(tag, given.get(b"if-none-match", b"").decode("latin-1")):
             return _Reply(b"", 304, headers)
         return _Reply(answer.text(), headers=(_JSON, *headers))
 
-    async def _stored(self, scope: Scope, receive: Receive, arrived: float) -> bytes:
+    async def _stored(
+        self, scope: Scope, receive: Receive, session: str, given: _Given, arrived: float
+    ) -> bytes:
         """The reply to an answer that is on the disk."""
         services: Services = self._app.state.services
-        authorization = content_type = key = None
-        for name, value in scope["headers"]:
-            # Of a header that comes twice, the first counts, as everywhere.
-            if name == b"authorization" and authorization is None:
-                authorization = value.decode("latin-1")
-            elif name == b"content-type" and content_type is None:
-                content_type = value.decode("latin-1")
-            elif name == b"idempotency-key" and key is None:
-                key = value.decode("latin-1")
-        cookie = None
-        if authorization is None:
-            cookie = Request(scope).cookies.get(wire.COOKIE)
-        token = wire.bearer(authorization) or cookie
+        token = _token(scope, given)
         who = keys.at_once(services, token) or await keys.authenticate(services, token)
-        body = wire.decoded(content_type or "", await self._body(receive), schemas.PostResponse)
-        session = _session(scope["path"])
-        assert session is not None
+        declared = given.get(b"content-type", b"").decode("latin-1")
+        body = wire.decoded(declared, await self._body(receive), schemas.PostResponse)
+        key = given.get(b"idempotency-key")
         stored = await sessions.respond(
             services,
             who,
@@ -171,7 +160,7 @@ class Shortcut:
             revision=body.revision,
             answer=body.answer,
             fence=body.fence,
-            key=wire.key_of(key, "POST", scope["path"], body),
+            key=None if key is None else wire.key_of(key.decode("latin-1"), "POST", scope["path"], body),
             arrived=arrived,
             confirmed=lambda: keys.authenticate(services, token),
         )
@@ -188,6 +177,12 @@ class Shortcut:
         if len(body) > self._frame.limit:
             raise self._frame.too_large()
         return body
+
+
+def _token(scope: Scope, given: _Given) -> str | None:
+    """Who asks: by the header, else by the cookie."""
+    authorization = given.get(b"authorization", b"").decode("latin-1")
+    return wire.bearer(authorization) or Request(scope).cookies.get(wire.COOKIE)
 
 
 def _session(path: str) -> str | None:
