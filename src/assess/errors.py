@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 class AssessError(Exception):
     """Root of all errors raised on purpose by this package."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # As it is, whatever its class asks for when it is made: a refusal may come from another process.
+        return _as_it_was, (type(self), self.args), self.__dict__
+
+
+def _as_it_was(kind: type[AssessError], args: tuple[object, ...]) -> AssessError:
+    return kind.__new__(kind, *args)
+
 
 # --- data and models -------------------------------------------------------
 

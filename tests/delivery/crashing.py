@@ -42,7 +42,8 @@ from assess.delivery.app import create_app
 from assess.delivery.settings import Settings
 
 settings = Settings(
-    database_url=sys.argv[1], refresh_seconds=0.0, webhook_networks=(ip_network("127.0.0.0/8"),)
+    database_url=sys.argv[1], refresh_seconds=0.0, webhook_networks=(ip_network("127.0.0.0/8"),),
+    write_apart=sys.argv[3] == "apart",
 )
 child = 0
 for line in sys.stdin:
@@ -70,11 +71,12 @@ class Server:
     loading of the same files.
     """
 
-    def __init__(self, folder: Path, database_url: str = "") -> None:
+    def __init__(self, folder: Path, database_url: str = "", *, write_apart: bool = True) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = settings(folder, database_url=database_url) if database_url else settings(folder)
-        command = [sys.executable, "-c", _NURSERY, self.settings.database_url, str(self.port)]
+        how = "apart" if write_apart else "together"
+        command = [sys.executable, "-c", _NURSERY, self.settings.database_url, str(self.port), how]
         self._nursery = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._pid = 0
 
@@ -98,6 +100,15 @@ class Server:
         os.kill(self._pid, signal.SIGKILL)
         assert self._say("wait") == -signal.SIGKILL
         self._pid = 0
+
+    def kill_writer(self) -> None:
+        """End the process that writes for it; Linux only."""
+        children = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()
+        for child in children:
+            if b"assess.delivery.store.apart" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(int(child), signal.SIGKILL)
+                return
+        raise AssertionError("nobody writes for this server")
 
     def stop(self) -> None:
         """End it as an operator does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -32,6 +33,13 @@ def apart(own: cluster.Cluster, tmp_path: Path) -> Iterator[tuple[Server, str]]:
     found.start()
     yield found, world.keys["live"]
     found.close()
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the process in /proc")
+
+
+def _nothing() -> None:
+    """Whoever was killed is replaced by the server."""
 
 
 def sound(found: Account) -> None:
@@ -65,6 +73,33 @@ def test_a_killed_server_loses_nothing_acknowledged_and_goes_on_at_the_same_item
     server: Server, seeded: tuple[Path, dict[str, str]]
 ) -> None:
     found, _ = crashes(server, seeded[1]["live"], server.kill, server.launch, n_kills=2, seed=1)
+    sound(found)
+
+
+def test_a_killed_server_that_writes_by_itself_loses_nothing_acknowledged(
+    tmp_path: Path, seeded: tuple[Path, dict[str, str]]
+) -> None:
+    shutil.copyfile(seeded[0], tmp_path / "assess.db")
+    server = Server(tmp_path, write_apart=False)
+    try:
+        server.start()
+        found, _ = crashes(server, seeded[1]["live"], server.kill, server.launch, n_kills=1, seed=3)
+    finally:
+        server.close()
+    sound(found)
+
+
+@needs_proc
+def test_a_killed_process_that_writes_loses_nothing_acknowledged_and_is_replaced(
+    server: Server, seeded: tuple[Path, dict[str, str]]
+) -> None:
+    found, _ = crashes(server, seeded[1]["live"], server.kill_writer, _nothing, n_kills=2, seed=4)
+    sound(found)
+
+
+@needs_proc
+def test_a_killed_process_that_writes_to_postgresql_is_replaced(apart: tuple[Server, str]) -> None:
+    found, _ = crashes(*apart, apart[0].kill_writer, _nothing, n_kills=1, seed=5)
     sound(found)
 
 
@@ -106,6 +141,22 @@ def _say(kind: str, found: Account, resumed: list[Resumed], seed: int) -> None:
 def test_a_hundred_kills_of_a_server_on_sqlite(server: Server, seeded: tuple[Path, dict[str, str]]) -> None:
     found, resumed = crashes(server, seeded[1]["live"], server.kill, server.launch, n_kills=100, seed=11)
     _say("the server on SQLite", found, resumed, 11)
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(3600)
+def test_fifty_kills_of_the_process_that_writes_to_sqlite(
+    server: Server, seeded: tuple[Path, dict[str, str]]
+) -> None:
+    found, resumed = crashes(server, seeded[1]["live"], server.kill_writer, _nothing, n_kills=50, seed=14)
+    _say("the process that writes to SQLite", found, resumed, 14)
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(3600)
+def test_fifty_kills_of_the_process_that_writes_to_postgresql(apart: tuple[Server, str]) -> None:
+    found, resumed = crashes(*apart, apart[0].kill_writer, _nothing, n_kills=50, seed=15)
+    _say("the process that writes to PostgreSQL", found, resumed, 15)
 
 
 @pytest.mark.verify

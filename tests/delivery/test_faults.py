@@ -135,7 +135,8 @@ def decisions(settings: Settings) -> int:
 def on_begin(world: World, statement: str, undo: str) -> Iterator[None]:
     """Run a statement on the writing connection before each write, and another once it is over."""
     store: Any = world.services.store
-    engine = store._writer_engine if hasattr(store, "_writer_engine") else store._writing
+    writer = store._hand._writer
+    engine = getattr(writer, "_writing", writer._engine)
     said = [statement]
 
     def run(connection: Any) -> None:

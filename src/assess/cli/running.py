@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,6 +18,7 @@ from assess.errors import InvalidContent, StoreLocked
 if TYPE_CHECKING:
     from assess.delivery.service import Scope, Services
     from assess.delivery.settings import Settings
+    from assess.delivery.store import Store
     from assess.publishing import ItemBank
 
 T = TypeVar("T")
@@ -35,7 +39,6 @@ def serve(
 ) -> None:
     """Serve the API and the pages."""
     from assess.delivery.settings import Settings
-    from assess.delivery.store import open_store
 
     if demo:
         from assess.cli.demo import serve_demo
@@ -43,11 +46,13 @@ def serve(
         serve_demo(port=port, host=host, banks=banks)
         return
     require_free(host, port)
-    settings = Settings.from_environment()
-    # A database that another process holds is said here, in one sentence, and not in the log of a start.
-    open_store(settings).close()
     address = f"http://{host}:{port}"
-    run_server(settings, host, port, started=lambda: out.print(f"assess serves at {address}", markup=False))
+    run_server(
+        Settings.from_environment(),
+        host,
+        port,
+        started=lambda: out.print(f"assess serves at {address}", markup=False),
+    )
 
 
 def require_free(host: str, port: int) -> None:
@@ -66,6 +71,17 @@ def run_server(
     settings: Settings, host: str, port: int, *, started: Callable[[], None] | None = None
 ) -> None:
     """Serve until a signal comes."""
+    from assess.delivery.store import open_store
+
+    if settings.write_apart is None:
+        settings = replace(settings, write_apart=(os.cpu_count() or 1) > 1)
+    # A database that another process holds is said here, in one sentence, and not in the log of a start; and
+    # a process that writes gets ready while the rest is loaded here.
+    with contextlib.closing(open_store(settings)) as store:
+        _run(settings, store, host, port, started)
+
+
+def _run(settings: Settings, store: Store, host: str, port: int, started: Callable[[], None] | None) -> None:
     import uvicorn
 
     from assess.delivery import logs
@@ -82,7 +98,7 @@ def run_server(
                     started()
 
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, store=store),
         host=host,
         port=port,
         log_level="warning",

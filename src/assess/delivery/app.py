@@ -34,6 +34,7 @@ from assess.delivery.sender import Sender
 from assess.delivery.service import downtime, open_services
 from assess.delivery.settings import Settings
 from assess.delivery.shortcut import Application
+from assess.delivery.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,9 @@ _HTTP_CODES = {404: "route_unknown", 405: "method_not_allowed"}
 _COMPRESSED_FROM = 1000  # bytes
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, *, clock: Callable[[], datetime] | None = None, store: Store | None = None
+) -> FastAPI:
     """The application for these settings; its database is opened when it starts and closed when it stops.
 
     Parameters
@@ -96,6 +99,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
     clock : callable, optional
         Gives the time in UTC; by default a clock that no step of the machine's time of day moves. Durations
         inside the process are then read from it too.
+    store : Store, optional
+        The database that these settings name, where it is open already.
     """
     steady = SteadyClock() if clock is None else clock
     monotonic = time.monotonic if clock is None else lambda: steady().timestamp()
@@ -103,7 +108,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] | None = Non
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = await open_services(settings, clock=steady, monotonic=monotonic)
+        services = await open_services(settings, clock=steady, monotonic=monotonic, store=store)
         app.state.services = services
         line = services.admission
         metrics.gauge("assess_begin_waiting", "Requests that wait to begin", lambda: line.waiting)
@@ -164,7 +169,7 @@ def settle_memory() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
+    gc.set_threshold(10_000, 50, 50)
 
 
 # --- problems ----------------------------------------------------------------

@@ -45,6 +45,9 @@ class Settings:
         How often this process looks for work that is due, as `assess.delivery.jobs` does; 0 never.
     read_threads : int
         Connections that read at the same time.
+    write_apart : bool, optional
+        Write in a process of its own. Unless it is said, only a server does so, and only where it has two
+        processors or more.
     admission_limit : int
         Requests at the same time beyond which newcomers are sent away; inside a session twice as many.
     begin_at_once, begin_line : int
@@ -69,6 +72,7 @@ class Settings:
     heartbeat_seconds: float = 5.0
     work_seconds: float = 1.0
     read_threads: int = 4
+    write_apart: bool | None = None
     admission_limit: int = 500
     begin_at_once: int = 4
     begin_line: int = 200
@@ -108,6 +112,7 @@ class Settings:
             heartbeat_seconds=_number(found, "ASSESS_HEARTBEAT_SECONDS", default.heartbeat_seconds, 0),
             work_seconds=_number(found, "ASSESS_WORK_SECONDS", default.work_seconds, 0),
             read_threads=int(_number(found, "ASSESS_READ_THREADS", default.read_threads, 1)),
+            write_apart=_flag(found, "ASSESS_WRITE_APART", False) if "ASSESS_WRITE_APART" in found else None,
             admission_limit=int(_number(found, "ASSESS_ADMISSION_LIMIT", default.admission_limit, 1)),
             begin_at_once=int(_number(found, "ASSESS_BEGIN_AT_ONCE", default.begin_at_once, 1)),
             begin_line=int(_number(found, "ASSESS_BEGIN_LINE", default.begin_line, 0)),

@@ -65,15 +65,15 @@ def open_store(settings: Settings) -> Store:
     InvalidContent
         The address names neither SQLite nor PostgreSQL.
     """
-    path = settings.sqlite_path
+    path, apart = settings.sqlite_path, bool(settings.write_apart)
     if path is not None:
         from assess.delivery.store.sqlite import SqliteStore
 
-        return SqliteStore(path, read_threads=settings.read_threads)
+        return SqliteStore(path, read_threads=settings.read_threads, apart=apart)
     if settings.database_url.startswith("postgresql+psycopg://"):
         from assess.delivery.store.postgres import PostgresStore
 
-        return PostgresStore(settings.database_url, threads=max(settings.read_threads, 8))
+        return PostgresStore(settings.database_url, threads=max(settings.read_threads, 8), apart=apart)
     raise InvalidContent(
         "use sqlite:///path/to/file.db or postgresql+psycopg://user@host/name", place="ASSESS_DATABASE_URL"
     )

@@ -1,20 +1,22 @@
-"""Group commit: what waits while a commit runs is committed together, by one thread."""
+"""Group commit: what waits while a commit runs is committed together."""
 
 from __future__ import annotations
 
 import asyncio
 import queue
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from assess.delivery.store.rows import Committed, Writes
 from assess.errors import AssessError, StorageUnavailable
+from assess.session.records import record
 
 LARGEST_GROUP = 128
 _GATHERING_SECONDS = 0.004
+# What is handed over at once: while a group is written, the loop makes the next one.
+_ENOUGH = 16
 Outcome = Committed | AssessError
 
 
@@ -35,7 +37,87 @@ def refused(fault: Exception) -> AssessError:
     return refusal
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class Writer(Protocol):
+    """Who makes groups durable, one at a time: by a thread of this process, or in a process of its own."""
+
+    def write(self, group: list[Writes]) -> list[Outcome]:
+        """Make the members durable; what became of each."""
+        ...
+
+    def forget(self) -> None:
+        """The writing failed as a whole: begin the next group on a new connection."""
+        ...
+
+    def rest(self) -> None:
+        """Nobody waits at this moment: what has to be done now and then is done best here."""
+        ...
+
+    def close(self) -> None:
+        """Let the database go."""
+        ...
+
+
+def outcomes_of(writer: Writer, group: list[Writes]) -> list[Outcome]:
+    """What became of the members, whatever happened."""
+    try:
+        return writer.write(group)
+    except Exception as fault:  # noqa: BLE001 - whatever it was, those who wait must hear of it
+        writer.forget()
+        return [refused(fault)] * len(group)
+
+
+Done = Callable[[list[Outcome]], bool]
+"""Takes what became of a group that was given away, on any thread; whether others wait by now."""
+
+
+class Hand(Protocol):
+    """Carries one group at a time to its writer, and back what became of it."""
+
+    def give(self, group: list[Writes], loop: asyncio.AbstractEventLoop, done: Done) -> None:
+        """Have a group written; called on the loop, which does not wait for it."""
+        ...
+
+    def finish(self) -> None:
+        """The loop that gave a group has ended: see to it that its `done` is called all the same."""
+        ...
+
+    def close(self, group: list[Writes], done: Done) -> None:
+        """Finish what was given, have one more group written, and let the database go."""
+        ...
+
+
+class Threaded:
+    """A hand that writes by a thread of this process."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._given: queue.SimpleQueue[tuple[list[Writes], Done] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="store-write", daemon=True)
+        self._thread.start()
+
+    def give(self, group: list[Writes], loop: asyncio.AbstractEventLoop, done: Done) -> None:
+        """Have a group written."""
+        self._given.put((group, done))
+
+    def finish(self) -> None:
+        """The thread calls `done` whether or not the loop runs."""
+
+    def close(self, group: list[Writes], done: Done) -> None:
+        """Finish what was given, have one more group written, and let the database go."""
+        if group:
+            self._given.put((group, done))
+        self._given.put(None)
+        self._thread.join()
+        self._writer.close()
+
+    def _write(self) -> None:
+        while (given := self._given.get()) is not None:
+            group, done = given
+            if not done(outcomes_of(self._writer, group)):
+                self._writer.rest()
+
+
+@record
 class Job:
     """Writes that wait, and who waits for them."""
 
@@ -44,29 +126,27 @@ class Job:
     loop: asyncio.AbstractEventLoop
 
 
-class GroupCommit(ABC):
-    """The writing half of a store: one thread takes all that waits and makes it durable at once.
+class GroupCommit:
+    """The writing half of a store: all that waits is made durable at once.
 
     A group is handed over when the event loop has nothing more to add to it,
     or `_GATHERING_SECONDS` after its first member came: a handful of answers in
-    one commit cost little more than one of them.
+    one commit cost little more than one of them. What comes while a group is
+    written is the next one.
 
-    Who inherits says how a group is written (`_write_group`), calls
-    `_start_writing` when it is ready, and `_stop_writing` when it closes.
+    Who inherits calls `_start_writing` when it is ready, and `_stop_writing` when it closes.
     """
 
     _writing_closed = True
 
-    def _start_writing(self) -> None:
+    def _start_writing(self, hand: Hand) -> None:
+        self._hand = hand
         self._watchers: list[Callable[[Writes], None]] = []
         self._lock_waiting = threading.Lock()
         self._waiting: list[Job] = []
         self._gathering = False
-        self._busy = False
-        self._groups: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
-        self._writer = threading.Thread(target=self._write, name="store-write", daemon=True)
+        self._giver: asyncio.AbstractEventLoop | None = None  # while a group is being written
         self._writing_closed = False
-        self._writer.start()
 
     def _stop_writing(self) -> None:
         """Finish what was handed over."""
@@ -74,25 +154,11 @@ class GroupCommit(ABC):
             with self._lock_waiting:
                 self._writing_closed = True
                 left, self._waiting = self._waiting, []
-            self._groups.put(left)
-            self._groups.put(None)
-            self._writer.join()
+            self._hand.close([job.writes for job in left], partial(self._done, left))
 
     def watch(self, watcher: Callable[[Writes], None]) -> None:
         """Tell somebody of all writes, stored or refused, before those who wait for them hear of it."""
         self._watchers.append(watcher)
-
-    @abstractmethod
-    def _write_group(self, group: list[Writes]) -> list[Outcome]:
-        """Make the members durable; what became of each."""
-
-    @abstractmethod
-    def _forget_connection(self) -> None:
-        """The writing failed as a whole: begin the next group on a new connection."""
-
-    @abstractmethod
-    def _rest(self) -> None:
-        """Nobody waits at this moment: what has to be done now and then is done best here."""
 
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then.
@@ -121,17 +187,26 @@ class GroupCommit(ABC):
     def _gather(self, loop: asyncio.AbstractEventLoop, seen: int, since: float) -> None:
         with self._lock_waiting:
             n = len(self._waiting)
-            more = seen < n < LARGEST_GROUP and loop.time() - since < _GATHERING_SECONDS
+            more = seen < n < _ENOUGH and loop.time() - since < _GATHERING_SECONDS
             if not more:
                 self._gathering = False
-                if self._busy or not n:
-                    return  # the writer asks again when its group is stored
-                self._busy = True
-                group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
+                before = self._giver
+                group: list[Job] = []
+                if before is None and n:
+                    self._giver = loop
+                    group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
         if more:
             loop.call_soon(self._gather, loop, n, since)
-        else:
-            self._groups.put(group)
+        elif before is not None:
+            # Gathered again when the group before is stored.
+            if before.is_closed():
+                self._hand.finish()
+        elif group:
+            done = partial(self._done, group)
+            try:
+                self._hand.give([job.writes for job in group], loop, done)
+            except Exception as fault:  # noqa: BLE001 - as above; nothing was given
+                done([refused(fault)] * len(group))
 
     def _settle(self, settled: list[tuple[Job, Outcome]]) -> None:
         for job, outcome in settled:
@@ -144,42 +219,36 @@ class GroupCommit(ABC):
             else:
                 job.future.set_exception(outcome)
 
-    # --- the writing thread ----------------------------------------------------
+    # --- wherever the hand was ---------------------------------------------------
 
-    def _write(self) -> None:
-        while (group := self._groups.get()) is not None:
-            if not group:
-                continue
-            try:
-                outcomes = self._write_group([job.writes for job in group])
-            except Exception as fault:  # noqa: BLE001 - whatever it was, those who wait must hear of it
-                outcomes = [refused(fault)] * len(group)
-                self._forget_connection()
-            # Only here is it on the disk; before this line nobody may hear "stored".
-            for loop in {job.loop for job in group}:
-                pairs = zip(group, outcomes, strict=True)
-                _call(loop, self._settle, [(job, outcome) for job, outcome in pairs if job.loop is loop])
-            if not self._waiting:
-                self._rest()
-            self._ask_again()
+    def _done(self, group: list[Job], outcomes: list[Outcome]) -> bool:
+        # Only here is it on the disk; before this line nobody may hear "stored".
+        for loop in {job.loop for job in group}:
+            pairs = zip(group, outcomes, strict=True)
+            _call(loop, self._settle, [(job, outcome) for job, outcome in pairs if job.loop is loop])
+        return self._ask_again()
 
-    def _ask_again(self) -> None:
-        """What came in the meantime is the next group."""
+    def _ask_again(self) -> bool:
+        """What came in the meantime is the next group; whether anything did."""
         with self._lock_waiting:
-            self._busy = False
+            self._giver = None
             if self._gathering:
-                return
+                return True
             for job in self._waiting:
                 if _call(job.loop, self._gather, job.loop, 0, 0.0):
                     self._gathering = True
-                    return
+                    return True
             self._waiting.clear()  # nobody is left who waits
+            return False
 
 
 def _call(loop: asyncio.AbstractEventLoop, *callback: Any) -> bool:
     """Whether the loop could be told; one that has ended has nobody left who waits."""
     try:
-        loop.call_soon_threadsafe(*callback)
+        if asyncio._get_running_loop() is loop:
+            loop.call_soon(*callback)  # without the system call that wakes another thread's loop
+        else:
+            loop.call_soon_threadsafe(*callback)
     except RuntimeError:
         return False
     return True

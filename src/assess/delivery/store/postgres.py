@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from assess.delivery.store.apart import Apart
 from assess.delivery.store.batches import apply_batch, is_plain
-from assess.delivery.store.groups import GroupCommit, Outcome, refused
+from assess.delivery.store.groups import GroupCommit, Outcome, Threaded, refused
 from assess.delivery.store.revision import bring_up
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads, unavailable
@@ -35,20 +36,10 @@ class PostgresStore(GroupCommit, SnapshotReads):
 
     exclusive = False
 
-    def __init__(self, url: str, *, threads: int = 8) -> None:
-        self._engine = create_engine(
-            url,
-            pool_size=threads + 1,  # one for the writer of groups
-            max_overflow=0,
-            pool_pre_ping=True,
-            # What people answered does not belong into error messages, which go into logs.
-            hide_parameters=True,
-            isolation_level="REPEATABLE READ",
-            connect_args=CONNECT_ARGS,
-        )
+    def __init__(self, url: str, *, threads: int = 8, apart: bool = False) -> None:
+        self._engine = _engine(url, threads)
         self._readers = self._engine.execution_options(postgresql_readonly=True)
-        # A write waits for locks that others hold; a snapshot from before would make each wait a conflict.
-        self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
+        self._writing = _writing(self._engine)
         # A statement alone needs no transaction around it, nor a test of the connection before: four turns to
         # the database and back where one will do. Whoever finds a connection lost asks once more.
         self._at_once = create_engine(
@@ -60,12 +51,12 @@ class PostgresStore(GroupCommit, SnapshotReads):
             connect_args={"options": "-c default_transaction_read_only=on"},
         )
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
-        self._connection: Connection | None = None
         try:
             self._migrate()
         except SQLAlchemyError as fault:
             self.close()
             raise StorageUnavailable(f"the database cannot be used ({fault})") from fault
+        self._start_writing(Apart("postgresql", url) if apart else Threaded(PostgresWriter(url)))
 
     def _migrate(self) -> None:
         with self._writing.connect() as connection:
@@ -76,7 +67,6 @@ class PostgresStore(GroupCommit, SnapshotReads):
             finally:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
                 connection.commit()
-        self._start_writing()
 
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then.
@@ -95,7 +85,9 @@ class PostgresStore(GroupCommit, SnapshotReads):
             return await super().commit(writes)
         loop = asyncio.get_running_loop()
         try:
-            outcome = await asyncio.shield(loop.run_in_executor(self._pool, self._write_alone, writes))
+            outcome = await asyncio.shield(
+                loop.run_in_executor(self._pool, write_alone, self._writing, writes)
+            )
         finally:
             for watcher in self._watchers:
                 watcher(writes)
@@ -122,30 +114,43 @@ class PostgresStore(GroupCommit, SnapshotReads):
     def close(self) -> None:
         """Finish what runs, then let the connections go."""
         self._stop_writing()
-        if self._connection is not None:
-            self._connection.close()
         self._pool.shutdown()
         self._engine.dispose()
         self._at_once.dispose()
 
-    # --- the writing threads ---------------------------------------------------
 
-    def _forget_connection(self) -> None:
+class PostgresWriter:
+    """The connection that groups are written on."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url, 2)  # one is kept, and one is for members that must be written alone
+        self._writing = _writing(self._engine)
+        self._connection: Connection | None = None
+
+    def forget(self) -> None:
+        """Begin the next group on a new connection."""
         if self._connection is not None:
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
         """PostgreSQL copies its log with processes of its own."""
 
-    def _write_group(self, group: list[Writes]) -> list[Outcome]:
+    def close(self) -> None:
+        """Let the connections go."""
+        if self._connection is not None:
+            self._connection.close()
+        self._engine.dispose()
+
+    def write(self, group: list[Writes]) -> list[Outcome]:
+        """Make the members durable; what became of each."""
         try:
             return [*self._write_plain(group)]
         except _REFUSALS:
             if self._connection is not None and self._driver().closed:
-                self._forget_connection()
-            return [self._write_alone(writes) for writes in group]
+                self.forget()
+            return [write_alone(self._writing, writes) for writes in group]
 
     def _write_plain(self, group: list[Writes]) -> list[Committed]:
         """All members by a few statements, none where one is refused.
@@ -155,6 +160,9 @@ class PostgresStore(GroupCommit, SnapshotReads):
         """
         if self._connection is None:
             self._connection = self._writing.connect()
+            # psycopg's pipeline goes on to wait for results although a large statement is not all sent: both
+            # sides then wait for ever. Sending that waits, and reads meanwhile, is libpq's own.
+            self._driver().pgconn.nonblocking = 0
         driver = self._driver()
         with driver.pipeline() as pipeline, self._connection.begin():
             return apply_batch(driver, self._connection.dialect, group, pipeline.sync)
@@ -165,13 +173,33 @@ class PostgresStore(GroupCommit, SnapshotReads):
         driver: Any = self._connection.connection.driver_connection
         return driver  # type: ignore[no-any-return]
 
-    def _write_alone(self, writes: Writes) -> Outcome:
-        try:
-            with self._writing.begin() as connection:
-                return apply(connection, writes)
-        except _REFUSALS as fault:
-            if getattr(getattr(fault, "orig", None) or fault, "sqlstate", None) in _CONFLICTS:
-                refusal = StaleSession("another write went first; read again")
-                refusal.__cause__ = fault
-                return refusal
-            return refused(fault)
+
+def write_alone(engine: Engine, writes: Writes) -> Outcome:
+    """Make one member durable, in a transaction of its own; what became of it."""
+    try:
+        with engine.begin() as connection:
+            return apply(connection, writes)
+    except _REFUSALS as fault:
+        if getattr(getattr(fault, "orig", None) or fault, "sqlstate", None) in _CONFLICTS:
+            refusal = StaleSession("another write went first; read again")
+            refusal.__cause__ = fault
+            return refusal
+        return refused(fault)
+
+
+def _engine(url: str, connections: int) -> Engine:
+    return create_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_pre_ping=True,
+        # What people answered does not belong into error messages, which go into logs.
+        hide_parameters=True,
+        isolation_level="REPEATABLE READ",
+        connect_args=CONNECT_ARGS,
+    )
+
+
+def _writing(engine: Engine) -> Engine:
+    """A write waits for locks that others hold; a snapshot from before would make each wait a conflict."""
+    return engine.execution_options(isolation_level="READ COMMITTED")

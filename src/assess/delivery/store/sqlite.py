@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -19,8 +20,9 @@ from typing import IO, Any
 from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
+from assess.delivery.store.apart import Apart
 from assess.delivery.store.batches import apply_batch, is_plain
-from assess.delivery.store.groups import GroupCommit, Outcome, refused, said
+from assess.delivery.store.groups import GroupCommit, Outcome, Threaded, refused, said
 from assess.delivery.store.revision import bring_up
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads
@@ -38,12 +40,14 @@ PRAGMAS = (
 # A page that is written again within 4,000 pages of the log (16 MB) is copied into the file once; and what
 # the writer changes stays in its memory (64 MB). Neither touches what a commit promises.
 _OF_THE_WRITER = ("wal_autocheckpoint = 4000", "cache_size = -65536")
-_GROUPS_PER_COPY = 32
+_GROUPS_PER_COPY = 128
+# Where a server was killed, its writing process may still have a group to finish.
+_LAST_GROUP_SECONDS = 1.0
 _REFUSALS = (AssessError, SQLAlchemyError, sqlite3.Error, ValueError, OverflowError)
 
 
 class SqliteStore(GroupCommit, SnapshotReads):
-    """A store in one SQLite file, written by this process alone.
+    """A store in one SQLite file, written by this process alone, or by a process of its own.
 
     Raises
     ------
@@ -53,49 +57,52 @@ class SqliteStore(GroupCommit, SnapshotReads):
 
     exclusive = True
 
-    def __init__(self, path: Path, *, read_threads: int = 4) -> None:
+    def __init__(self, path: Path, *, read_threads: int = 4, apart: bool = False) -> None:
         path = path.absolute()
         new_file(path)
         self._lock = take_lock(path)
-        self._writer_engine = _engine(path, writes=True)
         self._readers = _engine(path, writes=False, pool_size=read_threads)
-        self._connection: Connection | None = None
-        self._since_copied = 0
         try:
-            with self._writer_engine.connect() as connection:
+            engine = writing_engine(path)
+            with engine.connect() as connection:
                 bring_up(connection)
+            engine.dispose()
         except BaseException as fault:
             self._release()
             if isinstance(fault, SQLAlchemyError):
                 raise StorageUnavailable(f"{path} cannot be used as a database ({fault})") from fault
             raise
         self._pool = ThreadPoolExecutor(read_threads, thread_name_prefix="store-read")
-        self._start_writing()
+        # The process holds the lock too: were this one killed, the file is free only once that one has ended.
+        address, lock = str(path), self._lock.fileno()
+        self._start_writing(
+            Apart("sqlite", address, holds=lock) if apart else Threaded(SqliteWriter(address))
+        )
 
     def close(self) -> None:
         """Finish what was handed over, then let the file go."""
         if self._writing_closed:
             return
         self._stop_writing()
-        if self._connection is not None:
-            self._connection.close()
         self._pool.shutdown()
         self._release()
 
     def _release(self) -> None:
         self._readers.dispose()
-        self._writer_engine.dispose()
         self._lock.close()
 
-    # --- the writing thread ----------------------------------------------------
 
-    def _forget_connection(self) -> None:
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
+class SqliteWriter:
+    """The one writing connection of a file whose lock is held."""
 
-    def _write_group(self, group: list[Writes]) -> list[Outcome]:
+    def __init__(self, path: str) -> None:
+        self._engine = writing_engine(Path(path))
+        self._connection: Connection | None = None
+        self._since_copied = 0
+
+    def write(self, group: list[Writes]) -> list[Outcome]:
+        """Make the members durable; what became of each."""
+        self._since_copied += 1
         try:
             if all(map(is_plain, group)):
                 with contextlib.suppress(*_REFUSALS):
@@ -105,17 +112,29 @@ class SqliteStore(GroupCommit, SnapshotReads):
             if len(group) == 1:
                 return [refused(lost)]
         # Nobody of the group was stored. Each alone: who brought no harm must not suffer for it.
-        return [outcome for writes in group for outcome in self._write_group([writes])]
+        return [outcome for writes in group for outcome in self.write([writes])]
 
-    def _rest(self) -> None:
+    def forget(self) -> None:
+        """Begin the next group on a new connection."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+    def rest(self) -> None:
         """Copy the log into the file: a long log that must be copied holds up those who wait by then."""
-        self._since_copied += 1
         if self._since_copied >= _GROUPS_PER_COPY and self._connection is not None:
             self._since_copied = 0
-            # The log is as good a place, and the thread that writes must not end by this.
+            # The log is as good a place, and who writes must not end by this.
             with contextlib.suppress(sqlite3.Error, SQLAlchemyError):
                 driver: Any = self._connection.connection.driver_connection
                 driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._connection is not None:
+            self._connection.close()
+        self._engine.dispose()
 
     def _write_plain(self, group: list[Writes]) -> list[Outcome]:
         """All members by a few statements; none where one is refused."""
@@ -128,7 +147,7 @@ class SqliteStore(GroupCommit, SnapshotReads):
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = self._writer_engine.connect()
+            self._connection = self._engine.connect()
         return self._connection
 
     def _write_together(self, group: list[Writes]) -> list[Outcome]:
@@ -184,15 +203,20 @@ def take_lock(path: Path) -> IO[str]:
         lock = lock_path.open("w")
     except OSError as fault:
         raise StorageUnavailable(f"{lock_path} cannot be written ({fault.strerror})") from fault
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise StoreLocked(
-            f"another process has {path} open for writing, and SQLite takes only one; "
-            "stop that process, ask the running server over HTTP, or use PostgreSQL (ASSESS_DATABASE_URL)"
-        ) from None
-    return lock
+    until = time.monotonic() + _LAST_GROUP_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except OSError:
+            if time.monotonic() < until:
+                time.sleep(0.02)
+                continue
+            lock.close()
+            raise StoreLocked(
+                f"another process has {path} open for writing, and SQLite takes only one; "
+                "stop that process, ask the running server over HTTP, or use PostgreSQL (ASSESS_DATABASE_URL)"
+            ) from None
 
 
 def writing_engine(path: Path) -> Engine:

@@ -1,0 +1,287 @@
+"""Writing in a process of its own, so that it takes no turn of the event loop's.
+
+Two threads of Python take turns: while one packs rows and waits for its turn
+after every statement, nobody is answered, and the other way round. The process
+here has the one writing connection. A group goes there as one message, and what
+became of its members comes back as one; the loop sends and receives them itself.
+
+The process ends when its line does: by `close`, or because the process that
+began it was killed. A group that was on its way then may be stored, and nobody
+was told so. Should it end first, those who wait hear that the write may or may
+not be stored, and the next group begins another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import pickle
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from assess.delivery.store.groups import Done, Outcome, Writer, outcomes_of
+from assess.delivery.store.rows import (
+    Committed,
+    Idempotency,
+    Late,
+    OfferRow,
+    ResponseRow,
+    Session,
+    SessionEvent,
+    Update,
+    Writes,
+)
+from assess.errors import StorageUnavailable
+
+_LENGTH = struct.Struct("!Q")
+# What surely fits into the line, so that sending it does not wait for the other side.
+_AT_ONCE = 65_536
+_IDLE_SECONDS = 0.002
+_PATIENCE_SECONDS = 30.0
+_ALL_STORED = b""
+
+
+class Apart:
+    """A hand that has groups written by a process of its own. One event loop at a time gives to it.
+
+    Parameters
+    ----------
+    kind, address : str
+        ``"sqlite"`` and the path, or ``"postgresql"`` and the address.
+    holds : int, optional
+        A file that the process keeps open for as long as it lives.
+    """
+
+    def __init__(self, kind: str, address: str, *, holds: int | None = None) -> None:
+        self._named = f"{kind} {address}".encode()
+        self._holds = () if holds is None else (holds,)
+        self._begun: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._out: tuple[int, Done] | None = None
+        self._begin()
+
+    def _begin(self) -> socket.socket:
+        line, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
+                pass_fds=(theirs.fileno(), *self._holds),
+                stdin=subprocess.DEVNULL,
+            )
+        self._begun = process, line
+        # Not among the arguments: an address may hold a password, and anybody may list arguments.
+        _send(line, self._named)
+        return line
+
+    def give(self, group: list[Writes], loop: asyncio.AbstractEventLoop, done: Done) -> None:
+        """Have a group written."""
+        message = packed(group)
+        out = self._out = len(group), done
+        try:
+            line = self._begun[1] if self._begun is not None else self._begin()
+            if self._loop is not loop:
+                self._watch(loop, line)
+            if len(message) <= _AT_ONCE:
+                _send(line, message)
+            else:
+                sending = loop.run_in_executor(None, _send, line, message)
+                # Where it cannot be sent, the end of the line is seen by who receives.
+                sending.add_done_callback(lambda sent: sent.exception())
+        except OSError:
+            loop.call_soon(lambda: self._receive() if self._out is out else None)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, line: socket.socket) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(line)
+        loop.add_reader(line, self._receive)
+        self._loop = loop
+
+    def _receive(self) -> None:
+        out, self._out = self._out, None
+        try:
+            if self._begun is None:
+                raise EOFError
+            answer = _received(self._begun[1])
+        except (EOFError, OSError):
+            self._end(0.0)
+            if out is not None:
+                fault = StorageUnavailable(
+                    "the process that writes has ended; this may or may not be stored, so send it again"
+                )
+                out[1]([fault] * out[0])
+            return
+        assert out is not None  # nobody answers who was not asked
+        # From a process that this one began, over a line that nobody else has.
+        n, done = out
+        done([Committed()] * n if answer == _ALL_STORED else pickle.loads(answer))  # noqa: S301
+
+    def finish(self) -> None:
+        """Wait for what is on its way."""
+        if self._out is not None:
+            self._receive()
+
+    def close(self, group: list[Writes], done: Done) -> None:
+        """Finish what was given, have one more group written, and let the database go."""
+        self.finish()
+        if group:
+            self._out = len(group), done
+            with contextlib.suppress(OSError):
+                _send(self._begun[1] if self._begun is not None else self._begin(), packed(group))
+            self.finish()
+        self._end(_PATIENCE_SECONDS)
+
+    def _end(self, patience: float) -> None:
+        """Be certain that the process is at its end."""
+        if self._begun is None:
+            return
+        (process, line), self._begun = self._begun, None
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(line)
+        self._loop = None
+        with line, contextlib.suppress(OSError):
+            if patience:
+                _send(line, b"")
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _late(value: object) -> str:
+    if isinstance(value, Late):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no plain form")
+
+
+# --- messages ------------------------------------------------------------------
+
+# What an answer writes goes as plain values, which costs a tenth of pickling it.
+_KINDS: tuple[type[Any], ...] = (Session, ResponseRow, Idempotency, OfferRow, SessionEvent)
+_NUMBER = {kind: n for n, kind in enumerate(_KINDS)}
+_VALUES = tuple(attrgetter(*kind.__slots__) for kind in _KINDS)
+_HOT = frozenset(("tenant", "updates", "inserts"))
+_COLD = attrgetter(*(f.name for f in fields(Writes) if f.name not in _HOT))
+_NOTHING = _COLD(Writes(""))
+_encoder = msgspec.msgpack.Encoder(enc_hook=_late)
+_PLAIN, _PICKLED = b"a", b"p"
+
+
+def packed(group: list[Writes]) -> bytes:
+    """A group as one message."""
+    members = []
+    try:
+        for writes in group:
+            if _COLD(writes) != _NOTHING:
+                raise KeyError
+            updates = [(_NUMBER[u.row], u.key, u.values, u.expected) for u in writes.updates]
+            rows = []
+            for row in writes.inserts:
+                n = _NUMBER[type(row)]
+                rows.append((n, _VALUES[n](row)))
+            members.append((writes.tenant, updates, rows))
+        return _PLAIN + _encoder.encode(members)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        # Rows of another kind, or a value that has no plain form.
+        return _PICKLED + pickle.dumps(group, pickle.HIGHEST_PROTOCOL)
+
+
+def unpacked(message: bytes) -> list[Writes]:
+    """The group of a message."""
+    if message[:1] == _PICKLED:
+        group: list[Writes] = pickle.loads(message[1:])  # noqa: S301 - as in `Apart._receive`
+        return group
+    return [
+        Writes(
+            tenant,
+            tuple(Update(_KINDS[n], key, values, expected) for n, key, values, expected in updates),
+            inserts=tuple(_KINDS[n](*values) for n, values in rows),
+        )
+        for tenant, updates, rows in msgspec.msgpack.decode(message[1:])
+    ]
+
+
+def _send(line: socket.socket, message: bytes) -> None:
+    line.sendall(_LENGTH.pack(len(message)) + message)
+
+
+def _received(line: socket.socket) -> bytes:
+    (n,) = _LENGTH.unpack(_exactly(line, _LENGTH.size))
+    return _exactly(line, n)
+
+
+def _exactly(line: socket.socket, n: int) -> bytes:
+    found = bytearray()
+    while len(found) < n:
+        some = line.recv(n - len(found))
+        if not some:
+            raise EOFError
+        found += some
+    return bytes(found)
+
+
+# --- the process -----------------------------------------------------------------
+
+
+def _writer(kind: str, address: str) -> Writer:
+    if kind == "sqlite":
+        from assess.delivery.store.sqlite import SqliteWriter
+
+        return SqliteWriter(address)
+    from assess.delivery.store.postgres import PostgresWriter
+
+    return PostgresWriter(address)
+
+
+def write_all(line: socket.socket) -> None:
+    """Write what comes through the line, until it says that it is enough.
+
+    Raises
+    ------
+    EOFError, OSError
+        The line has ended without a word.
+    """
+    writer = _writer(*_received(line).decode().split(" ", 1))
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+    while message := _received(line):
+        group = unpacked(message)
+        outcomes: Sequence[Outcome] = outcomes_of(writer, group)
+        plain = all(outcome == Committed() for outcome in outcomes)
+        _send(line, _ALL_STORED if plain else pickle.dumps(outcomes, pickle.HIGHEST_PROTOCOL))
+        if not select.select([line], [], [], _IDLE_SECONDS)[0]:
+            writer.rest()
+    writer.close()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve the line whose number is given."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        # Meant for the server, which still has answers to store before it ends.
+        signal.signal(name, signal.SIG_IGN)
+    if hasattr(os, "SCHED_BATCH"):
+        # A group that comes must not drive the loop that sent it off its processor.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    with socket.socket(fileno=int(arguments[0])) as line:
+        try:
+            write_all(line)
+        except (EOFError, OSError):
+            # Whoever began it is gone, and another may wait for the database: nothing is tidied up.
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

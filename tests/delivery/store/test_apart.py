@@ -1,0 +1,324 @@
+"""Written by a process of its own: the promises are the same, and its death loses and blocks nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assess import errors
+from assess.delivery.receipts import ReceiptSigner, new_signing_key
+from assess.delivery.settings import Settings
+from assess.delivery.store import Store, Writes, open_store, reading
+from assess.delivery.store.apart import packed, unpacked
+from assess.delivery.store.rows import (
+    Claim,
+    Idempotency,
+    Job,
+    OfferRow,
+    ResponseRow,
+    Session,
+    SessionEvent,
+    StoredRelease,
+    Update,
+)
+from assess.errors import StorageUnavailable
+from tests.delivery.store.test_stores import (
+    NOW,
+    learner,
+    release,
+    run,
+    session,
+    test_a_bad_member_of_a_group_fails_alone,
+    test_a_client_that_hangs_up_does_not_cancel_its_write,
+    test_an_update_of_what_was_not_read_is_stale_and_takes_everything_with_it,
+    test_many_commits_at_once_are_numbered_and_chained_without_a_gap,
+    test_numbers_that_are_not_finite_and_times_without_a_zone_are_refused,
+    test_who_expects_an_empty_value_in_a_group_is_first_or_stale,
+)
+from tests.delivery.world import settings as world_settings
+
+# What holds for a store that writes by a thread; run here again, with the fixture below.
+AGAIN = (
+    test_a_bad_member_of_a_group_fails_alone,
+    test_a_client_that_hangs_up_does_not_cancel_its_write,
+    test_an_update_of_what_was_not_read_is_stale_and_takes_everything_with_it,
+    test_many_commits_at_once_are_numbered_and_chained_without_a_gap,
+    test_numbers_that_are_not_finite_and_times_without_a_zone_are_refused,
+    test_who_expects_an_empty_value_in_a_group_is_first_or_stale,
+)
+
+
+@pytest.fixture
+def store(both_settings: Settings) -> Iterator[Store]:
+    """An empty store that writes by another process, on SQLite, then on PostgreSQL."""
+    opened = open_store(replace(both_settings, write_apart=True))
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def writer(store: Any) -> subprocess.Popen[bytes]:
+    """The process that writes."""
+    process: subprocess.Popen[bytes] = store._hand._begun[0]
+    return process
+
+
+def add(store: Store, id: str) -> None:
+    run(store.commit(Writes("default", inserts=(learner(id),))))
+
+
+def is_there(store: Store, id: str) -> bool:
+    return run(store.read(reading.learner, "default", id)) is not None
+
+
+# --- messages -----------------------------------------------------------------------
+
+ANSWERS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+INSTANTS = st.datetimes(timezones=st.just(UTC))
+
+
+def group(answer: Any, at: datetime) -> list[Writes]:
+    """What two answers write."""
+    update = Update(Session, {"tenant": "t", "id": "s"}, {"version": 2}, {"version": 1, "state": "open"})
+    rows = (
+        ResponseRow("t", "s", 1, 1, "x.v1", answer, 0, at, "0f", "ab", "k", "signature"),
+        Idempotency("t", "a", "POST /x", "k", "ab", "1/1", at),
+        SessionEvent("t", "s", 1, "opened", at, {"answer": answer}),
+        OfferRow("t", "s", 2, "y.v1", at),
+    )
+    return [Writes("t", (update,), inserts=rows), Writes("t", inserts=rows[:1])]
+
+
+@settings(max_examples=200)
+@given(answer=ANSWERS, at=INSTANTS)
+def test_a_group_of_answers_arrives_as_it_was_sent(answer: Any, at: datetime) -> None:
+    sent = group(answer, at)
+    assert unpacked(packed(sent)) == sent
+
+
+def test_what_is_no_answer_arrives_as_it_was_sent() -> None:
+    sent = [
+        Writes("t", inserts=(learner(), release(), session())),
+        Writes("t", claim=Claim(Job, "lease", NOW, NOW, 3)),
+        *group("b", NOW),
+    ]
+    assert unpacked(packed(sent)) == sent
+
+
+def test_a_signature_is_made_when_its_group_is_sent() -> None:
+    signer = ReceiptSigner([new_signing_key("rk_1", NOW)])
+    rows = [
+        ResponseRow(
+            "t", "s", n, 1, "x.v1", "b", 0, NOW, "0f", "ab", "rk_1",
+            cast(str, signer.sign(session="s", position=n, revision=1, answer_sha256="ab", at=NOW)),
+        )
+        for n in range(3)
+    ]  # fmt: skip
+    for more in ((), (learner(),)):
+        found = unpacked(packed([Writes("t", inserts=(*rows, *more))]))[0].inserts
+        assert [row.signature for row in found[:3]] == [str(row.signature) for row in rows]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        errors.StaleSession("somebody was faster"),
+        errors.StorageUnavailable("the disk is full"),
+        errors.NotFound("learner", "l-1"),
+        errors.InvalidContent("is not so", place="row 3"),
+        errors.InvalidRequest("is missing", path="answer"),
+    ],
+)
+def test_a_refusal_crosses_the_line_with_all_that_it_says(fault: errors.AssessError) -> None:
+    found = pickle.loads(pickle.dumps(fault))
+    assert (type(found), str(found), found.__dict__) == (type(fault), str(fault), fault.__dict__)
+
+
+# --- the process ----------------------------------------------------------------------
+
+
+def test_a_group_larger_than_the_line_is_stored(store: Store) -> None:
+    large = StoredRelease("1" * 64, "form", "x", f'"{"x" * 900_000}"', NOW)
+    run(store.commit(Writes("default", inserts=(large,))))
+    found = run(store.read(reading.release, large.sha256))
+    assert found == large
+
+
+def test_due_work_is_claimed_through_the_line(store: Store) -> None:
+    job = Job("job_1", "nothing", {"a": 1}, NOW)
+    run(store.commit(Writes("default", inserts=(job,))))
+    claim = Claim(Job, "lease_1", NOW, NOW + timedelta(seconds=9), 5, ("nothing",))
+    committed = run(store.commit(Writes("default", claim=claim)))
+    assert [found.lease for found in committed.claimed] == ["lease_1"]
+
+
+def test_signals_for_the_server_do_not_end_the_writing(store: Store) -> None:
+    add(store, "lrn_1")
+    for name in (signal.SIGINT, signal.SIGTERM):
+        writer(store).send_signal(name)
+    add(store, "lrn_2")
+    assert writer(store).poll() is None
+    assert is_there(store, "lrn_2")
+
+
+def test_after_its_death_the_next_group_is_written_by_another(store: Store) -> None:
+    add(store, "lrn_1")
+    first = writer(store)
+    first.kill()
+    first.wait()
+    outcomes = [_tried(store, f"lrn_{n}") for n in (2, 2, 3)]
+    assert isinstance(outcomes[0], StorageUnavailable | None)
+    assert outcomes[2] is None
+    assert writer(store).pid != first.pid
+    assert [is_there(store, f"lrn_{n}") for n in (1, 2, 3)] == [True, True, True]
+
+
+def _tried(store: Store, id: str) -> Exception | None:
+    try:
+        add(store, id)
+    except errors.AssessError as fault:
+        return fault
+    return None
+
+
+def test_a_death_with_a_group_on_its_way_is_told_to_those_who_wait(store: Store) -> None:
+    add(store, "lrn_1")
+    process = writer(store)
+
+    async def dies() -> list[Any]:
+        process.send_signal(signal.SIGSTOP)
+        ids = [f"lrn_{n}" for n in range(2, 6)]
+        waiting = [asyncio.create_task(store.commit(Writes("default", inserts=(learner(i),)))) for i in ids]
+        await asyncio.sleep(0.1)
+        assert not any(task.done() for task in waiting)
+        process.kill()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    for outcome in run(dies()):
+        assert isinstance(outcome, StorageUnavailable)
+        assert "may or may not be stored" in str(outcome)
+    assert not is_there(store, "lrn_2")
+    add(store, "lrn_2")
+    assert is_there(store, "lrn_2")
+
+
+def test_a_loop_that_ends_while_its_group_is_written_holds_nobody_up(store: Store) -> None:
+    add(store, "lrn_1")
+    process = writer(store)
+
+    async def gives_up() -> None:
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(store.commit(Writes("default", inserts=(learner("lrn_2"),))), 0.2)
+
+    run(gives_up())
+    process.send_signal(signal.SIGCONT)
+    add(store, "lrn_3")
+    assert [is_there(store, name) for name in ("lrn_2", "lrn_3")] == [True, True]
+
+
+def test_what_waits_when_the_store_closes_is_stored(both_settings: Settings) -> None:
+    apart = replace(both_settings, write_apart=True)
+
+    async def closes() -> list[Any]:
+        store = open_store(apart)
+        ids = [f"lrn_{n}" for n in range(300)]
+        waiting = [asyncio.create_task(store.commit(Writes("default", inserts=(learner(i),)))) for i in ids]
+        await asyncio.sleep(0)
+        store.close()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert not [outcome for outcome in run(closes()) if isinstance(outcome, BaseException)]
+    again = open_store(both_settings)
+    try:
+        assert is_there(again, "lrn_299")
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_postgresql_that_reads_slowly_gets_a_large_group_all_the_same(pg_url: str, apart: bool) -> None:
+    """The driver's pipeline once waited for ever for the result of a statement that was not all sent."""
+    store: Any = open_store(Settings(database_url=pg_url, write_apart=apart))
+    try:
+        add(store, "lrn_1")
+        backends = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query = 'COMMIT'"
+        pids = run(store.read(lambda connection: connection.exec_driver_sql(backends).scalars().all()))
+        assert pids
+        names = " ".join(map(str, pids))
+        # Another process lets it go on: whoever sends may hold this one's lock.
+        large = StoredRelease("1" * 64, "form", "x", f'"{"x" * 4_000_000}"', NOW)
+        slowly = f"kill -STOP {names}; echo; sleep 0.5; kill -CONT {names}"
+        with subprocess.Popen(["sh", "-c", slowly], stdout=subprocess.PIPE) as slow:
+            assert slow.stdout is not None
+            slow.stdout.readline()
+            run(asyncio.wait_for(store.commit(Writes("default", inserts=(large,))), 30))
+        assert run(store.read(reading.release, large.sha256)) == large
+    finally:
+        store.close()
+
+
+# --- the server's own death --------------------------------------------------------------
+
+_HOLDS = """
+import asyncio, sys, time
+from assess.delivery.settings import Settings
+from assess.delivery.store import Writes, open_store
+from tests.delivery.store.test_stores import learner
+store = open_store(Settings(database_url=sys.argv[1], write_apart=True))
+asyncio.run(store.commit(Writes("default", inserts=(learner("lrn_1"),))))
+print(store._hand._begun[0].pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_file_is_free_as_soon_as_a_killed_server_and_its_writer_are_gone(tmp_path: Path) -> None:
+    found = world_settings(tmp_path)
+    command = [sys.executable, "-c", _HOLDS, found.database_url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        pid = int(server.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)  # in the midst of whatever it does
+        server.kill()
+        server.wait()
+        with pytest.raises(errors.StoreLocked):
+            open_store(found)
+        os.kill(pid, signal.SIGCONT)
+        store = open_store(found)
+    try:
+        assert is_there(store, "lrn_1")
+    finally:
+        store.close()
+    deadline = time.monotonic() + 10
+    while _lives(pid):
+        assert time.monotonic() < deadline, "the process that writes outlived its server"
+        time.sleep(0.05)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    # Whoever adopted it may not have asked for its end yet.
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
