@@ -54,17 +54,28 @@ class Server:
     port: int
     key: str = ""
 
+    def _processes(self) -> list[int]:
+        """The process and those that it began: one may write for it."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [pid, *map(int, children)]
+
     def memory_mb(self) -> float:
-        """Resident memory of the process."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        return float("nan")
+        """Resident memory of its processes."""
+        found = 0.0
+        for pid in self._processes():
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("VmRSS:"):
+                    found += int(line.split()[1]) / 1024
+        return found
 
     def processor_seconds(self) -> float:
-        """Processor time of the process so far, all threads."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Processor time of its processes so far, all threads."""
+        found = 0.0
+        for pid in self._processes():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            found += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return found
 
 
 def _up(process: subprocess.Popen[bytes], port: int, path: str) -> None:

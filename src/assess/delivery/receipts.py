@@ -61,6 +61,7 @@ class Signature(Late):
     def __str__(self) -> str:
         if not self.text:
             self._signer.sign_waiting()
+            assert self.text  # a row without a signature is never written
         return self.text
 
 
@@ -103,7 +104,8 @@ class ReceiptSigner:
             while self._waiting:
                 some = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_TREE))]
                 for signature, text in zip(some, self.sign_all([s.statement for s in some]), strict=True):
-                    signature.text = text
+                    # The row that holds it is remembered for as long as its session.
+                    signature.text, signature.statement = text, b""
 
     def sign_all(self, statements: Sequence[bytes]) -> list[str]:
         """A signature for each statement, all from one act of signing."""
