@@ -26,7 +26,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from assess.delivery.schemas import Receipt, ReceiptToVerify
-from assess.delivery.store.rows import Late, SigningKey
+from assess.delivery.store.columns import Late
+from assess.delivery.store.rows import SigningKey
 
 PURPOSE = "receipt"
 # What is signed for a tree cannot be read as a receipt, which begins with a brace.

@@ -145,9 +145,15 @@ def test_every_reply_has_an_id_and_the_headers_that_keep_a_browser_safe(world: W
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-request-id"].startswith("req_")
+    page = world.call("GET", "/", key=None)
+    assert page.headers["content-type"].startswith("text/html")
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["cross-origin-opener-policy"] == "same-origin"
+    assert page.headers["permissions-policy"]
 
 
 def test_unknown_routes_and_methods_are_problems_too(world: World) -> None:

@@ -31,11 +31,11 @@ from typing import Any
 
 import msgspec
 
+from assess.delivery.store.columns import Late
 from assess.delivery.store.groups import Done, Outcome, Writer, outcomes_of
 from assess.delivery.store.rows import (
     Committed,
     Idempotency,
-    Late,
     OfferRow,
     ResponseRow,
     Session,

@@ -61,8 +61,30 @@ class Flag(TypeDecorator[bool]):
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
+class Late:
+    """A text of a row that is worked out when it is first read, at the latest when the row is written.
+
+    What many rows can have worked out together is put off until they are written together. It stands in
+    for a text: a row says `str`, as all its readers find once it was read back.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, str | Late) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, (str(self),)
+
+
 class LateText(TypeDecorator[str]):
-    """A text that may be worked out when it is written (`rows.Late`)."""
+    """A text that may be a `Late` one."""
 
     impl = Text
     cache_ok = True
