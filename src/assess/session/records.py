@@ -17,6 +17,7 @@ def record(kind: type[T]) -> type[T]:
 
     Examples
     --------
+    >>> from assess.session.records import record
     >>> @record
     ... class Point:
     ...     x: int
