@@ -50,5 +50,7 @@ def test_the_settings_table_has_every_variable_and_its_default() -> None:
     for field in dataclasses.fields(Settings):
         written = table[f"ASSESS_{field.name.upper()}"]
         value = getattr(default, field.name)
-        said = "empty" if value in ("", (), None) else f"{value:g}" if isinstance(value, float) else str(value)
+        said = (
+            "empty" if value in ("", (), None) else f"{value:g}" if isinstance(value, float) else str(value)
+        )
         assert written == (str(int(value)) if isinstance(value, bool) else said), field.name

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 
 from assess import errors
 from assess.delivery.receipts import ReceiptSigner, new_signing_key
@@ -308,9 +309,48 @@ def test_the_file_is_free_as_soon_as_a_killed_server_and_its_writer_are_gone(tmp
         assert is_there(store, "lrn_1")
     finally:
         store.close()
-    deadline = time.monotonic() + 10
-    while _lives(pid):
-        assert time.monotonic() < deadline, "the process that writes outlived its server"
+    _until(lambda: not _lives(pid), 10)
+
+
+_WAITS = """
+import asyncio, sys
+from assess.delivery.settings import Settings
+from assess.delivery.store import Writes, open_store
+from assess.delivery.store.rows import Learner, Update
+store = open_store(Settings(database_url=sys.argv[1], write_apart=True))
+print(store._hand._begun[0].pid, flush=True)
+update = Update(Learner, {"tenant": "default", "id": "lrn_1"}, {"version": 2})
+asyncio.run(store.commit(Writes("default", (update,))))
+"""
+
+
+def test_a_writer_that_waits_for_a_lock_does_not_outlive_its_server_for_long(pg_url: str) -> None:
+    """What it has locked itself would else stay locked for as long as the other one lives."""
+    store = open_store(Settings(database_url=pg_url))
+    engine = create_engine(pg_url)
+    try:
+        add(store, "lrn_1")
+        with engine.begin() as other:
+            other.exec_driver_sql("UPDATE learners SET version = 9 WHERE id = 'lrn_1'")
+            command = [sys.executable, "-c", _WAITS, pg_url]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+                assert server.stdout is not None
+                pid = int(server.stdout.readline())
+                waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                _until(lambda: run(store.read(lambda c: c.exec_driver_sql(waits).scalar())) == 1, 30)
+                server.kill()
+            time.sleep(1)
+            assert _lives(pid)
+            _until(lambda: not _lives(pid), 20)
+    finally:
+        engine.dispose()
+        store.close()
+
+
+def _until(true: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 

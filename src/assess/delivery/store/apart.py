@@ -6,9 +6,10 @@ here has the one writing connection. A group goes there as one message, and what
 became of its members comes back as one; the loop sends and receives them itself.
 
 The process ends when its line does: by `close`, or because the process that
-began it was killed. A group that was on its way then may be stored, and nobody
-was told so. Should it end first, those who wait hear that the write may or may
-not be stored, and the next group begins another one.
+began it was killed; at most five seconds later, whatever it waits for. A group
+that was on its way then may be stored, and nobody was told so. Should it end
+first, those who wait hear that the write may or may not be stored, and the next
+group begins another one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import fields
 from operator import attrgetter
@@ -50,6 +53,7 @@ _LENGTH = struct.Struct("!Q")
 _AT_ONCE = 65_536
 _IDLE_SECONDS = 0.002
 _PATIENCE_SECONDS = 30.0
+_LINGERING_SECONDS = 5.0
 _ALL_STORED = b""
 
 
@@ -266,6 +270,15 @@ def write_all(line: socket.socket) -> None:
     writer.close()
 
 
+def _outlive_nobody(line: socket.socket) -> None:
+    """End soon after the server, even if the database never answers: others may wait for what is locked."""
+    gone = select.poll()
+    gone.register(line, 0)  # the end of the line is told unasked
+    gone.poll()
+    time.sleep(_LINGERING_SECONDS)
+    os._exit(1)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Serve the line whose number is given."""
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -276,6 +289,7 @@ def main(arguments: Sequence[str]) -> None:
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     with socket.socket(fileno=int(arguments[0])) as line:
+        threading.Thread(target=_outlive_nobody, args=(line,), daemon=True).start()
         try:
             write_all(line)
         except (EOFError, OSError):
