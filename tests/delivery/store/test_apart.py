@@ -37,7 +37,9 @@ from assess.delivery.store.rows import (
     Update,
 )
 from assess.errors import StorageUnavailable
-from tests.delivery.store.test_stores import (
+
+# What holds for a store that writes by a thread is run here again, with the fixture below.
+from tests.delivery.store.test_stores import (  # noqa: F401
     NOW,
     learner,
     release,
@@ -51,16 +53,6 @@ from tests.delivery.store.test_stores import (
     test_who_expects_an_empty_value_in_a_group_is_first_or_stale,
 )
 from tests.delivery.world import settings as world_settings
-
-# What holds for a store that writes by a thread; run here again, with the fixture below.
-AGAIN = (
-    test_a_bad_member_of_a_group_fails_alone,
-    test_a_client_that_hangs_up_does_not_cancel_its_write,
-    test_an_update_of_what_was_not_read_is_stale_and_takes_everything_with_it,
-    test_many_commits_at_once_are_numbered_and_chained_without_a_gap,
-    test_numbers_that_are_not_finite_and_times_without_a_zone_are_refused,
-    test_who_expects_an_empty_value_in_a_group_is_first_or_stale,
-)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,7 +62,7 @@ class Flag(TypeDecorator[bool]):
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-class Late:
+class Late(ABC):
     """A text of a row that is worked out when it is first read, at the latest when the row is written.
 
     What many rows can have worked out together is put off until they are written together. It stands in
@@ -70,8 +71,8 @@ class Late:
 
     __slots__ = ()
 
-    def __str__(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def __str__(self) -> str: ...
 
     def __eq__(self, other: object) -> bool:
         return str(self) == str(other) if isinstance(other, str | Late) else NotImplemented

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+from sqlalchemy import Connection, Engine
+
 from assess.delivery.store.rows import Committed, Writes
 from assess.errors import AssessError, StorageUnavailable
 from assess.session.records import record
@@ -55,6 +57,27 @@ class Writer(Protocol):
     def close(self) -> None:
         """Let the database go."""
         ...
+
+
+class KeptConnection:
+    """What writers share: one connection, which is kept from group to group."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    def forget(self) -> None:
+        """Begin the next group on a new connection."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        """Let the database go."""
+        if self._connection is not None:
+            self._connection.close()
+        self._engine.dispose()
 
 
 def outcomes_of(writer: Writer, group: list[Writes]) -> list[Outcome]:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from assess.delivery.store.apart import Apart
 from assess.delivery.store.batches import apply_batch, is_plain
-from assess.delivery.store.groups import GroupCommit, Outcome, Threaded, refused
+from assess.delivery.store.groups import GroupCommit, KeptConnection, Outcome, Threaded, refused
 from assess.delivery.store.revision import bring_up
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads, unavailable
@@ -119,29 +119,15 @@ class PostgresStore(GroupCommit, SnapshotReads):
         self._at_once.dispose()
 
 
-class PostgresWriter:
+class PostgresWriter(KeptConnection):
     """The connection that groups are written on."""
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(url, 2)  # one is kept, and one is for members that must be written alone
+        super().__init__(_engine(url, 2))  # one is kept, and one is for members that must be written alone
         self._writing = _writing(self._engine)
-        self._connection: Connection | None = None
-
-    def forget(self) -> None:
-        """Begin the next group on a new connection."""
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
 
     def rest(self) -> None:
         """PostgreSQL copies its log with processes of its own."""
-
-    def close(self) -> None:
-        """Let the connections go."""
-        if self._connection is not None:
-            self._connection.close()
-        self._engine.dispose()
 
     def write(self, group: list[Writes]) -> list[Outcome]:
         """Make the members durable; what became of each."""

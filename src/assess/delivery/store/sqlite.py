@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from assess.delivery.store.apart import Apart
 from assess.delivery.store.batches import apply_batch, is_plain
-from assess.delivery.store.groups import GroupCommit, Outcome, Threaded, refused, said
+from assess.delivery.store.groups import GroupCommit, KeptConnection, Outcome, Threaded, refused, said
 from assess.delivery.store.revision import bring_up
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads
@@ -92,12 +92,11 @@ class SqliteStore(GroupCommit, SnapshotReads):
         self._lock.close()
 
 
-class SqliteWriter:
+class SqliteWriter(KeptConnection):
     """The one writing connection of a file whose lock is held."""
 
     def __init__(self, path: str) -> None:
-        self._engine = writing_engine(Path(path))
-        self._connection: Connection | None = None
+        super().__init__(writing_engine(Path(path)))
         self._since_copied = 0
 
     def write(self, group: list[Writes]) -> list[Outcome]:
@@ -114,13 +113,6 @@ class SqliteWriter:
         # Nobody of the group was stored. Each alone: who brought no harm must not suffer for it.
         return [outcome for writes in group for outcome in self.write([writes])]
 
-    def forget(self) -> None:
-        """Begin the next group on a new connection."""
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
-
     def rest(self) -> None:
         """Copy the log into the file: a long log that must be copied holds up those who wait by then."""
         if self._since_copied >= _GROUPS_PER_COPY and self._connection is not None:
@@ -129,12 +121,6 @@ class SqliteWriter:
             with contextlib.suppress(sqlite3.Error, SQLAlchemyError):
                 driver: Any = self._connection.connection.driver_connection
                 driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-
-    def close(self) -> None:
-        """Let the file go."""
-        if self._connection is not None:
-            self._connection.close()
-        self._engine.dispose()
 
     def _write_plain(self, group: list[Writes]) -> list[Outcome]:
         """All members by a few statements; none where one is refused."""
