@@ -8,6 +8,7 @@ import hmac
 import os
 import secrets
 import threading
+from datetime import datetime
 
 LIVE_PREFIX = "ask_live_"
 TEST_PREFIX = "ask_test_"
@@ -37,6 +38,7 @@ class _Reserve:
 _reserve = _Reserve()
 # Each of the 32 stands for eight values of a byte: five bits of chance a letter.
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
+_IN_ORDER = "234567abcdefghijklmnopqrstuvwxyz"
 
 
 def new_salt() -> str:
@@ -53,6 +55,23 @@ def new_id(prefix: str) -> str:
     (True, 24)
     """
     return f"{prefix}_{_reserve.take(20).translate(_LETTERS).decode()}"
+
+
+def new_timed_id(prefix: str, at: datetime) -> str:
+    """A random id that sorts by when it was made: 40 bits of time, in 32nds of a second, and 60 of chance.
+
+    Rows of those who began together then lie together in every index, where
+    each would be on a page of its own.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> new_timed_id("ses", datetime(2026, 1, 1, tzinfo=UTC))[:12]
+    'ses_3opfic22'
+    """
+    ticks = int(at.timestamp() * 32)
+    time = "".join(_IN_ORDER[ticks >> shift & 31] for shift in range(35, -1, -5))
+    return f"{prefix}_{time}{_reserve.take(12).translate(_LETTERS).decode()}"
 
 
 def new_api_key(*, sandbox: bool) -> str:

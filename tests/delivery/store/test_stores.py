@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import inspect, select, text
+from sqlalchemy import create_engine, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from assess.delivery.settings import Settings
@@ -36,6 +36,7 @@ from assess.delivery.store.rows import (
     Delete,
     EligibilityState,
     Fact,
+    Idempotency,
     Learner,
     LearnerExternalId,
     Session,
@@ -528,11 +529,48 @@ def test_the_migrations_make_exactly_the_declared_tables(store: Store) -> None:
 
     from assess.delivery.store.migrating import configuration
 
-    def check(connection: Any) -> set[str]:
+    def check(connection: Any) -> tuple[set[str], dict[str, list[str]]]:
         command.check(configuration(connection))
-        return set(inspect(connection).get_table_names())
+        found = inspect(connection)
+        # Alembic compares no primary keys.
+        keys = {t: found.get_pk_constraint(t)["constrained_columns"] for t in tables.metadata.tables}
+        return set(found.get_table_names()), keys
 
-    assert run(store.read(check)) == {*tables.metadata.tables, "alembic_version"}
+    names, keys = run(store.read(check))
+    assert names == {*tables.metadata.tables, "alembic_version"}
+    assert keys == {
+        name: list(table.primary_key.columns.keys()) for name, table in tables.metadata.tables.items()
+    }
+
+
+def test_what_was_remembered_of_requests_survives_another_order_of_its_key(
+    both_settings: Settings,
+) -> None:
+    """Also back, where an earlier version is installed again."""
+    from alembic import command
+
+    from assess.delivery.store.migrating import configuration
+
+    store: Any = open_store(both_settings)
+    rows = [Idempotency("default", f"key_{n}", f"POST /{n % 3}", f"k{n}", "ab", "1/1", NOW) for n in range(9)]
+    run(store.commit(Writes("default", inserts=tuple(rows))))
+    store.close()
+    engine = create_engine(both_settings.database_url)
+    for move, revision in ((command.downgrade, "0012_placement"), (command.upgrade, "head")):
+        with engine.begin() as connection:
+            move(configuration(connection), revision)
+            found = inspect(connection)
+            assert found.get_pk_constraint("idempotency")["name"] == "pk_idempotency"
+            assert [index["name"] for index in found.get_indexes("idempotency")] == ["ix_idempotency_at"]
+    engine.dispose()
+    again = open_store(both_settings)
+    try:
+        for row in rows:
+            assert run(again.read(reading.idempotency, row.tenant, row.actor, row.route, row.key)) == row
+        with pytest.raises(StaleSession):
+            run(again.commit(Writes("default", inserts=(rows[0],))))
+    finally:
+        again.close()
 
 
 def test_opening_again_migrates_nothing_and_keeps_everything(both_settings: Settings) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from assess.delivery import schemas
-from assess.delivery.security import derived_token, digest, new_id, new_token
+from assess.delivery.security import derived_token, digest, new_timed_id, new_token
 from assess.delivery.service import (
     accommodations,
     confirming,
@@ -241,7 +241,7 @@ async def _start(
 ) -> schemas.SessionBegun:
     """Store a new session with its first offer; a confirmation leaves out every unit that was met."""
     now, learner = services.clock(), records.learner.id
-    session_id, seed = new_id("ses"), secrets.token_hex(16)
+    session_id, seed = new_timed_id("ses", now), secrets.token_hex(16)
     if confirms is None:
         before = await _met_before(services, records, release)
         met = left_out(release, before, seed) if any(before) else ()

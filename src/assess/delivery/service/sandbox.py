@@ -10,7 +10,7 @@ from typing import Any
 from assess import __version__
 from assess.delivery import schemas
 from assess.delivery.receipts import rfc3339
-from assess.delivery.security import digest, new_id, new_token
+from assess.delivery.security import digest, new_id, new_timed_id, new_token
 from assess.delivery.service import changes, finishing, learners, status, voiding
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.context import SCOPES, Scope, Services
@@ -165,7 +165,7 @@ def _taken_back(records: LearnerRecords, course: str) -> tuple[tuple[Update, ...
 def _session(
     learner: Learner, release: Release, now: datetime, *, ended: bool
 ) -> tuple[Session, tuple[OfferRow, ...]]:
-    session_id = new_id("ses")
+    session_id = new_timed_id("ses", now)
     record = start(
         release,
         session=session_id,

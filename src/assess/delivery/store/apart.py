@@ -2,8 +2,9 @@
 
 Two threads of Python take turns: while one packs rows and waits for its turn
 after every statement, nobody is answered, and the other way round. The process
-here has the one writing connection. A group goes there as one message, and what
-became of its members comes back as one; the loop sends and receives them itself.
+here has the one writing connection. A group goes there as one message; what has
+come by then is written together, and what became of it comes back as one; the loop
+sends and receives these itself.
 
 The process ends when its line does: by `close`, or because the process that
 began it was killed; at most five seconds later, whatever it waits for. A group
@@ -27,6 +28,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import fields
 from operator import attrgetter
@@ -35,7 +37,7 @@ from typing import Any
 import msgspec
 
 from assess.delivery.store.columns import Late
-from assess.delivery.store.groups import Done, Outcome, Writer, outcomes_of
+from assess.delivery.store.groups import LARGEST_GROUP, Done, Writer, written
 from assess.delivery.store.rows import (
     Committed,
     Idempotency,
@@ -49,9 +51,10 @@ from assess.delivery.store.rows import (
 from assess.errors import StorageUnavailable
 
 _LENGTH = struct.Struct("!Q")
+_ANSWER = struct.Struct("!IQ")
 # What surely fits into the line, so that sending it does not wait for the other side.
 _AT_ONCE = 65_536
-_IDLE_SECONDS = 0.002
+_IDLE_MILLISECONDS = 2
 _PATIENCE_SECONDS = 30.0
 _LINGERING_SECONDS = 5.0
 _ALL_STORED = b""
@@ -73,7 +76,9 @@ class Apart:
         self._holds = () if holds is None else (holds,)
         self._begun: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._out: tuple[int, Done] | None = None
+        # Of each group that is on its way: how many members, how many bytes, and who asks.
+        self._out: deque[tuple[int, int, Done]] = deque()
+        self._sending: threading.Thread | None = None
         self._begin()
 
     def _begin(self) -> socket.socket:
@@ -89,22 +94,28 @@ class Apart:
         _send(line, self._named)
         return line
 
+    def is_free(self) -> bool:
+        """Whether another group can be sent after those that are on their way."""
+        return self._sending is None or not self._sending.is_alive()
+
     def give(self, group: list[Writes], loop: asyncio.AbstractEventLoop, done: Done) -> None:
         """Have a group written."""
         message = packed(group)
-        out = self._out = len(group), done
+        before = sum(n_bytes for _, n_bytes, _ in self._out)
+        self._out.append((len(group), len(message), done))
         try:
             line = self._begun[1] if self._begun is not None else self._begin()
             if self._loop is not loop:
                 self._watch(loop, line)
-            if len(message) <= _AT_ONCE:
+            if before + len(message) <= _AT_ONCE:
                 _send(line, message)
             else:
-                sending = loop.run_in_executor(None, _send, line, message)
-                # Where it cannot be sent, the end of the line is seen by who receives.
-                sending.add_done_callback(lambda sent: sent.exception())
+                self._sending = threading.Thread(target=_send_slowly, args=(line, message), daemon=True)
+                self._sending.start()
         except OSError:
-            loop.call_soon(lambda: self._receive() if self._out is out else None)
+            if self._begun is not None:
+                self._begun[0].kill()
+            self.finish()
 
     def _watch(self, loop: asyncio.AbstractEventLoop, line: socket.socket) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -113,34 +124,39 @@ class Apart:
         self._loop = loop
 
     def _receive(self) -> None:
-        out, self._out = self._out, None
         try:
             if self._begun is None:
                 raise EOFError
-            answer = _received(self._begun[1])
+            n_groups, answer = _answered(self._begun[1])
         except (EOFError, OSError):
-            self._end(0.0)
-            if out is not None:
-                fault = StorageUnavailable(
-                    "the process that writes has ended; this may or may not be stored, so send it again"
-                )
-                out[1]([fault] * out[0])
+            self._lose()
             return
-        assert out is not None  # nobody answers who was not asked
         # From a process that this one began, over a line that nobody else has.
-        n, done = out
-        done([Committed()] * n if answer == _ALL_STORED else pickle.loads(answer))  # noqa: S301
+        outcomes = iter(() if answer == _ALL_STORED else pickle.loads(answer))  # noqa: S301
+        for _ in range(n_groups):
+            n, _, done = self._out.popleft()
+            done([Committed()] * n if answer == _ALL_STORED else next(outcomes))
+
+    def _lose(self) -> None:
+        """Tell those who wait that the process has ended."""
+        self._end(0.0)
+        lost, self._out = self._out, deque()
+        for n, _, done in lost:
+            fault = StorageUnavailable(
+                "the process that writes has ended; this may or may not be stored, so send it again"
+            )
+            done([fault] * n)
 
     def finish(self) -> None:
         """Wait for what is on its way."""
-        if self._out is not None:
+        while self._out:
             self._receive()
 
     def close(self, group: list[Writes], done: Done) -> None:
         """Finish what was given, have one more group written, and let the database go."""
         self.finish()
         if group:
-            self._out = len(group), done
+            self._out.append((len(group), 0, done))
             with contextlib.suppress(OSError):
                 _send(self._begun[1] if self._begun is not None else self._begin(), packed(group))
             self.finish()
@@ -221,9 +237,21 @@ def _send(line: socket.socket, message: bytes) -> None:
     line.sendall(_LENGTH.pack(len(message)) + message)
 
 
+def _send_slowly(line: socket.socket, message: bytes) -> None:
+    # Where it cannot be sent, the end of the line is seen by who receives.
+    with contextlib.suppress(OSError):
+        _send(line, message)
+
+
 def _received(line: socket.socket) -> bytes:
     (n,) = _LENGTH.unpack(_exactly(line, _LENGTH.size))
     return _exactly(line, n)
+
+
+def _answered(line: socket.socket) -> tuple[int, bytes]:
+    """How many groups an answer is for, and what became of them."""
+    n_groups, n = _ANSWER.unpack(_exactly(line, _ANSWER.size))
+    return n_groups, _exactly(line, n)
 
 
 def _exactly(line: socket.socket, n: int) -> bytes:
@@ -260,14 +288,31 @@ def write_all(line: socket.socket) -> None:
     writer = _writer(*_received(line).decode().split(" ", 1))
     gc.freeze()
     gc.set_threshold(50_000, 50, 50)
-    while message := _received(line):
-        group = unpacked(message)
-        outcomes: Sequence[Outcome] = outcomes_of(writer, group)
-        plain = all(outcome == Committed() for outcome in outcomes)
-        _send(line, _ALL_STORED if plain else pickle.dumps(outcomes, pickle.HIGHEST_PROTOCOL))
-        if not select.select([line], [], [], _IDLE_SECONDS)[0]:
+    more = select.poll()
+    more.register(line, select.POLLIN)
+    while groups := _come(line, more):
+        outcomes = written(writer, groups)
+        plain = all(outcome == Committed() for found in outcomes for outcome in found)
+        answer = _ALL_STORED if plain else pickle.dumps(outcomes, pickle.HIGHEST_PROTOCOL)
+        line.sendall(_ANSWER.pack(len(groups), len(answer)) + answer)
+        if not more.poll(_IDLE_MILLISECONDS):
             writer.rest()
     writer.close()
+
+
+def _come(line: socket.socket, more: select.poll) -> list[list[Writes]]:
+    """The groups that have come, at least one; none when it is enough."""
+    groups: list[list[Writes]] = []
+    message = _received(line)
+    while message:
+        groups.append(unpacked(message))
+        if sum(map(len, groups)) >= LARGEST_GROUP or not more.poll(0):
+            break
+        try:
+            message = _received(line)
+        except EOFError:
+            break  # whoever sent is gone; what came is written
+    return groups
 
 
 def _outlive_nobody(line: socket.socket) -> None:

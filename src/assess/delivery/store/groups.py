@@ -1,12 +1,17 @@
-"""Group commit: what waits while a commit runs is committed together."""
+"""Group commit: what comes while a commit runs is committed together.
+
+The loop hands writes over in small groups, a few of them ahead of the writer, and the
+writer makes durable together all that has come: neither waits for the other for long.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
@@ -17,8 +22,9 @@ from assess.session.records import record
 
 LARGEST_GROUP = 128
 _GATHERING_SECONDS = 0.004
-# What is handed over at once: while a group is written, the loop makes the next one.
-_ENOUGH = 16
+# What is handed over at once; fewer are, when nothing is on its way.
+_ENOUGH = 4
+_ON_THEIR_WAY = 4
 Outcome = Committed | AssessError
 
 
@@ -40,7 +46,7 @@ def refused(fault: Exception) -> AssessError:
 
 
 class Writer(Protocol):
-    """Who makes groups durable, one at a time: by a thread of this process, or in a process of its own."""
+    """Who makes groups durable, one commit at a time: a thread of this process, or a process of its own."""
 
     def write(self, group: list[Writes]) -> list[Outcome]:
         """Make the members durable; what became of each."""
@@ -89,19 +95,29 @@ def outcomes_of(writer: Writer, group: list[Writes]) -> list[Outcome]:
         return [refused(fault)] * len(group)
 
 
+def written(writer: Writer, groups: Sequence[list[Writes]]) -> list[list[Outcome]]:
+    """What became of the members of groups that are made durable together."""
+    outcomes = iter(outcomes_of(writer, [writes for group in groups for writes in group]))
+    return [list(islice(outcomes, len(group))) for group in groups]
+
+
 Done = Callable[[list[Outcome]], bool]
 """Takes what became of a group that was given away, on any thread; whether others wait by now."""
 
 
 class Hand(Protocol):
-    """Carries one group at a time to its writer, and back what became of it."""
+    """Carries groups to their writer, in order, and back what became of them."""
+
+    def is_free(self) -> bool:
+        """Whether a group can be given although others are on their way."""
+        ...
 
     def give(self, group: list[Writes], loop: asyncio.AbstractEventLoop, done: Done) -> None:
         """Have a group written; called on the loop, which does not wait for it."""
         ...
 
     def finish(self) -> None:
-        """The loop that gave a group has ended: see to it that its `done` is called all the same."""
+        """The loop that gave groups has ended: see to it that each `done` is called all the same."""
         ...
 
     def close(self, group: list[Writes], done: Done) -> None:
@@ -117,6 +133,10 @@ class Threaded:
         self._given: queue.SimpleQueue[tuple[list[Writes], Done] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="store-write", daemon=True)
         self._thread.start()
+
+    def is_free(self) -> bool:
+        """Always: what is given waits in a queue."""
+        return True
 
     def give(self, group: list[Writes], loop: asyncio.AbstractEventLoop, done: Done) -> None:
         """Have a group written."""
@@ -135,8 +155,16 @@ class Threaded:
 
     def _write(self) -> None:
         while (given := self._given.get()) is not None:
-            group, done = given
-            if not done(outcomes_of(self._writer, group)):
+            together = [given]
+            # Who closes waits for the thread, and gives nothing after the last.
+            while sum(len(group) for group, _ in together) < LARGEST_GROUP and not self._given.empty():
+                if (given := self._given.get()) is None:
+                    self._given.put(None)
+                    break
+                together.append(given)
+            outcomes = written(self._writer, [group for group, _ in together])
+            wanted = [done(found) for (_, done), found in zip(together, outcomes, strict=True)]
+            if not any(wanted):
                 self._writer.rest()
 
 
@@ -152,10 +180,10 @@ class Job:
 class GroupCommit:
     """The writing half of a store: all that waits is made durable at once.
 
-    A group is handed over when the event loop has nothing more to add to it,
-    or `_GATHERING_SECONDS` after its first member came: a handful of answers in
-    one commit cost little more than one of them. What comes while a group is
-    written is the next one.
+    A group is handed over when `_ENOUGH` wait, when the event loop has nothing more
+    to add to it, or `_GATHERING_SECONDS` after its first member came: a handful of
+    answers in one commit cost little more than one of them. While others are on
+    their way, fewer than `_ENOUGH` wait for one of them to arrive.
 
     Who inherits calls `_start_writing` when it is ready, and `_stop_writing` when it closes.
     """
@@ -168,7 +196,8 @@ class GroupCommit:
         self._lock_waiting = threading.Lock()
         self._waiting: list[Job] = []
         self._gathering = False
-        self._giver: asyncio.AbstractEventLoop | None = None  # while a group is being written
+        self._on_their_way = 0
+        self._giver: asyncio.AbstractEventLoop | None = None  # whose groups these are
         self._writing_closed = False
 
     def _stop_writing(self) -> None:
@@ -211,25 +240,31 @@ class GroupCommit:
         with self._lock_waiting:
             n = len(self._waiting)
             more = seen < n < _ENOUGH and loop.time() - since < _GATHERING_SECONDS
+            group: list[Job] = []
+            giver = self._giver
             if not more:
                 self._gathering = False
-                before = self._giver
-                group: list[Job] = []
-                if before is None and n:
+                if n and self._may_give(n, loop):
+                    self._on_their_way += 1
                     self._giver = loop
                     group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
         if more:
             loop.call_soon(self._gather, loop, n, since)
-        elif before is not None:
-            # Gathered again when the group before is stored.
-            if before.is_closed():
-                self._hand.finish()
         elif group:
             done = partial(self._done, group)
             try:
                 self._hand.give([job.writes for job in group], loop, done)
             except Exception as fault:  # noqa: BLE001 - as above; nothing was given
                 done([refused(fault)] * len(group))
+        elif giver is not None and giver.is_closed():
+            # That loop hears of nothing, and what waits here is gathered again when its groups are stored.
+            self._hand.finish()
+
+    def _may_give(self, n: int, loop: asyncio.AbstractEventLoop) -> bool:
+        if not self._on_their_way:
+            return True
+        ahead = self._giver is loop and self._on_their_way < _ON_THEIR_WAY
+        return ahead and n >= _ENOUGH and self._hand.is_free()
 
     def _settle(self, settled: list[tuple[Job, Outcome]]) -> None:
         for job, outcome in settled:
@@ -254,7 +289,9 @@ class GroupCommit:
     def _ask_again(self) -> bool:
         """What came in the meantime is the next group; whether anything did."""
         with self._lock_waiting:
-            self._giver = None
+            self._on_their_way -= 1
+            if not self._on_their_way:
+                self._giver = None
             if self._gathering:
                 return True
             for job in self._waiting:

@@ -11,10 +11,12 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    Constraint,
     ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -38,7 +40,7 @@ def _key(name: str) -> Column[str]:
     return Column(name, Text, primary_key=True, nullable=False)
 
 
-def _table(name: str, *parts: Column[Any] | ForeignKeyConstraint | Index | UniqueConstraint) -> Table:
+def _table(name: str, *parts: Column[Any] | Constraint | Index) -> Table:
     return Table(name, metadata, *parts, sqlite_strict=True)
 
 
@@ -337,6 +339,8 @@ idempotency = _table(
     Column("result", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Index(None, "at"),
+    # A route names the session: the keys of those who began together lie together, as their answers do.
+    PrimaryKeyConstraint("tenant", "route", "actor", "key"),
 )
 
 # --- incidents, accommodations, invigilators -----------------------------------------
