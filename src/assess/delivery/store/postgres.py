@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -28,6 +29,12 @@ _MIGRATION_LOCK = 7_305_190_236_114_007
 # An installation may have it off for other databases. Ours says "stored" only of what is on the disk.
 CONNECT_ARGS = {"options": "-c synchronous_commit=on"}
 _REFUSALS = (AssessError, SQLAlchemyError, psycopg.Error, ValueError, OverflowError)
+# How many groups are written until somebody looks whether a table has outgrown what is known of it.
+_GROUPS_PER_LOOK = 128
+_OUTGROWN = """
+SELECT quote_ident(c.relname) FROM pg_class c JOIN pg_stat_user_tables s ON s.relid = c.oid
+WHERE s.schemaname = current_schema() AND s.n_live_tup > 500 AND s.n_live_tup > 2 * c.reltuples
+"""
 _CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the other one went first
 
 
@@ -125,18 +132,36 @@ class PostgresWriter(KeptConnection):
     def __init__(self, url: str) -> None:
         super().__init__(_engine(url, 2))  # one is kept, and one is for members that must be written alone
         self._writing = _writing(self._engine)
+        self._since_looked = 0
 
     def rest(self) -> None:
         """PostgreSQL copies its log with processes of its own."""
 
     def write(self, group: list[Writes]) -> list[Outcome]:
         """Make the members durable; what became of each."""
+        self._since_looked += 1
+        if self._since_looked >= _GROUPS_PER_LOOK:
+            self._since_looked = 0
+            self.look()
         try:
             return [*self._write_plain(group)]
         except _REFUSALS:
             if self._connection is not None and self._driver().closed:
                 self.forget()
             return [write_alone(self._writing, writes) for writes in group]
+
+    def look(self) -> None:
+        """Have tables counted that doubled since they were counted last.
+
+        A plan that was made when a table was empty is kept until then: the check of a reference goes
+        through all sessions of a tenant. PostgreSQL counts by itself, but once a minute, and within
+        the first one an exam begins.
+        """
+        # Whoever may not count is refused, and the plans are good enough.
+        with contextlib.suppress(*_REFUSALS), self._writing.connect() as connection, connection.begin():
+            names = connection.exec_driver_sql(_OUTGROWN).scalars().all()
+            if names:
+                connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {', '.join(names)}")
 
     def _write_plain(self, group: list[Writes]) -> list[Committed]:
         """All members by a few statements, none where one is refused.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, inspect, text
 
-NEWEST = "0013_idempotency_by_route"
+NEWEST = "0013_answers"
 
 
 def bring_up(connection: Connection) -> None:

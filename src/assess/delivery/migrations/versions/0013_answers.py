@@ -1,6 +1,9 @@
-"""Idempotency keys of one session lie together: their route names the session
+"""What an answer touches lies together, and has room
 
-Revision: 0013_idempotency_by_route, after 0012_placement
+An idempotency key is found by its route first, which names the session. On PostgreSQL a page of
+sessions keeps some room: the next version of a row fits beside it, and no index hears of it.
+
+Revision: 0013_answers, after 0012_placement
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from alembic import op
 
 from assess.delivery.store import columns
 
-revision = "0013_idempotency_by_route"
+revision = "0013_answers"
 down_revision = "0012_placement"
 branch_labels = None
 depends_on = None
@@ -20,14 +23,22 @@ _NAME = "pk_idempotency"
 
 def upgrade() -> None:
     _order("tenant", "route", "actor", "key")
+    if not _on_sqlite():
+        op.execute("ALTER TABLE sessions SET (fillfactor = 70)")
 
 
 def downgrade() -> None:
+    if not _on_sqlite():
+        op.execute("ALTER TABLE sessions RESET (fillfactor)")
     _order("tenant", "actor", "route", "key")
 
 
+def _on_sqlite() -> bool:
+    return op.get_bind().dialect.name == "sqlite"
+
+
 def _order(*key: str) -> None:
-    if op.get_bind().dialect.name != "sqlite":
+    if not _on_sqlite():
         op.drop_constraint(_NAME, "idempotency", type_="primary")
         op.create_primary_key(_NAME, "idempotency", [*key])
         return
