@@ -195,6 +195,8 @@ async def answer_saturation(
         return run
 
     spent, busy, own = await _saturate(server, [job(wire) for wire in wires], seconds)
+    if next(pool, None) is None:
+        raise SystemExit(f"{n_sessions} sessions were used up within {spent:.1f} s: begin more")
     for wire in wires:
         wire.close()
     return Saturation(times, len(times.seconds) / spent, busy, own)

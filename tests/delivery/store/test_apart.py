@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -212,6 +213,94 @@ def test_a_death_with_a_group_on_its_way_is_told_to_those_who_wait(store: Store)
     assert not is_there(store, "lrn_2")
     add(store, "lrn_2")
     assert is_there(store, "lrn_2")
+
+
+async def _in_groups(store: Any, ids: list[str]) -> list[asyncio.Task[Any]]:
+    """Commits that are handed over in one group after the other: as many as are enough come at a time."""
+    tasks: list[asyncio.Task[Any]] = []
+    for n in range(0, len(ids), 8):
+        some = ids[n : n + 8]
+        tasks += [asyncio.create_task(store.commit(Writes("default", inserts=(learner(i),)))) for i in some]
+        await asyncio.sleep(0.02)
+    return tasks
+
+
+def test_groups_are_handed_over_ahead_and_a_bad_member_of_one_fails_alone(store: Any) -> None:
+    add(store, "lrn_0")
+    process = writer(store)
+    ids = [f"lrn_{n}" for n in range(1, 41)]
+    ids[11] = "lrn_0"  # is there already
+
+    async def ahead() -> tuple[int, list[Any]]:
+        process.send_signal(signal.SIGSTOP)
+        waiting = await _in_groups(store, ids)
+        n = len(store._hand._out)
+        assert not any(task.done() for task in waiting)
+        process.send_signal(signal.SIGCONT)
+        return n, await asyncio.gather(*waiting, return_exceptions=True)
+
+    n, outcomes = run(ahead())
+    assert 1 < n <= 3
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)] == [11]
+    assert isinstance(outcomes[11], errors.StaleSession)
+    assert all(is_there(store, name) for name in ids)
+
+
+def test_a_death_with_several_groups_on_their_way_is_told_to_all_who_wait(store: Any) -> None:
+    add(store, "lrn_0")
+    process = writer(store)
+
+    async def dies() -> tuple[int, list[Any]]:
+        process.send_signal(signal.SIGSTOP)
+        waiting = await _in_groups(store, [f"lrn_{n}" for n in range(1, 17)])
+        n = len(store._hand._out)
+        process.kill()
+        return n, await asyncio.gather(*waiting, return_exceptions=True)
+
+    n, outcomes = run(dies())
+    assert n == 2
+    assert all("may or may not be stored" in str(outcome) for outcome in outcomes)
+    add(store, "lrn_1")
+    assert writer(store).pid != process.pid
+
+
+def test_while_a_group_larger_than_the_line_is_sent_others_wait_for_it(store: Any) -> None:
+    add(store, "lrn_0")
+    process = writer(store)
+    large = StoredRelease("1" * 64, "form", "x", f'"{"x" * 900_000}"', NOW)
+
+    async def together() -> tuple[int, list[Any]]:
+        process.send_signal(signal.SIGSTOP)
+        first = asyncio.create_task(store.commit(Writes("default", inserts=(large,))))
+        await asyncio.sleep(0.05)
+        waiting = await _in_groups(store, [f"lrn_{n}" for n in range(1, 17)])
+        n = len(store._hand._out)
+        process.send_signal(signal.SIGCONT)
+        return n, await asyncio.gather(first, *waiting, return_exceptions=True)
+
+    n, outcomes = run(together())
+    assert n == 1
+    assert not [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    assert run(store.read(reading.release, large.sha256)) == large
+    assert is_there(store, "lrn_16")
+
+
+def test_a_line_that_breaks_while_a_group_is_sent_is_told_to_all_who_wait(store: Any) -> None:
+    add(store, "lrn_0")
+    process = writer(store)
+
+    async def breaks() -> list[Any]:
+        process.send_signal(signal.SIGSTOP)
+        waiting = await _in_groups(store, [f"lrn_{n}" for n in range(1, 9)])
+        line = store._hand._begun[1]
+        line.shutdown(socket.SHUT_WR)  # what is sent now is refused, and the process lives
+        waiting += await _in_groups(store, [f"lrn_{n}" for n in range(9, 17)])
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    for outcome in run(breaks()):
+        assert "may or may not be stored" in str(outcome)
+    process.wait(10)
+    add(store, "lrn_1")
 
 
 def test_a_loop_that_ends_while_its_group_is_written_holds_nobody_up(store: Store) -> None:

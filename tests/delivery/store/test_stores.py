@@ -7,6 +7,8 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Coroutine
 from contextlib import closing
 from dataclasses import replace
@@ -454,6 +456,70 @@ def test_a_second_process_is_refused_with_a_sentence_that_says_what_to_do(tmp_pa
             [sys.executable, "-c", _OPENS, found.database_url], capture_output=True, text=True, check=True
         )
         assert expected in told.stdout
+        store.close()
+
+
+def test_what_came_while_a_thread_wrote_is_written_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store: Any = open_store(world_settings(tmp_path))
+    writer, sizes, goes_on = store._hand._writer, [], threading.Event()
+    write = writer.write
+
+    def slow(group: list[Writes]) -> Any:
+        sizes.append(len(group))
+        assert goes_on.wait(30)
+        return write(group)
+
+    async def come() -> list[Any]:
+        waiting: list[Any] = []
+        for n in range(0, 25, 5):
+            some = [Writes("default", inserts=(learner(f"lrn_{m}"),)) for m in range(n, n + 5)]
+            waiting += [asyncio.create_task(store.commit(writes)) for writes in some]
+            await asyncio.sleep(0.02)
+        goes_on.set()
+        return await asyncio.gather(*waiting)
+
+    monkeypatch.setattr(writer, "write", slow)
+    try:
+        assert len(run(come())) == 25
+    finally:
+        store.close()
+    assert sum(sizes) == 25
+    assert 2 <= len(sizes) <= 3  # the first group, and what had come by then
+
+
+# --- PostgreSQL ----------------------------------------------------------------
+
+
+def test_a_table_that_grew_is_counted_within_some_groups_and_not_again(pg_url: str) -> None:
+    """Else PostgreSQL keeps the plans of an empty table for up to a minute."""
+    store: Any = open_store(Settings(database_url=pg_url))
+    counted = "SELECT relname, reltuples::int FROM pg_class WHERE relname IN ('learners', 'sessions')"
+
+    def known() -> dict[str, int]:
+        return dict(run(store.read(lambda c: [tuple(row) for row in c.exec_driver_sql(counted)])))
+
+    def write(first: int, n: int) -> None:
+        run(store.commit(Writes("default", inserts=tuple(learner(f"lrn_{first + m}") for m in range(n)))))
+
+    try:
+        assert known() == {"learners": -1, "sessions": -1}
+        write(0, 600)
+        deadline = time.monotonic() + 30
+        first = 600
+        # What PostgreSQL has heard of a table it tells a second later.
+        while known()["learners"] < 0 and time.monotonic() < deadline:
+            write(first, 1)
+            first += 1
+        assert known()["learners"] >= 600
+        assert known()["sessions"] == -1
+        before = known()
+        write(first, 900)
+        time.sleep(1.1)
+        store._hand._writer.look()
+        assert known() == before  # not four times as many
+    finally:
         store.close()
 
 

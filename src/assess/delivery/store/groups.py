@@ -23,8 +23,8 @@ from assess.session.records import record
 LARGEST_GROUP = 128
 _GATHERING_SECONDS = 0.004
 # What is handed over at once; fewer are, when nothing is on its way.
-_ENOUGH = 4
-_ON_THEIR_WAY = 4
+_ENOUGH = 8
+_ON_THEIR_WAY = 3
 Outcome = Committed | AssessError
 
 

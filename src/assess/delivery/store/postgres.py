@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -33,7 +34,7 @@ _REFUSALS = (AssessError, SQLAlchemyError, psycopg.Error, ValueError, OverflowEr
 _GROUPS_PER_LOOK = 128
 _OUTGROWN = """
 SELECT quote_ident(c.relname) FROM pg_class c JOIN pg_stat_user_tables s ON s.relid = c.oid
-WHERE s.schemaname = current_schema() AND s.n_live_tup > 500 AND s.n_live_tup > 2 * c.reltuples
+WHERE s.schemaname = current_schema() AND s.n_live_tup > 500 AND s.n_live_tup > 4 * c.reltuples
 """
 _CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock: the other one went first
 
@@ -130,9 +131,11 @@ class PostgresWriter(KeptConnection):
     """The connection that groups are written on."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(_engine(url, 2))  # one is kept, and one is for members that must be written alone
+        # One is kept, one is for members that must be written alone, and one for looking.
+        super().__init__(_engine(url, 3))
         self._writing = _writing(self._engine)
         self._since_looked = 0
+        self._looking = threading.Thread()
 
     def rest(self) -> None:
         """PostgreSQL copies its log with processes of its own."""
@@ -140,9 +143,10 @@ class PostgresWriter(KeptConnection):
     def write(self, group: list[Writes]) -> list[Outcome]:
         """Make the members durable; what became of each."""
         self._since_looked += 1
-        if self._since_looked >= _GROUPS_PER_LOOK:
+        if self._since_looked >= _GROUPS_PER_LOOK and not self._looking.is_alive():
             self._since_looked = 0
-            self.look()
+            self._looking = threading.Thread(target=self.look, name="store-look", daemon=True)
+            self._looking.start()
         try:
             return [*self._write_plain(group)]
         except _REFUSALS:
@@ -150,8 +154,14 @@ class PostgresWriter(KeptConnection):
                 self.forget()
             return [write_alone(self._writing, writes) for writes in group]
 
+    def close(self) -> None:
+        """Let the database go."""
+        if self._looking.is_alive():
+            self._looking.join()
+        super().close()
+
     def look(self) -> None:
-        """Have tables counted that doubled since they were counted last.
+        """Have tables counted that are four times what they were when they were counted last.
 
         A plan that was made when a table was empty is kept until then: the check of a reference goes
         through all sessions of a tenant. PostgreSQL counts by itself, but once a minute, and within
