@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from assess.delivery.security import new_id, new_timed_id
 
-MOMENTS = st.integers(1_600_000_000_000, 32_000_000_000_000).map(
-    lambda ms: datetime.fromtimestamp(ms / 1000, UTC)
-)
-STEP = timedelta(seconds=1 / 32)
+MILLISECONDS = st.integers(1_600_000_000_000, 32_000_000_000_000)
+MOMENTS = MILLISECONDS.map(lambda ms: datetime.fromtimestamp(ms / 1000, UTC))
+STEP = timedelta(milliseconds=32)  # a little over a 32nd of a second
 
 
 @given(MOMENTS, st.timedeltas(STEP, timedelta(days=36500)))
