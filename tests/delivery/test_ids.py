@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from assess.delivery.security import new_id, new_timed_id
 
-MILLISECONDS = st.integers(1_600_000_000_000, 32_000_000_000_000)
+MILLISECONDS = st.integers(1_600_000_000_000, 29_000_000_000_000)
 MOMENTS = MILLISECONDS.map(lambda ms: datetime.fromtimestamp(ms / 1000, UTC))
 STEP = timedelta(milliseconds=32)  # a little over a 32nd of a second
 
