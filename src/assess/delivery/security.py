@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import os
 import secrets
-import threading
+from collections.abc import Callable
 from datetime import datetime
 
 LIVE_PREFIX = "ask_live_"
@@ -17,33 +17,39 @@ SIGN_IN_PREFIX = "lsi_"
 
 
 class _Reserve:
-    """Random bytes of the kernel, fetched a few thousand at a time: a system call per answer is dear.
+    """Texts of random bytes of the kernel, made some hundred at a time: a system call per answer is dear.
 
-    No byte is given out twice, not in a forked process either.
+    No text is given out twice, not in a forked process either.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._bytes = memoryview(b"")
-        os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]
+    def __init__(self, n_bytes: int, text: Callable[[bytes], str]) -> None:
+        self._n_bytes = n_bytes
+        self._text = text
+        self._ready: list[str] = []
+        os.register_at_fork(after_in_child=self._ready.clear)
 
-    def take(self, n: int) -> bytes:
-        with self._lock:
-            if len(self._bytes) < n:
-                self._bytes = memoryview(secrets.token_bytes(4096))
-            taken, self._bytes = self._bytes[:n].tobytes(), self._bytes[n:]
-        return taken
+    def take(self) -> str:
+        try:
+            return self._ready.pop()
+        except IndexError:
+            n = self._n_bytes
+            chance = secrets.token_bytes(256 * n)
+            made = [self._text(chance[at : at + n]) for at in range(0, 256 * n, n)]
+            own = made.pop()
+            self._ready.extend(made)
+            return own
 
 
-_reserve = _Reserve()
 # Each of the 32 stands for eight values of a byte: five bits of chance a letter.
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
 _IN_ORDER = "234567abcdefghijklmnopqrstuvwxyz"
+_salts = _Reserve(16, bytes.hex)
+_ids = _Reserve(20, lambda chance: chance.translate(_LETTERS).decode())
 
 
 def new_salt() -> str:
     """128 secret bits as 32 hexadecimal digits."""
-    return _reserve.take(16).hex()
+    return _salts.take()
 
 
 def new_id(prefix: str) -> str:
@@ -54,7 +60,7 @@ def new_id(prefix: str) -> str:
     >>> new_id("ses").startswith("ses_"), len(new_id("ses"))
     (True, 24)
     """
-    return f"{prefix}_{_reserve.take(20).translate(_LETTERS).decode()}"
+    return f"{prefix}_{_ids.take()}"
 
 
 def new_timed_id(prefix: str, at: datetime) -> str:
@@ -71,7 +77,7 @@ def new_timed_id(prefix: str, at: datetime) -> str:
     """
     ticks = int(at.timestamp() * 32)
     time = "".join(_IN_ORDER[ticks >> shift & 31] for shift in range(35, -1, -5))
-    return f"{prefix}_{time}{_reserve.take(12).translate(_LETTERS).decode()}"
+    return f"{prefix}_{time}{_ids.take()[:12]}"
 
 
 def new_api_key(*, sandbox: bool) -> str:
