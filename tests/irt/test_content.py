@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,6 +133,22 @@ def test_one_examinee_is_told_in_plain_numbers_what_many_are_told_in_arrays(seed
     assert [n > 0 for n in content.left_without(gone.tolist())] == left[0].tolist()
     own = content.weights_of(content.left_without(gone.tolist()), counts.tolist(), n_given)
     assert list(own) == expected.tolist()
+
+
+def test_what_is_remembered_of_a_place_is_what_was_worked_out(monkeypatch):
+    monkeypatch.setattr("assess.irt.content._PLACES", 20)
+    rng = np.random.default_rng(3)
+    content = Content(drawn(rng, 30, [1.0, 3.0]), 30, StopRule(8, 10))
+    whole = content._whole
+    assert whole is not None
+    for _ in range(300):
+        gone = rng.choice(30, 3, replace=False).tolist()
+        place = content.left_without(gone), whole.counts_of(gone), len(gone)
+        for _ in range(2):
+            told: Any = content.weights_of(*place)
+            assert told == whole._weights_of(*place)
+            told[0] = 99.0  # what is done with it stays with whoever asked
+        assert len(whole._known) <= 20
 
 
 def test_a_minimum_without_end_is_left_to_arrays():

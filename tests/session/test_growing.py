@@ -13,9 +13,10 @@ from tests import synthetic
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("with_case_set", [False, True])
 @pytest.mark.parametrize("kind", ["fixed", "adaptive"])
-def test_a_grown_state_is_the_fold_of_its_records(kind: str) -> None:
-    release = synthetic.release(kind=kind, n_items=12)
+def test_a_grown_state_is_the_fold_of_its_records(kind: str, with_case_set: bool) -> None:
+    release = synthetic.release(kind=kind, n_items=12, with_case_set=with_case_set)
     record = start(release, session="s", learner="l", seed="0f" * 16, now=NOON)
     state, now = fold(release, record, (), ()), NOON
     for n in range(100):
@@ -32,13 +33,16 @@ def test_a_grown_state_is_the_fold_of_its_records(kind: str) -> None:
             position=awaiting.position,
             item=release.items[awaiting.item].id,
             revision=1,
-            raw="ab"[n % 2],
+            raw=("a", "b", None)[n % 3],
             now=now,
             salt="00" * 16,
         )
         state = with_response(state, given)
         _require_same(state)
     assert len(state.responses) >= 4
+    if with_case_set and kind == "fixed":
+        (together,) = (n for n, unit in enumerate(release.units) if len(unit.items) == 3)
+        assert together in dict(state.complete)
 
 
 def _require_same(grown: SessionState) -> None:

@@ -311,6 +311,10 @@ class Content:
         return tuple(np.array(group) for group in groups)
 
 
+# So many places are remembered, some hundred bytes each.
+_PLACES = 4096
+
+
 class _Whole:
     """The rules of content for one examinee, where everything is counted in whole numbers.
 
@@ -340,6 +344,7 @@ class _Whole:
         )
         # What a constraint says at a count never changes: it is worked out once.
         self._said: list[dict[float, tuple[float, float, int]]] = [{} for _ in self._minima]
+        self._known: dict[tuple[float, ...], list[float]] = {}
         self._length = float(stop.min_units if stop.ends_early else stop.max_units)
         self._needs = [group.tolist() for group in content._minimum_families]
         self._rooms = [
@@ -357,6 +362,17 @@ class _Whole:
 
     def weights_of(self, left: Sequence[int], counts: Sequence[float], n_units: int) -> list[float]:
         """See `Content.weights_of`."""
+        # Examinees who were given the same classes stand at the same place, whatever they answered.
+        place = (n_units, *left, *counts)
+        known = self._known.get(place)
+        if known is None:
+            known = self._weights_of(left, counts, n_units)
+            if len(self._known) >= _PLACES:
+                self._known.clear()
+            self._known[place] = known
+        return known.copy()
+
+    def _weights_of(self, left: Sequence[int], counts: Sequence[float], n_units: int) -> list[float]:
         weights = [-1.0] * len(self._masks)
         factors, needs, unfit = [], [], 0
         for k, count in enumerate(counts):

@@ -268,12 +268,18 @@ class SessionState:
         found = self._grown(
             responses=(*self.responses, response), latest={**latest, position: response}, offered=self.offered
         )
-        unit = release.unit_of.get(response.item)
-        alone = unit is None or len(release.units[unit].items) == 1
-        if alone and position == len(self.offers) and position not in latest:
-            # The first answer to what was offered last completes its unit, and changes no other.
-            more = () if unit is None else ((unit, response.category or 0),)
-            found.__dict__["complete"] = (*self.complete, *more)
+        if position == len(self.offers) and position not in latest:
+            # The first answer to what was offered last completes its unit or none, and changes no other.
+            unit = release.unit_of.get(response.item)
+            complete = self.complete
+            if unit is not None:
+                n_items = len(release.units[unit].items)
+                given = [response]
+                if n_items > 1:
+                    given += [r for r in latest.values() if release.unit_of.get(r.item) == unit]
+                if len(given) == n_items:
+                    complete = (*complete, (unit, sum([r.category or 0 for r in given])))
+            found.__dict__["complete"] = complete
         return found
 
     def _grown(self, **values: Any) -> SessionState:
