@@ -303,6 +303,25 @@ def test_a_line_that_breaks_while_a_group_is_sent_is_told_to_all_who_wait(store:
     add(store, "lrn_1")
 
 
+def test_a_large_group_that_no_thread_can_send_is_told_and_the_next_is_stored(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the answers to later groups would be taken for those of earlier ones."""
+    add(store, "lrn_0")
+    large = StoredRelease("1" * 64, "form", "x", f'"{"x" * 900_000}"', NOW)
+
+    def none_left(thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("assess.delivery.store.apart.threading.Thread.start", none_left)
+        with pytest.raises(StorageUnavailable, match="may or may not be stored"):
+            run(store.commit(Writes("default", inserts=(large,))))
+    assert not store._hand._out
+    add(store, "lrn_1")
+    assert is_there(store, "lrn_1")
+
+
 def test_a_loop_that_ends_while_its_group_is_written_holds_nobody_up(store: Store) -> None:
     add(store, "lrn_1")
     process = writer(store)

@@ -112,7 +112,7 @@ class Apart:
             else:
                 self._sending = threading.Thread(target=_send_slowly, args=(line, message), daemon=True)
                 self._sending.start()
-        except OSError:
+        except Exception:  # noqa: BLE001 - answers are told in the order of the groups, and it is uncertain now
             if self._begun is not None:
                 self._begun[0].kill()
             self.finish()
