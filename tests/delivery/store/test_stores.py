@@ -523,6 +523,25 @@ def test_a_table_that_grew_is_counted_within_some_groups_and_not_again(pg_url: s
         store.close()
 
 
+def test_a_group_is_stored_where_no_thread_can_be_had_to_look(
+    pg_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store: Any = open_store(Settings(database_url=pg_url))
+
+    def none_left(thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    try:
+        monkeypatch.setattr(store._hand._writer, "_since_looked", 10_000)
+        with monkeypatch.context() as patch:
+            patch.setattr("assess.delivery.store.postgres.threading.Thread.start", none_left)
+            run(store.commit(Writes("default", inserts=(learner(),))))
+        assert store._hand._writer._since_looked == 0  # it did try
+        assert run(store.read(reading.learner, "default", "lrn_1")) == learner()
+    finally:
+        store.close()
+
+
 def test_a_closed_store_takes_nothing(tmp_path: Path) -> None:
     store = open_store(world_settings(tmp_path))
     store.close()

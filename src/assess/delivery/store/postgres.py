@@ -146,7 +146,9 @@ class PostgresWriter(KeptConnection):
         if self._since_looked >= _GROUPS_PER_LOOK and not self._looking.is_alive():
             self._since_looked = 0
             self._looking = threading.Thread(target=self.look, name="store-look", daemon=True)
-            self._looking.start()
+            # Where no thread can be had, the next groups ask again; none of them waits for it.
+            with contextlib.suppress(RuntimeError):
+                self._looking.start()
         try:
             return [*self._write_plain(group)]
         except _REFUSALS:
