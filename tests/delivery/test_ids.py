@@ -42,10 +42,9 @@ _FORKS = """
 import os
 from assess.delivery.security import new_id, new_salt
 new_id("ses"), new_salt()  # some are ready
-child = os.fork()
+if child := os.fork():
+    os.waitpid(child, 0)  # two lines of this length would mingle
 print(os.getpid(), *(f for _ in range(300) for f in (new_id("ses"), new_salt())), flush=True)
-if child:
-    os.waitpid(child, 0)
 """
 
 
