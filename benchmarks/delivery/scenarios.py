@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from client import Broken, Connection
 from machinery import Server
 
@@ -37,6 +37,42 @@ class Times:
         self.said[what] = self.said.get(what, 0) + 1
 
 
+class Choice(msgspec.Struct):
+    """An option or a target of an item."""
+
+    id: str
+
+
+class Item(msgspec.Struct):
+    """What a learner needs of an item to answer it."""
+
+    id: str
+    type: str
+    options: list[Choice] | None = None
+    targets: list[Choice] | None = None
+
+
+class Current(msgspec.Struct):
+    """The item that waits for an answer."""
+
+    position: int
+    revision: int
+    item: Item
+    n_items: int | None = None
+
+
+class Told(msgspec.Struct):
+    """What a learner needs of the reply to a begin or an answer; the rest is passed over."""
+
+    session: str = ""
+    token: str = ""
+    current: Current | None = None
+    finished: bool = False
+
+
+_told = msgspec.json.Decoder(Told)
+
+
 @dataclass
 class Learner:
     """One learner with a connection, a session, and the item that waits."""
@@ -44,7 +80,7 @@ class Learner:
     wire: Connection
     session: str = ""
     token: str = ""
-    current: dict[str, Any] | None = None
+    current: Current | None = None
     finished: bool = False
 
     async def _asked(self, times: Times, expected: int, *request: Any, **options: Any) -> bytes | None:
@@ -70,34 +106,30 @@ class Learner:
         body = {"learner": id, "form": form}
         reply = await self._asked(times, 201, "POST", "/v1/sessions", body, key=id)
         if reply is not None:
-            begun = json.loads(reply)
-            self.session, self.token, self.current = begun["session"], begun["token"], begun["current"]
+            begun = _told.decode(reply)
+            self.session, self.token, self.current = begun.session, begun.token, begun.current
 
     async def answer(self, times: Times) -> None:
         """Answer the item that waits."""
         current = self.current
         assert current is not None
+        item = current.item
+        options, targets = item.options or (), item.targets or ()
         raw: Any = "b"
-        if current["item"]["type"] in ("multiple_response", "ordering"):
-            raw = [option["id"] for option in current["item"]["options"]]
-        elif current["item"]["type"] == "matching":
-            first = current["item"]["targets"][0]["id"]
-            raw = {option["id"]: first for option in current["item"]["options"]}
-        elif current["item"]["type"] == "numeric":
+        if item.type in ("multiple_response", "ordering"):
+            raw = [option.id for option in options]
+        elif item.type == "matching":
+            raw = {option.id: targets[0].id for option in options}
+        elif item.type == "numeric":
             raw = "1"
-        elif current["item"]["type"] == "single_choice":
-            raw = current["item"]["options"][0]["id"]
-        body = {
-            "position": current["position"],
-            "item": current["item"]["id"],
-            "revision": current["revision"],
-            "answer": raw,
-        }
-        path, key = f"/v1/sessions/{self.session}/responses", f"{self.session}-{current['position']}"
+        elif item.type == "single_choice":
+            raw = options[0].id
+        body = {"position": current.position, "item": item.id, "revision": current.revision, "answer": raw}
+        path, key = f"/v1/sessions/{self.session}/responses", f"{self.session}-{current.position}"
         reply = await self._asked(times, 200, "POST", path, body, key=key, token=self.token)
         if reply is not None:
-            said = json.loads(reply)
-            self.current, self.finished = said["current"], said["finished"]
+            told = _told.decode(reply)
+            self.current, self.finished = told.current, told.finished
 
     async def submit(self, times: Times) -> None:
         """Hand in."""
@@ -183,8 +215,7 @@ async def answer_saturation(
             for learner in pool:
                 learner.wire = wire
                 while learner.current is not None and time.perf_counter() < until:
-                    n_items = learner.current["n_items"] or 12
-                    if learner.current["position"] >= n_items:
+                    if learner.current.position >= (learner.current.n_items or 12):
                         break
                     await learner.answer(times)
                     if times.errors > 100:

@@ -16,8 +16,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import threading
-from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -26,8 +24,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from assess.delivery.schemas import Receipt, ReceiptToVerify
-from assess.delivery.store.columns import Late
-from assess.delivery.store.rows import SigningKey
+from assess.delivery.store.rows import ResponseRow, SigningKey
 
 PURPOSE = "receipt"
 # What is signed for a tree cannot be read as a receipt, which begins with a brace.
@@ -49,21 +46,42 @@ def new_signing_key(id: str, now: datetime, purpose: str = PURPOSE) -> SigningKe
     )
 
 
-class Signature(Late):
-    """A signature; all that were asked for are made together, when the first of them is read."""
+class Signing:
+    """Signs the receipts of rows that are written together; it goes to whoever writes them."""
 
-    __slots__ = ("_signer", "statement", "text")
+    __slots__ = ("_key", "_private")
 
-    def __init__(self, signer: ReceiptSigner, statement: bytes) -> None:
-        self._signer = signer
-        self.statement = statement
-        self.text = ""
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._private = Ed25519PrivateKey.from_private_bytes(_bytes(key))
 
-    def __str__(self) -> str:
-        if not self.text:
-            self._signer.sign_waiting()
-            assert self.text  # a row without a signature is never written
-        return self.text
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Signing) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __reduce__(self) -> tuple[type[Signing], tuple[str]]:
+        return Signing, (self._key,)
+
+    def texts(self, rows: Sequence[ResponseRow]) -> list[str]:
+        """A signature of each row's receipt, one act of signing for as many as make a tree."""
+        found: list[str] = []
+        for at in range(0, len(rows), _LARGEST_TREE):
+            found += self._together(
+                [
+                    _signed(r.session, r.position, r.revision, r.answer_sha256, rfc3339(r.at), r.key_id)
+                    for r in rows[at : at + _LARGEST_TREE]
+                ]
+            )
+        return found
+
+    def _together(self, statements: Sequence[bytes]) -> list[str]:
+        if len(statements) == 1:
+            return [_text(self._private.sign(statements[0]))]
+        root, ways = _tree([_leaf(statement) for statement in statements])
+        signature = _text(self._private.sign(_TREE + root))
+        return [f"{signature}.{_text(way)}" for way in ways]
 
 
 class ReceiptSigner:
@@ -73,11 +91,8 @@ class ReceiptSigner:
         known = list(keys)
         current = next(key for key in reversed(known) if key.retired_at is None)
         self.key_id = current.id
-        self._private = Ed25519PrivateKey.from_private_bytes(_bytes(current.private_key))
+        self.signing = Signing(current.private_key)
         self._public: dict[str, Ed25519PublicKey] = {}
-        # A row may be written by another thread than the one that asked.
-        self._waiting: deque[Signature] = deque()
-        self._lock = threading.Lock()
         self.learn(known)
 
     def knows(self, key_id: str) -> bool:
@@ -88,33 +103,6 @@ class ReceiptSigner:
         """Verify with these keys too; one that was retired still verifies what it signed."""
         for key in keys:
             self._public[key.id] = public_key(key.public_key)
-
-    def sign(
-        self, *, session: str, position: int, revision: int, answer_sha256: str, at: datetime
-    ) -> Signature:
-        """The signature of a receipt under the current key, made together with others that are asked for."""
-        signature = Signature(
-            self, _signed(session, position, revision, answer_sha256, rfc3339(at), self.key_id)
-        )
-        self._waiting.append(signature)
-        return signature
-
-    def sign_waiting(self) -> None:
-        """Sign all that was asked for."""
-        with self._lock:
-            while self._waiting:
-                some = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_TREE))]
-                for signature, text in zip(some, self.sign_all([s.statement for s in some]), strict=True):
-                    # The row that holds it is remembered for as long as its session.
-                    signature.text, signature.statement = text, b""
-
-    def sign_all(self, statements: Sequence[bytes]) -> list[str]:
-        """A signature for each statement, all from one act of signing."""
-        if len(statements) == 1:
-            return [_text(self._private.sign(statements[0]))]
-        root, ways = _tree([_leaf(statement) for statement in statements])
-        signature = _text(self._private.sign(_TREE + root))
-        return [f"{signature}.{_text(way)}" for way in ways]
 
     def valid(self, receipt: Receipt | ReceiptToVerify) -> bool:
         """Whether the receipt was signed here and nothing in it was changed."""

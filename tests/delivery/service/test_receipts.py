@@ -8,7 +8,7 @@ from typing import Any
 from assess.delivery.receipts import ReceiptSigner, new_signing_key
 from assess.delivery.service import Services, receipts
 from assess.delivery.store import Writes, reading
-from assess.delivery.store.rows import SigningKey, Update
+from assess.delivery.store.rows import ResponseRow, SigningKey, Update
 from tests.delivery.world import NOON, World
 
 
@@ -25,8 +25,12 @@ async def _change_keys(services: Services) -> ReceiptSigner:
     return ReceiptSigner(await services.store.read(reading.signing_keys, "receipt"))
 
 
-async def _sign(_: Services, signer: ReceiptSigner, body: dict[str, Any]) -> str:
-    return str(signer.sign(**body, at=NOON))
+def _sign(signer: ReceiptSigner, *, session: str, position: int, revision: int, answer_sha256: str) -> str:
+    row = ResponseRow(
+        "default", session, position, revision, "x.v1", "b", 0, NOON, "0f", answer_sha256, signer.key_id, ""
+    )
+    (signature,) = signer.signing.texts([row])
+    return signature
 
 
 def test_receipts_outlive_the_key_they_were_signed_with(both_worlds: World) -> None:
@@ -41,8 +45,8 @@ def test_receipts_outlive_the_key_they_were_signed_with(both_worlds: World) -> N
     assert signer.knows(stored["receipt"]["key_id"])
     # What the new key signs, a process that started before can verify: it reads the keys again.
     assert not world.services.receipts.knows("sk_new")
-    body = {"session": "ses_x", "position": 1, "revision": 1, "answer_sha256": "0" * 64}
-    signature = world.run(_sign, signer, body)
+    body: dict[str, Any] = {"session": "ses_x", "position": 1, "revision": 1, "answer_sha256": "0" * 64}
+    signature = _sign(signer, **body)
     fresh = {**body, "stored_at": "2026-11-22T12:00:00Z", "key_id": "sk_new", "signature": signature}
     assert _verified(world, fresh)
     assert not _verified(world, {**fresh, "position": 2})

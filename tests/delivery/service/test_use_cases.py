@@ -14,7 +14,7 @@ from assess.delivery.service import activations, keys, learners, open_services, 
 from assess.delivery.service.catalogue import Catalogue
 from assess.delivery.service.standing import Moment
 from assess.delivery.store import Writes, reading
-from assess.delivery.store.rows import SessionEvent
+from assess.delivery.store.rows import ResponseRow, SessionEvent
 from assess.errors import Forbidden, InvalidRequest, NotFound
 from assess.session import outcome
 from tests import synthetic
@@ -161,10 +161,9 @@ def test_the_default_form_of_a_course_is_the_one_its_programme_names(world: Worl
 def test_receipts_of_an_earlier_start_still_verify(tmp_path: Path) -> None:
     async def sign(now: Clock) -> tuple[str, str]:
         services = await open_services(world_settings(tmp_path), clock=now)
-        signature = str(
-            services.receipts.sign(session="s", position=1, revision=1, answer_sha256="0", at=NOON)
-        )
         key = services.receipts.key_id
+        row = ResponseRow("default", "s", 1, 1, "x.v1", "b", 0, NOON, "0f", "0", key, "")
+        (signature,) = services.receipts.signing.texts([row])
         services.store.close()
         return key, signature
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,9 +23,11 @@ from sqlalchemy import create_engine
 
 from assess import errors
 from assess.delivery.receipts import ReceiptSigner, new_signing_key
+from assess.delivery.service.receipts import receipt
 from assess.delivery.settings import Settings
 from assess.delivery.store import Store, Writes, open_store, reading
-from assess.delivery.store.apart import packed, unpacked
+from assess.delivery.store.apart import Packer, Unpacker
+from assess.delivery.store.late import Late, work_out
 from assess.delivery.store.rows import (
     Claim,
     Idempotency,
@@ -106,7 +108,7 @@ def group(answer: Any, at: datetime) -> list[Writes]:
 @given(answer=ANSWERS, at=INSTANTS)
 def test_a_group_of_answers_arrives_as_it_was_sent(answer: Any, at: datetime) -> None:
     sent = group(answer, at)
-    assert unpacked(packed(sent)) == sent
+    assert Unpacker().unpacked(Packer().packed(sent)) == sent
 
 
 def test_what_is_no_answer_arrives_as_it_was_sent() -> None:
@@ -115,21 +117,49 @@ def test_what_is_no_answer_arrives_as_it_was_sent() -> None:
         Writes("t", claim=Claim(Job, "lease", NOW, NOW, 3)),
         *group("b", NOW),
     ]
-    assert unpacked(packed(sent)) == sent
+    assert Unpacker().unpacked(Packer().packed(sent)) == sent
 
 
-def test_a_signature_is_made_when_its_group_is_sent() -> None:
+def response(signer: ReceiptSigner, n: int) -> ResponseRow:
+    return ResponseRow(
+        "default", "ses_1", n, 1, "x.v1", "b", 0, NOW, "0f", "ab", signer.key_id, Late(signer.signing)
+    )
+
+
+def test_texts_that_are_late_arrive_with_their_makers_whichever_way_a_group_goes() -> None:
+    old, new = (ReceiptSigner([new_signing_key(name, NOW)]) for name in ("rk_1", "rk_2"))
+    packer, unpacker = Packer(), Unpacker()
+    plain = []
+    for signers in ([old], [old], [old, new], [new, old], [new], [old]):
+        for more in ((), (learner(),)):
+            rows = [response(signer, n) for n, signer in enumerate(signers)]
+            message = packer.packed([Writes("default", inserts=(*rows, *more))])
+            plain.append(message[:1] == b"a")
+            found: Any = unpacker.unpacked(message)[0].inserts
+            assert [row.signature.maker for row in found[: len(rows)]] == [s.signing for s in signers]
+            work_out(found)
+            assert all(s.valid(receipt(row)) for s, row in zip(signers, found, strict=False))
+    # A maker that is new makes its first group go pickled; rows of another kind do so every time.
+    assert plain == [False, False, True, False, False, False, True, False, True, False, True, False]
+
+
+def test_the_process_that_writes_signs_and_what_it_signed_comes_back(store: Store) -> None:
     signer = ReceiptSigner([new_signing_key("rk_1", NOW)])
-    rows = [
-        ResponseRow(
-            "t", "s", n, 1, "x.v1", "b", 0, NOW, "0f", "ab", "rk_1",
-            cast(str, signer.sign(session="s", position=n, revision=1, answer_sha256="ab", at=NOW)),
+    offers = [OfferRow("default", "ses_1", n, f"x.v{n}", NOW) for n in range(1, 21)]
+    run(store.commit(Writes("default", inserts=(learner(), release(), session(), *offers))))
+    rows = [response(signer, n) for n in (*range(1, 21), 21)]  # nothing was offered at the last
+
+    async def together() -> list[Any]:
+        return await asyncio.gather(
+            *(store.commit(Writes("default", inserts=(row,))) for row in rows), return_exceptions=True
         )
-        for n in range(3)
-    ]  # fmt: skip
-    for more in ((), (learner(),)):
-        found = unpacked(packed([Writes("t", inserts=(*rows, *more))]))[0].inserts
-        assert [row.signature for row in found[:3]] == [str(row.signature) for row in rows]  # type: ignore[attr-defined]
+
+    outcomes = run(together())
+    assert [isinstance(outcome, Exception) for outcome in outcomes] == [False] * 20 + [True]
+    assert all(signer.valid(receipt(row)) for row in rows[:20])
+    found = run(store.read(reading.session_records, "default", "ses_1"))
+    assert found is not None
+    assert [row.signature for row in found.responses] == [str(row.signature) for row in rows[:20]]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from assess.delivery.service import learners
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import reading
+from assess.delivery.store.late import Late
 from assess.delivery.store.reading import SessionRecords
 from assess.delivery.store.rows import OfferRow, ResponseRow, Session, SessionEvent, Stored, Update
 from assess.errors import LearnerErased, NotFound, OpenedElsewhere, StaleSession
@@ -204,13 +205,6 @@ def session_update(row: Session, values: dict[str, object]) -> Update:
 
 def response_row(services: Services, session: Session, response: Response) -> ResponseRow:
     """The row of a response, with its receipt, which is signed when the row is written."""
-    signature = services.receipts.sign(
-        session=session.id,
-        position=response.position,
-        revision=response.revision,
-        answer_sha256=response.answer_sha256,
-        at=response.at,
-    )
     return ResponseRow(
         tenant=session.tenant,
         session=session.id,
@@ -223,7 +217,7 @@ def response_row(services: Services, session: Session, response: Response) -> Re
         salt=response.salt,
         answer_sha256=response.answer_sha256,
         key_id=services.receipts.key_id,
-        signature=cast(str, signature),
+        signature=Late(services.receipts.signing),
     )
 
 

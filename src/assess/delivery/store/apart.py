@@ -29,15 +29,15 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
-from assess.delivery.store.columns import Late
-from assess.delivery.store.groups import LARGEST_GROUP, Done, Writer, written
+from assess.delivery.store.groups import LARGEST_GROUP, Done, Outcome, Writer, written
+from assess.delivery.store.late import Late, Maker, late_in
 from assess.delivery.store.rows import (
     Committed,
     Idempotency,
@@ -57,7 +57,6 @@ _AT_ONCE = 65_536
 _IDLE_MILLISECONDS = 2
 _PATIENCE_SECONDS = 30.0
 _LINGERING_SECONDS = 5.0
-_ALL_STORED = b""
 
 
 class Apart:
@@ -76,8 +75,9 @@ class Apart:
         self._holds = () if holds is None else (holds,)
         self._begun: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        # Of each group that is on its way: how many members, how many bytes, and who asks.
-        self._out: deque[tuple[int, int, Done]] = deque()
+        # Of each group that is on its way: its members, how many bytes they took, and who asks.
+        self._out: deque[tuple[list[Writes], int, Done]] = deque()
+        self._packer = Packer()
         self._sending: threading.Thread | None = None
         self._begin()
 
@@ -89,7 +89,7 @@ class Apart:
                 pass_fds=(theirs.fileno(), *self._holds),
                 stdin=subprocess.DEVNULL,
             )
-        self._begun = process, line
+        self._begun, self._packer = (process, line), Packer()
         # Not among the arguments: an address may hold a password, and anybody may list arguments.
         _send(line, self._named)
         return line
@@ -100,11 +100,11 @@ class Apart:
 
     def give(self, group: list[Writes], loop: asyncio.AbstractEventLoop, done: Done) -> None:
         """Have a group written."""
-        message = packed(group)
+        line = self._begun[1] if self._begun is not None else self._begin()
+        message = self._packer.packed(group)
         before = sum(n_bytes for _, n_bytes, _ in self._out)
-        self._out.append((len(group), len(message), done))
+        self._out.append((group, len(message), done))
         try:
-            line = self._begun[1] if self._begun is not None else self._begin()
             if self._loop is not loop:
                 self._watch(loop, line)
             if before + len(message) <= _AT_ONCE:
@@ -131,21 +131,22 @@ class Apart:
         except (EOFError, OSError):
             self._lose()
             return
-        # From a process that this one began, over a line that nobody else has.
-        outcomes = iter(() if answer == _ALL_STORED else pickle.loads(answer))  # noqa: S301
+        outcomes, texts = _read_answer(answer)
         for _ in range(n_groups):
-            n, _, done = self._out.popleft()
-            done([Committed()] * n if answer == _ALL_STORED else next(outcomes))
+            group, _, done = self._out.popleft()
+            for late in _late_of(group):
+                late.text = next(texts)
+            done([Committed()] * len(group) if outcomes is None else next(outcomes))
 
     def _lose(self) -> None:
         """Tell those who wait that the process has ended."""
         self._end(0.0)
         lost, self._out = self._out, deque()
-        for n, _, done in lost:
+        for group, _, done in lost:
             fault = StorageUnavailable(
                 "the process that writes has ended; this may or may not be stored, so send it again"
             )
-            done([fault] * n)
+            done([fault] * len(group))
 
     def finish(self) -> None:
         """Wait for what is on its way."""
@@ -156,9 +157,10 @@ class Apart:
         """Finish what was given, have one more group written, and let the database go."""
         self.finish()
         if group:
-            self._out.append((len(group), 0, done))
+            self._out.append((group, 0, done))
             with contextlib.suppress(OSError):
-                _send(self._begun[1] if self._begun is not None else self._begin(), packed(group))
+                line = self._begun[1] if self._begun is not None else self._begin()
+                _send(line, self._packer.packed(group))
             self.finish()
         self._end(_PATIENCE_SECONDS)
 
@@ -180,12 +182,6 @@ class Apart:
             process.wait()
 
 
-def _late(value: object) -> str:
-    if isinstance(value, Late):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no plain form")
-
-
 # --- messages ------------------------------------------------------------------
 
 # What an answer writes goes as plain values, which costs a tenth of pickling it.
@@ -195,42 +191,102 @@ _VALUES = tuple(attrgetter(*kind.__slots__) for kind in _KINDS)
 _HOT = frozenset(("tenant", "updates", "inserts"))
 _COLD = attrgetter(*(f.name for f in fields(Writes) if f.name not in _HOT))
 _NOTHING = _COLD(Writes(""))
-_encoder = msgspec.msgpack.Encoder(enc_hook=_late)
 _PLAIN, _PICKLED = b"a", b"p"
+_texts = msgspec.msgpack.Encoder()
+_read_texts = msgspec.msgpack.Decoder(list[str])
 
 
-def packed(group: list[Writes]) -> bytes:
-    """A group as one message."""
-    members = []
-    try:
-        for writes in group:
-            if _COLD(writes) != _NOTHING:
-                raise KeyError
-            updates = [(_NUMBER[u.row], u.key, u.values, u.expected) for u in writes.updates]
-            rows = []
-            for row in writes.inserts:
-                n = _NUMBER[type(row)]
-                rows.append((n, _VALUES[n](row)))
-            members.append((writes.tenant, updates, rows))
-        return _PLAIN + _encoder.encode(members)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        # Rows of another kind, or a value that has no plain form.
-        return _PICKLED + pickle.dumps(group, pickle.HIGHEST_PROTOCOL)
+class Packer:
+    """Groups as messages, for one process that writes.
+
+    A late text goes as the number of its maker. The first group of a maker goes pickled, and
+    whoever unpacks it numbers its makers as they are numbered here.
+    """
+
+    def __init__(self) -> None:
+        self._makers: dict[Maker, msgspec.msgpack.Ext] = {}
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=self._numbered)
+
+    def packed(self, group: list[Writes]) -> bytes:
+        """A group as one message."""
+        members = []
+        try:
+            for writes in group:
+                if _COLD(writes) != _NOTHING:
+                    raise KeyError
+                updates = [(_NUMBER[u.row], u.key, u.values, u.expected) for u in writes.updates]
+                rows = []
+                for row in writes.inserts:
+                    n = _NUMBER[type(row)]
+                    rows.append((n, _VALUES[n](row)))
+                members.append((writes.tenant, updates, rows))
+            return _PLAIN + self._encoder.encode(members)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            # Rows of another kind, a maker that is new, or a value that has no plain form.
+            message = _PICKLED + pickle.dumps(group, pickle.HIGHEST_PROTOCOL)
+            for maker in _makers(group):
+                self._makers.setdefault(maker, msgspec.msgpack.Ext(len(self._makers), b""))
+            return message
+
+    def _numbered(self, value: object) -> msgspec.msgpack.Ext:
+        if isinstance(value, Late):
+            return self._makers[value.maker]
+        raise TypeError(f"{type(value).__name__} has no plain form")
 
 
-def unpacked(message: bytes) -> list[Writes]:
-    """The group of a message."""
-    if message[:1] == _PICKLED:
-        group: list[Writes] = pickle.loads(message[1:])  # noqa: S301 - as in `Apart._receive`
-        return group
-    return [
-        Writes(
-            tenant,
-            tuple(Update(_KINDS[n], key, values, expected) for n, key, values, expected in updates),
-            inserts=tuple(_KINDS[n](*values) for n, values in rows),
-        )
-        for tenant, updates, rows in msgspec.msgpack.decode(message[1:])
-    ]
+class Unpacker:
+    """The groups of messages, in the order in which they were packed."""
+
+    def __init__(self) -> None:
+        self._makers: dict[Maker, None] = {}
+        self._numbers: list[Maker] = []
+        self._decoder = msgspec.msgpack.Decoder(ext_hook=self._late)
+
+    def unpacked(self, message: bytes) -> list[Writes]:
+        """The group of a message."""
+        if message[:1] == _PICKLED:
+            group: list[Writes] = pickle.loads(message[1:])  # noqa: S301 - as in `_read_answer`
+            self._makers |= dict.fromkeys(_makers(group))
+            self._numbers = [*self._makers]
+            return group
+        return [
+            Writes(
+                tenant,
+                tuple(Update(_KINDS[n], key, values, expected) for n, key, values, expected in updates),
+                inserts=tuple(_KINDS[n](*values) for n, values in rows),
+            )
+            for tenant, updates, rows in self._decoder.decode(message[1:])
+        ]
+
+    def _late(self, number: int, _: memoryview) -> Late:
+        return Late(self._numbers[number])
+
+
+def _late_of(group: Iterable[Writes]) -> Iterator[Late]:
+    return (late for _, late in late_in(row for writes in group for row in writes.inserts))
+
+
+def _makers(group: Iterable[Writes]) -> Iterator[Maker]:
+    return (late.maker for late in _late_of(group))
+
+
+def _answer(groups: Sequence[list[Writes]], outcomes: list[list[Outcome]]) -> bytes:
+    """What became of groups that were written together, and the texts that were worked out for them."""
+    texts = [late.text for group in groups for late in _late_of(group)]
+    if all(outcome == Committed() for found in outcomes for outcome in found):
+        answer = _PLAIN + _texts.encode(texts)
+    else:
+        answer = _PICKLED + pickle.dumps((outcomes, texts), pickle.HIGHEST_PROTOCOL)
+    return _ANSWER.pack(len(groups), len(answer)) + answer
+
+
+def _read_answer(answer: bytes) -> tuple[Iterator[list[Outcome]] | None, Iterator[str]]:
+    """What became of groups, nothing where all was stored; and the texts of their rows."""
+    if answer[:1] == _PLAIN:
+        return None, iter(_read_texts.decode(answer[1:]))
+    # From a process that this one began, over a line that nobody else has.
+    outcomes, texts = pickle.loads(answer[1:])  # noqa: S301
+    return iter(outcomes), iter(texts)
 
 
 def _send(line: socket.socket, message: bytes) -> None:
@@ -290,22 +346,20 @@ def write_all(line: socket.socket) -> None:
     gc.set_threshold(50_000, 50, 50)
     more = select.poll()
     more.register(line, select.POLLIN)
-    while groups := _come(line, more):
-        outcomes = written(writer, groups)
-        plain = all(outcome == Committed() for found in outcomes for outcome in found)
-        answer = _ALL_STORED if plain else pickle.dumps(outcomes, pickle.HIGHEST_PROTOCOL)
-        line.sendall(_ANSWER.pack(len(groups), len(answer)) + answer)
+    unpacker = Unpacker()
+    while groups := _come(line, more, unpacker):
+        line.sendall(_answer(groups, written(writer, groups)))
         if not more.poll(_IDLE_MILLISECONDS):
             writer.rest()
     writer.close()
 
 
-def _come(line: socket.socket, more: select.poll) -> list[list[Writes]]:
+def _come(line: socket.socket, more: select.poll, unpacker: Unpacker) -> list[list[Writes]]:
     """The groups that have come, at least one; none when it is enough."""
     groups: list[list[Writes]] = []
     message = _received(line)
     while message:
-        groups.append(unpacked(message))
+        groups.append(unpacker.unpacked(message))
         if sum(map(len, groups)) >= LARGEST_GROUP or not more.poll(0):
             break
         try:

@@ -26,6 +26,7 @@ from assess.delivery.store import (  # noqa: F401 - they join the metadata
     tables_rescores,
     tables_webhooks,
 )
+from assess.delivery.store.late import work_out
 from assess.delivery.store.numbering import chain, number_changes
 from assess.delivery.store.packing import Processors, cells, insert_rows, packed, processors_of, source
 from assess.delivery.store.rows import Committed, Stored, Writes
@@ -84,6 +85,7 @@ def apply_batch(
         statement, processors = _update(shape, dialect)
         sent.append((shape[0].table.name, len(rows), driver.execute(statement, (packed(rows, processors),))))
     for kind in sorted(inserts, key=lambda kind: _RANK[kind.table.name]):
+        work_out(inserts[kind])
         insert_rows(driver, dialect, inserts[kind])
     if arrive is not None:
         arrive()

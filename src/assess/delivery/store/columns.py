@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -60,38 +59,6 @@ class Flag(TypeDecorator[bool]):
 
 # Made once: `json.dumps` with options makes an encoder for every call.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-
-class Late(ABC):
-    """A text of a row that is worked out when it is first read, at the latest when the row is written.
-
-    What many rows can have worked out together is put off until they are written together. It stands in
-    for a text: a row says `str`, as all its readers find once it was read back.
-    """
-
-    __slots__ = ()
-
-    @abstractmethod
-    def __str__(self) -> str: ...
-
-    def __eq__(self, other: object) -> bool:
-        return str(self) == str(other) if isinstance(other, str | Late) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(str(self))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return str, (str(self),)
-
-
-class LateText(TypeDecorator[str]):
-    """A text that may be a `Late` one."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else str(value)
 
 
 class JsonText(TypeDecorator[Any]):

@@ -125,7 +125,7 @@ def _into(kind: Any, dialect: Dialect) -> str:
 
 def source(dialect: Dialect) -> str:
     """A parameter of packed rows as a table `j` of one `value` a row."""
-    return "json_each(?) AS j" if dialect.name == "sqlite" else "json_array_elements(%s::json) AS j(value)"
+    return "json_each(?) AS j" if dialect.name == "sqlite" else "jsonb_array_elements(%s::jsonb) AS j(value)"
 
 
 def cells(types: Sequence[TypeEngine[Any]], dialect: Dialect) -> list[str]:

@@ -17,6 +17,7 @@ from sqlalchemy import Row as SqlRow
 from sqlalchemy import Table
 
 from assess.delivery.store import tables, tables_webhooks
+from assess.delivery.store.late import Late
 from assess.session.records import record
 
 R = TypeVar("R", bound="Stored")
@@ -227,7 +228,7 @@ class ResponseRow(Stored):
     salt: str | None
     answer_sha256: str
     key_id: str
-    signature: str
+    signature: str | Late
 
 
 @record

@@ -23,7 +23,8 @@ from sqlalchemy import (
     text,
 )
 
-from assess.delivery.store.columns import Flag, Instant, JsonText, LateText, Whole
+from assess.delivery.store.columns import Flag, Instant, JsonText, Whole
+from assess.delivery.store.late import LateText
 
 metadata = MetaData(
     naming_convention={

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from assess.delivery.store import claiming, tables
+from assess.delivery.store.late import work_out
 from assess.delivery.store.numbering import chain, number_changes
 from assess.delivery.store.rows import (
     Activation,
@@ -39,6 +40,7 @@ def apply(connection: Connection, writes: Writes) -> Committed:
             _update(connection, change)
         for removal in writes.deletes:
             _delete(connection, removal)
+        work_out(writes.inserts)
         for table, rows in groupby(writes.inserts, key=lambda row: row.table):
             connection.execute(table.insert(), [row.values() for row in rows])
         for row in writes.keep:
