@@ -12,6 +12,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from assess.delivery.settings import Settings
 from assess.delivery.store import Writes, open_store
+from assess.delivery.store.postgres import PostgresStore
 from assess.delivery.store.reading_marks import mark
 from assess.delivery.store.rows import Learner
 from assess.errors import StorageUnavailable
@@ -26,6 +27,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def write(connection: Connection) -> None:
     connection.execute(text("DELETE FROM learners"))
+
+
+def sleep(connection: Connection, seconds: float) -> None:
+    connection.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": seconds})
 
 
 def test_a_lost_connection_is_made_anew(pg_url: str) -> None:
@@ -56,3 +61,24 @@ def test_a_question_writes_nothing(pg_url: str, tmp_path: Any) -> None:
                 run(store.read_at_once(write))
         finally:
             store.close()
+
+
+def test_questions_that_wait_for_each_other_hold_up_nothing_else(pg_url: str) -> None:
+    """With more threads than connections they would wait for one in no order, and after 30 s be refused."""
+    store = PostgresStore(pg_url, threads=2)
+    done: list[str] = []
+
+    async def ask(name: str, read: Any, seconds: float) -> None:
+        await read(sleep, seconds)
+        done.append(name)
+
+    async def together() -> None:
+        slow = [asyncio.create_task(ask(f"at once {n}", store.read_at_once, 0.3)) for n in range(4)]
+        await asyncio.sleep(0.05)
+        await asyncio.gather(ask("snapshot", store.read, 0.0), *slow)
+
+    try:
+        run(together())
+    finally:
+        store.close()
+    assert done == ["snapshot", "at once 0", "at once 1", "at once 2", "at once 3"]

@@ -50,15 +50,18 @@ class PostgresStore(GroupCommit, SnapshotReads):
         self._writing = _writing(self._engine)
         # A statement alone needs no transaction around it, nor a test of the connection before: four turns to
         # the database and back where one will do. Whoever finds a connection lost asks once more.
+        n_at_once = max(threads // 2, 1)
         self._at_once = create_engine(
             url,
-            pool_size=max(threads // 2, 1),
+            pool_size=n_at_once,
             max_overflow=0,
             hide_parameters=True,
             isolation_level="AUTOCOMMIT",
             connect_args={"options": "-c default_transaction_read_only=on"},
         )
+        # As many threads as connections: to wait for one is no line, and whoever comes later may be first.
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        self._pool_at_once = ThreadPoolExecutor(n_at_once, thread_name_prefix="store-at-once")
         try:
             self._migrate()
         except SQLAlchemyError as fault:
@@ -117,12 +120,13 @@ class PostgresStore(GroupCommit, SnapshotReads):
                     return run(again=False)
                 raise unavailable(fault) from fault
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        return await asyncio.get_running_loop().run_in_executor(self._pool_at_once, run)
 
     def close(self) -> None:
         """Finish what runs, then let the connections go."""
         self._stop_writing()
         self._pool.shutdown()
+        self._pool_at_once.shutdown()
         self._engine.dispose()
         self._at_once.dispose()
 
