@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
@@ -26,7 +28,7 @@ from assess.delivery.receipts import ReceiptSigner, new_signing_key
 from assess.delivery.service.receipts import receipt
 from assess.delivery.settings import Settings
 from assess.delivery.store import Store, Writes, open_store, reading
-from assess.delivery.store.apart import Packer, Unpacker
+from assess.delivery.store.apart import Packer, Unpacker, _answer, _answered, _read_answer
 from assess.delivery.store.late import Late, work_out
 from assess.delivery.store.rows import (
     Claim,
@@ -56,6 +58,14 @@ from tests.delivery.store.test_stores import (  # noqa: F401
     test_who_expects_an_empty_value_in_a_group_is_first_or_stale,
 )
 from tests.delivery.world import settings as world_settings
+
+
+@pytest.fixture(autouse=True)
+def the_loop_of_the_server() -> Iterator[None]:
+    """uvicorn's choice, which makes what it watches non-blocking, whatever Python's sockets believe."""
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    yield
+    asyncio.set_event_loop_policy(None)
 
 
 @pytest.fixture
@@ -180,11 +190,40 @@ def test_a_refusal_crosses_the_line_with_all_that_it_says(fault: errors.AssessEr
 # --- the process ----------------------------------------------------------------------
 
 
-def test_a_group_larger_than_the_line_is_stored(store: Store) -> None:
-    large = StoredRelease("1" * 64, "form", "x", f'"{"x" * 900_000}"', NOW)
-    run(store.commit(Writes("default", inserts=(large,))))
-    found = run(store.read(reading.release, large.sha256))
-    assert found == large
+@pytest.mark.parametrize("policy", [asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy])
+def test_groups_larger_than_the_line_are_stored_and_those_after_them(store: Store, policy: Any) -> None:
+    asyncio.set_event_loop_policy(policy())
+    add(store, "lrn_0")
+    large = [StoredRelease(f"{n}" * 64, "form", "x", f'"{"x" * 900_000}"', NOW) for n in range(3)]
+
+    async def together() -> list[Any]:
+        waiting = []
+        for n, one in enumerate(large):
+            waiting.append(asyncio.create_task(store.commit(Writes("default", inserts=(one,)))))
+            await asyncio.sleep(0.01)
+            waiting += await _in_groups(store, [f"lrn_{8 * n + k}" for k in range(1, 9)])
+        return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
+
+    assert not [outcome for outcome in run(together()) if isinstance(outcome, BaseException)]
+    assert [run(store.read(reading.release, one.sha256)) for one in large] == large
+    assert all(is_there(store, f"lrn_{n}") for n in range(25))
+
+
+def test_an_answer_larger_than_the_line_is_read_to_its_end() -> None:
+    group = [Writes("default")] * 8
+    wordy = errors.StaleSession("x" * 900_000)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours, theirs:
+        saying = threading.Thread(target=theirs.sendall, args=(_answer([group], [[wordy] * 8]),))
+        saying.start()
+        n_groups, said = _answered(ours)
+        saying.join()
+    outcomes, texts = _read_answer(said)
+    assert n_groups == 1
+    assert outcomes is not None
+    assert [str(outcome) for outcome in next(outcomes)] == [str(wordy)] * 8
+    assert not list(texts)
 
 
 def test_due_work_is_claimed_through_the_line(store: Store) -> None:

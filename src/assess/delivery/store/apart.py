@@ -83,6 +83,8 @@ class Apart:
 
     def _begin(self) -> socket.socket:
         line, theirs = socket.socketpair()
+        # One kind of loop makes it so by itself, as soon as it watches the line, and another does not.
+        line.setblocking(False)
         with theirs:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
@@ -175,6 +177,7 @@ class Apart:
         with line, contextlib.suppress(OSError):
             if patience:
                 _send(line, b"")
+            line.shutdown(socket.SHUT_RDWR)  # who still waits to send is woken
         try:
             process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -290,7 +293,12 @@ def _read_answer(answer: bytes) -> tuple[Iterator[list[Outcome]] | None, Iterato
 
 
 def _send(line: socket.socket, message: bytes) -> None:
-    line.sendall(_LENGTH.pack(len(message)) + message)
+    left = memoryview(_LENGTH.pack(len(message)) + message)
+    while left:
+        try:
+            left = left[line.send(left) :]
+        except BlockingIOError:
+            _wait(line, select.POLLOUT)
 
 
 def _send_slowly(line: socket.socket, message: bytes) -> None:
@@ -313,11 +321,21 @@ def _answered(line: socket.socket) -> tuple[int, bytes]:
 def _exactly(line: socket.socket, n: int) -> bytes:
     found = bytearray()
     while len(found) < n:
-        some = line.recv(n - len(found))
+        try:
+            some = line.recv(n - len(found))
+        except BlockingIOError:
+            _wait(line, select.POLLIN)
+            continue
         if not some:
             raise EOFError
         found += some
     return bytes(found)
+
+
+def _wait(line: socket.socket, event: int) -> None:
+    ready = select.poll()
+    ready.register(line, event)
+    ready.poll()
 
 
 # --- the process -----------------------------------------------------------------
