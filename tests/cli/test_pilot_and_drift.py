@@ -169,6 +169,16 @@ def test_a_file_without_its_course_or_an_item_on_trial_is_refused(assess, course
     assert (done.code, "no record that `assess pilot review` wrote" in done.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("command", "writer"), [(("pilot", "promote"), "pilot review"), (("drift", "freeze"), "drift check")]
+)
+def test_a_record_that_is_nested_too_deeply_is_one_sentence(assess, tmp_path, command, writer):
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    done = assess(*command, path, "--by", "S", "--reason", "x")
+    assert (done.code, f"no record that `assess {writer}` wrote" in done.err) == (2, True)
+
+
 def test_before_the_first_calibration_there_is_no_scale_to_try_items_on(assess, banks, tmp_path):
     (tmp_path / "a.csv").write_text("person,toy-001.v1\np1,1\n")
     done = assess("pilot", "review", tmp_path / "a.csv", "--course", "toy")

@@ -140,6 +140,6 @@ def _read(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record.get("schema") != SCHEMA:
             raise ValueError(f"schema is {record.get('schema')!r}")
-    except (OSError, ValueError, AttributeError) as fault:
+    except (OSError, ValueError, AttributeError, RecursionError) as fault:
         raise CommandError(f"{path}: this is no record that `assess drift check` wrote ({fault})") from None
     return dict(record)

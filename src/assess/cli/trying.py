@@ -114,7 +114,7 @@ def promote(
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
         course = str(found["course"])
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
         raise CommandError(
             f"{record}: this is no record that `assess pilot review` wrote ({fault})"
         ) from None
