@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+from typing import cast
 
 import msgspec
 import pytest
@@ -87,7 +88,7 @@ def test_a_derived_token_depends_on_the_key_and_on_every_part() -> None:
 
 def _row(signer: ReceiptSigner, position: int) -> ResponseRow:
     return ResponseRow(
-        "t", "s", position, 1, "x.v1", "b", 0, NOON, "0f", "0", signer.key_id, Late(signer.signing)
+        "t", "s", position, 1, "x.v1", "b", 0, NOON, "0f", "0", signer.key_id, cast(str, Late(signer.signing))
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -132,7 +132,18 @@ def test_what_is_no_answer_arrives_as_it_was_sent() -> None:
 
 def response(signer: ReceiptSigner, n: int) -> ResponseRow:
     return ResponseRow(
-        "default", "ses_1", n, 1, "x.v1", "b", 0, NOW, "0f", "ab", signer.key_id, Late(signer.signing)
+        "default",
+        "ses_1",
+        n,
+        1,
+        "x.v1",
+        "b",
+        0,
+        NOW,
+        "0f",
+        "ab",
+        signer.key_id,
+        cast(str, Late(signer.signing)),
     )
 
 

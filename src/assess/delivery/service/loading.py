@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from assess.delivery.service import learners
 from assess.delivery.service.context import Scope, Services
@@ -217,7 +217,7 @@ def response_row(services: Services, session: Session, response: Response) -> Re
         salt=response.salt,
         answer_sha256=response.answer_sha256,
         key_id=services.receipts.key_id,
-        signature=Late(services.receipts.signing),
+        signature=cast(str, Late(services.receipts.signing)),
     )
 
 

@@ -1,7 +1,8 @@
 """Texts of rows that are worked out when their rows are written, for all rows that are written together.
 
 A text that costs less for many at once, and that nobody may see before its row is stored, is left to whoever
-writes: a row says who makes it. A row that was read back holds a plain text.
+writes: a row says who makes it. It does so in place of the text, so that its type is that of rows that were
+read back, which hold a plain text.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from sqlalchemy import Row as SqlRow
 from sqlalchemy import Table
 
 from assess.delivery.store import tables, tables_webhooks
-from assess.delivery.store.late import Late
 from assess.session.records import record
 
 R = TypeVar("R", bound="Stored")
@@ -214,7 +213,10 @@ class OfferRow(Stored):
 
 @record
 class ResponseRow(Stored):
-    """A stored answer with its receipt; an erased one has no salt."""
+    """A stored answer with its receipt; an erased one has no salt.
+
+    Until the row is written its signature is a `Late` text, which stands in for one.
+    """
 
     table = tables.responses
     tenant: str
@@ -228,7 +230,7 @@ class ResponseRow(Stored):
     salt: str | None
     answer_sha256: str
     key_id: str
-    signature: str | Late
+    signature: str
 
 
 @record
