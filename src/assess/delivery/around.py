@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,6 +45,8 @@ _SLOW_SECONDS = 1.0
 # A monitor must see a server that is overloaded.
 _ALWAYS = ("/healthz", "/readyz", "/metrics")
 _STARTED = ("/s/", "/v1/sessions/")
+# Bytes of bodies of which the rest is still to come: what slow clients together may take of the memory.
+_MOST_HELD = 64 * 2**20
 
 
 class Frame:
@@ -56,6 +58,7 @@ class Frame:
         self._admitted = settings.admission_limit
         self._log_requests = settings.log_requests
         self._metrics = metrics
+        self._held = 0
         self.inside = 0
         metrics.gauge("assess_requests_inside", "Requests that are being answered", lambda: self.inside)
         extra = ((b"strict-transport-security", b"max-age=31536000"),) if settings.secure_cookies else ()
@@ -65,6 +68,44 @@ class Frame:
     def too_large(self) -> wire.BodyTooLarge:
         """The refusal of a body beyond the limit."""
         return wire.BodyTooLarge(f"the body may have {self.limit} bytes")
+
+    async def whole(self, receive: Receive) -> bytes:
+        """The body of a request, once its last byte is here.
+
+        What a client does not send yet is no wait for the server: no clock stands still for it, and no
+        place is taken.
+
+        Raises
+        ------
+        BodyTooLarge
+            As soon as it is beyond the limit.
+        Overloaded
+            All clients together hold too much back.
+        ClientDisconnect
+            Whoever asked left before all of it was here.
+        """
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body", False):
+            parts = bytearray()
+            try:
+                while True:
+                    parts += body
+                    self._held += len(body)
+                    if len(parts) > self.limit or not message.get("more_body", False):
+                        break
+                    if self._held > _MOST_HELD:
+                        raise Overloaded("too many bodies are half received; nothing was stored")
+                    message = await receive()
+                    body = message.get("body", b"")
+            finally:
+                self._held -= len(parts)
+            body = bytes(parts)
+        if len(body) > self.limit:
+            raise self.too_large()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect()
+        return body
 
     def require_room(self, path: str) -> None:
         """Those who have begun go before those who come: their answers are taken for twice as long."""
@@ -126,8 +167,8 @@ class Shell:
             return
         frame = self._frame
         request_id = new_id("req")
-        # Whatever this request waits for from here on is the server's time, not the learner's.
-        scope.setdefault("state", {}).update(request_id=request_id, arrived=frame.monotonic())
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
         if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
             # No id holds this character, and PostgreSQL would not even compare it.
             path = "/v1/unknown" if scope["path"].startswith("/v1/") else "/unknown"
@@ -135,16 +176,15 @@ class Shell:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         too_large = not declared.isdigit() or int(declared) > frame.limit
         began = time.perf_counter()
-        received = status = 0
+        status = entered = 0
+        body: bytes | None = None
 
-        async def limited() -> Message:
-            nonlocal received
-            if too_large:
-                raise frame.too_large()
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > frame.limit:
-                raise frame.too_large()
+        async def again() -> Message:
+            nonlocal body
+            if body is None:
+                return await receive()
+            message = {"type": "http.request", "body": body, "more_body": False}
+            body = None
             return message
 
         async def dressed(message: MutableMapping[str, Any]) -> None:
@@ -154,17 +194,26 @@ class Shell:
                 message["headers"] = frame.dressed(scope, request_id, message.get("headers", ()))
             await send(message)
 
-        frame.inside += 1
         try:
+            if too_large:
+                raise frame.too_large()
+            body = await frame.whole(receive)
+            # Whatever this request waits for from here on is the server's time, not the learner's.
+            state["arrived"], began = frame.monotonic(), time.perf_counter()
+            frame.inside += 1
+            entered = 1
             frame.require_room(scope["path"])
-            await self._app(scope, limited, dressed)
+            await self._app(scope, again, dressed)
+        except ClientDisconnect:
+            # Nobody is there to be told.
+            return
         except Exception as fault:
             if status:
                 raise
             response = await self._on_fault(Request(scope), fault)
-            await response(scope, limited, dressed)
+            await response(scope, again, dressed)
         finally:
-            frame.inside -= 1
+            frame.inside -= entered
             frame.note(route_of(scope), request_id, status, time.perf_counter() - began)
 
 

@@ -98,17 +98,20 @@ class Shortcut:
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         frame, began, started = self._frame, time.perf_counter(), False
-        request_id, status = new_id("req"), 0
-        # Whatever this request waits for from here on is the server's time, not the learner's.
-        arrived = frame.monotonic()
+        request_id, status, entered = new_id("req"), 0, 0
         asked, given = scope[_ASKED]
         route = _STORED if scope["method"] == "POST" else _ONE_BADGE if asked[1] else _ALL_BADGES
-        frame.inside += 1
+        arrived: float | None = None
         try:
             try:
+                sent = await frame.whole(receive) if route is _STORED else b""
+                # Whatever this request waits for from here on is the server's time, not the learner's.
+                arrived, began = frame.monotonic(), time.perf_counter()
+                frame.inside += 1
+                entered = 1
                 frame.require_room(scope["path"])
                 if route is _STORED:
-                    status, body = 200, await self._stored(scope, receive, asked, given, arrived)
+                    status, body = 200, await self._stored(scope, sent, asked, given, arrived)
                     dressed = frame.dressed_json(request_id, body)
                 else:
                     reply = await self._told(scope, given, *asked)
@@ -116,6 +119,9 @@ class Shortcut:
                     if status != 304:
                         headers.append((b"content-length", b"%d" % len(body)))
                     dressed = frame.dressed(scope, request_id, headers)
+            except ClientDisconnect:
+                # Nobody is there to be told.
+                return
             except Exception as fault:  # noqa: BLE001 - whatever it was, the client must hear of it
                 scope["app"] = self._app
                 scope.setdefault("state", {}).update(request_id=request_id, arrived=arrived)
@@ -126,7 +132,7 @@ class Shortcut:
             await send({"type": "http.response.start", "status": status, "headers": dressed})
             await send({"type": "http.response.body", "body": body})
         finally:
-            frame.inside -= 1
+            frame.inside -= entered
             frame.note(route, request_id, status if started else 0, time.perf_counter() - began)
 
     async def _told(self, scope: Scope, given: _Given, learner: str, badge: str | None) -> _Reply:
@@ -141,15 +147,13 @@ class Shortcut:
             return _Reply(b"", 304, headers)
         return _Reply(answer.text(), headers=(_JSON, *headers))
 
-    async def _stored(
-        self, scope: Scope, receive: Receive, session: str, given: _Given, arrived: float
-    ) -> bytes:
+    async def _stored(self, scope: Scope, sent: bytes, session: str, given: _Given, arrived: float) -> bytes:
         """The reply to an answer that is on the disk."""
         services: Services = self._app.state.services
         token = _token(scope, given)
         who = keys.at_once(services, token) or await keys.authenticate(services, token)
         declared = given.get(b"content-type", b"").decode("latin-1")
-        body = wire.decoded(declared, await self._body(receive), schemas.PostResponse)
+        body = wire.decoded(declared, sent, schemas.PostResponse)
         key = given.get(b"idempotency-key")
         stored = await sessions.respond(
             services,
@@ -165,18 +169,6 @@ class Shortcut:
             confirmed=lambda: keys.authenticate(services, token),
         )
         return schemas.encode(stored)
-
-    async def _body(self, receive: Receive) -> bytes:
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        while message.get("more_body", False):
-            message = await receive()
-            body += message.get("body", b"")
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect()
-        if len(body) > self._frame.limit:
-            raise self._frame.too_large()
-        return body
 
 
 def _token(scope: Scope, given: _Given) -> str | None:

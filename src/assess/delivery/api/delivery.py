@@ -73,7 +73,7 @@ async def post_response(request: Request, scope: Who, session: str) -> Response:
 @router.post("/v1/sessions/{session}/submit", **documents(schemas.Finished, also=(409,)))
 async def submit_session(request: Request, scope: Who, session: str) -> Response:
     """Hand in; a second time changes nothing."""
-    return reply(await sessions.submit(services(request), scope, session))
+    return reply(await sessions.submit(services(request), scope, session, arrived=arrived(request)))
 
 
 @router.post(

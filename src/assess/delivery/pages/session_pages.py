@@ -99,10 +99,11 @@ async def respond(request: Request, session: str) -> Response:
     entry = await open_session(request, session)
     form = await read_form(request)
     entry.visit.check(form)
-    view = await sessions.view(entry.services, entry.scope, session)
+    came = arrived(request)
+    view = await sessions.view(entry.services, entry.scope, session, arrived=came)
     position, revision = whole(form_text(form, "position")), whole(form_text(form, "revision"))
     fence = whole(form_text(form, "fence"))
-    current = await _asked_for(entry, view, position)
+    current = await _asked_for(entry, view, position, came)
     reading = _read(entry, form, current)
     if reading.faults and current is not None:
         return _again(entry, view, current, reading, reading.faults, fence)
@@ -116,7 +117,7 @@ async def respond(request: Request, session: str) -> Response:
             revision=revision,
             answer=reading.answer,
             fence=fence or None,
-            arrived=arrived(request),
+            arrived=came,
         )
     except AnswerMalformed:
         if current is None:
@@ -159,14 +160,14 @@ def _onward(entry: Pass, view: SessionView, responded: Responded, fence: int) ->
     return render_item(entry.visit, shown, _frame(entry, view, shown, fence), address=f"/s/{session}")
 
 
-async def _asked_for(entry: Pass, view: SessionView, position: int) -> Current | None:
+async def _asked_for(entry: Pass, view: SessionView, position: int, came: float | None) -> Current | None:
     """The offered position that a form answers, where it may still be shown."""
     if view.current is not None and view.current.position == position:
         return view.current
     if not view.review or view.state != "in_progress":
         return None
     try:
-        return await sessions.look(entry.services, entry.scope, view.session, position)
+        return await sessions.look(entry.services, entry.scope, view.session, position, arrived=came)
     except PositionConflict:
         return None
 
@@ -421,7 +422,7 @@ async def hand_in(request: Request, session: str) -> Response:
     form = await read_form(request)
     entry.visit.check(form)
     fence = whole(form_text(form, "fence")) or None
-    await sessions.submit(entry.services, entry.scope, session, fence=fence)
+    await sessions.submit(entry.services, entry.scope, session, fence=fence, arrived=arrived(request))
     return entry.visit.redirect(f"/s/{session}/result")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from assess.delivery.service.guessing import Guesses
@@ -114,3 +114,8 @@ class Services:
     invigilators: Guesses = field(default_factory=lambda: Guesses(5, 120.0, 200, 3.0))
     turns: Turns = field(default_factory=Turns)
     remembered: Remembered = field(default_factory=Remembered)
+
+    def instant(self, arrived: float | None) -> datetime:
+        """The time in UTC at which a request came, by the monotonic clock; now where that is not known."""
+        now = self.clock()
+        return now if arrived is None else now - timedelta(seconds=self.monotonic() - arrived)

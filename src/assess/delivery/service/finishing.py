@@ -131,11 +131,18 @@ def moved(learner: Learner) -> Update:
 # --- the end ---
 
 
-async def touched(services: Services, scope: Scope, session: str) -> Loaded:
-    """A session, after whatever its clocks already decided was stored."""
+async def touched(services: Services, scope: Scope, session: str, *, arrived: float | None = None) -> Loaded:
+    """A session, after whatever its clocks already decided was stored.
+
+    Parameters
+    ----------
+    arrived : float, optional
+        When the request came, on the services' monotonic clock: what had time left then is not ended, so
+        that an answer is judged by its arrival.
+    """
     loaded = await load(services, scope, session)
     for _ in range(3):
-        state, now = loaded.state, services.clock()
+        state, now = loaded.state, services.instant(arrived)
         closing = state.closing
         if state.ending is not None or state.void:
             break
@@ -144,7 +151,7 @@ async def touched(services: Services, scope: Scope, session: str) -> Loaded:
             if now > state.closes_at:
                 await end(services, loaded, Ending("timed_out", state.closes_at))
             elif closing is not None and now > closing.at:
-                await _close(services, loaded, closing, now)
+                await _close(services, loaded, closing, services.clock())
             else:
                 break
         loaded = await load(services, scope, session)

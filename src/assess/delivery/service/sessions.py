@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -64,9 +64,11 @@ from assess.session import (
 # --- looking -----------------------------------------------------------------
 
 
-async def view(services: Services, scope: Scope, session: str) -> schemas.SessionView:
-    """`GET /v1/sessions/{id}`: where the session is; resuming is reading this."""
-    loaded = await touched(services, scope, session)
+async def view(
+    services: Services, scope: Scope, session: str, *, arrived: float | None = None
+) -> schemas.SessionView:
+    """`GET /v1/sessions/{id}`: where the session is, or was when a request came."""
+    loaded = await touched(services, scope, session, arrived=arrived)
     require_not_erased(loaded.row)
     row, state, now = loaded.row, loaded.state, services.clock()
     word = "void" if state.void else "finished" if state.ending is not None else "in_progress"
@@ -95,7 +97,9 @@ async def view(services: Services, scope: Scope, session: str) -> schemas.Sessio
     )
 
 
-async def look(services: Services, scope: Scope, session: str, position: int) -> schemas.Current:
+async def look(
+    services: Services, scope: Scope, session: str, position: int, *, arrived: float | None = None
+) -> schemas.Current:
     """An offered position of an open session, where the form allows looking back; the current one always.
 
     Raises
@@ -104,7 +108,7 @@ async def look(services: Services, scope: Scope, session: str, position: int) ->
         Not offered, or answered in a form without review.
     SessionFinished, SessionVoid
     """
-    loaded = await touched(services, scope, session)
+    loaded = await touched(services, scope, session, arrived=arrived)
     state = loaded.state
     _require_open(state)
     if state.on_break(services.clock()) is not None:
@@ -171,7 +175,7 @@ async def respond(
     """
     begun = services.monotonic() if arrived is None else arrived
     # An answer is in time if it arrived in time, however often it must be tried.
-    at = services.clock() - timedelta(seconds=services.monotonic() - begun)
+    at = services.instant(begun)
 
     given = position, item, revision, answer, key, fence, at
     try:
@@ -276,9 +280,16 @@ def _responded(services: Services, row: ResponseRow, state: SessionState, now: d
 
 
 async def submit(
-    services: Services, scope: Scope, session: str, *, fence: int | None = None
+    services: Services,
+    scope: Scope,
+    session: str,
+    *,
+    fence: int | None = None,
+    arrived: float | None = None,
 ) -> schemas.Finished:
     """`POST /v1/sessions/{id}/submit`: hand in; a second time changes nothing.
+
+    Judged by when it arrived, as an answer is.
 
     Raises
     ------
@@ -286,14 +297,15 @@ async def submit(
         The session is open, and was opened again since this fence was taken.
     SessionVoid
     """
+    at = services.instant(arrived)
 
     async def once() -> schemas.Finished:
-        loaded = await touched(services, scope, session)
+        loaded = await touched(services, scope, session, arrived=arrived)
         if loaded.state.void:
             raise SessionVoid("this session was declared void")
         if loaded.state.ending is None:
             fencing.require(loaded.records, fence)
-            await end(services, loaded, Ending("submitted", services.clock()))
+            await end(services, loaded, Ending("submitted", at))
         return schemas.Finished()
 
     return await again(once)
