@@ -318,6 +318,110 @@ def test_what_a_window_left_behind_could_not_send_is_put_back_when_it_goes_on(
     assert rows(site, page)[-1] == (3, 1, ["b", "c", "a"])
 
 
+# --- two tabs of one browser --------------------------------------------------------------
+
+
+def _without_a_line(page: Page) -> None:
+    """This tab alone sends nothing from here on."""
+    _answering(page, lambda route, n: route.abort())
+
+
+def _give(page: Page, answer: str) -> None:
+    """An answer to the first item that stays in the browser."""
+    page.locator(f"#answer-{answer}").check()
+    press(page)
+    status(page).to_contain_text("Waiting to send: your answer to item 1")
+
+
+def _with_a_line(page: Page) -> None:
+    page.unroute_all()
+    page.evaluate("dispatchEvent(new Event('online'))")
+
+
+def test_a_tab_that_was_left_behind_does_not_take_what_the_newer_one_keeps(
+    page: Page, site: Site, context: BrowserContext
+) -> None:
+    begin(page, site, "c-2")
+    address = page.url
+    _without_a_line(page)
+    newer = context.new_page()
+    newer.goto(address)
+    _without_a_line(newer)
+    _give(page, "a")
+    _give(newer, "b")
+    assert len(kept(newer)) == 2
+    _with_a_line(page)
+    expect(page.locator("main")).to_contain_text("Your answer to item 1 was not stored.")
+    assert len(kept(newer)) == 1
+    newer.close()  # without a warning, as in a crash
+    last = context.new_page()
+    last.goto(address)
+    status(last).to_contain_text("Your answer to item 1 is stored.")
+    assert (rows(site, last), kept(last)) == ([(1, 1, "b")], [])
+
+
+@pytest.mark.parametrize("first", ["older", "newer"])
+def test_of_two_tabs_that_crashed_the_newer_ones_answer_is_sent_and_the_other_is_told_of(
+    page: Page, site: Site, context: BrowserContext, first: str
+) -> None:
+    begin(page, site, "c-2")
+    address = page.url
+    _without_a_line(page)
+    newer = context.new_page()
+    newer.goto(address)
+    _without_a_line(newer)
+    for tab, answer in [(page, "a"), (newer, "b")][:: 1 if first == "older" else -1]:
+        _give(tab, answer)
+    page.close()
+    newer.close()
+    last = context.new_page()
+    last.goto(address)
+    expect(last.locator("main")).to_contain_text("Item 1 has an answer already, perhaps from another tab.")
+    expect(last.locator(".where-item")).to_have_text("Item 2 of 12")
+    assert (rows(site, last), kept(last)) == ([(1, 1, "b")], [])
+    last.reload()
+    expect(last.locator(".where-item")).to_have_text("Item 2 of 12")
+    expect(last.locator("main")).not_to_contain_text("has an answer already")
+
+
+def test_a_tab_that_may_not_send_another_ones_answer_leaves_it_to_the_next(
+    page: Page, site: Site, context: BrowserContext
+) -> None:
+    begin(page, site, "c-2")
+    address = page.url
+    _without_a_line(page)
+    _give(page, "b")
+    page.close()
+    second, third = context.new_page(), context.new_page()
+    for tab in (second, third):
+        tab.route(
+            f"{address}*",
+            lambda route: route.abort() if route.request.method == "POST" else route.continue_(),
+        )
+        tab.goto(address)
+        status(tab).to_contain_text("Waiting to send: your answer to item 1")
+    third.close()
+    _with_a_line(second)
+    expect(second.locator("h1")).to_have_text("Opened in another window")
+    assert len(kept(second)) == 1
+    second.close()
+    last = context.new_page()
+    last.goto(address)
+    status(last).to_contain_text("Your answer to item 1 is stored.")
+    assert (rows(site, last), kept(last)) == ([(1, 1, "b")], [])
+
+
+def test_what_was_kept_after_an_answer_was_sent_is_not_forgotten_with_it(page: Page, site: Site) -> None:
+    begin(page, site, "c-2")
+    page.evaluate("""async () => {
+      const [sent, changed] = [1, 2].map((at) => ({ key: "ses_1:1:1", session: "ses_1", at }));
+      await outbox.keep(sent);
+      await outbox.keep(changed);
+      await outbox.forget(sent);
+    }""")
+    assert len(kept(page)) == 1
+
+
 # --- the server dies ----------------------------------------------------------------------
 
 

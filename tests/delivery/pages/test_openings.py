@@ -92,6 +92,8 @@ def test_a_window_left_behind_is_told_and_stores_nothing(window: Window, begun: 
     other = Window(world, session)
     page = window.answer("a")
     assert (page.status_code, window.heading) == (409, STALE)
+    # The script tells by it that the window was refused, and not the answer.
+    assert page.headers["x-left-behind"] == "1"
     assert "this one is no longer in use" in page.text
     assert "Your answer to item 1 was not stored." in page.text
     assert len(_records(world, session).responses) == 0

@@ -240,9 +240,12 @@ def begin_visit(
 def opened_elsewhere(visit: Visit, *, answer: str = "", typed: str = "", status: int = 409) -> Response:
     """The page of a window that is no longer in use; `answer` says what became of what it sent."""
     session = visit.session_address
-    return visit.render(
+    response = visit.render(
         "opened.html", status=status, address=session, onward=session, answer=answer, typed=typed
     )
+    # What was refused is the window: the answer itself may still go out from another one.
+    response.headers["X-Left-Behind"] = "1"
+    return response
 
 
 def error_page(visit: Visit, found: Problem) -> Response:

@@ -1,5 +1,7 @@
 // An answer on its way: kept in the browser's own database before it is sent, sent until the server has said
 // what became of it, and forgotten only then. It outlives a lost line, a reload and a crash of the tab.
+// All tabs share the database. Each page keeps under keys of its own, so that none writes over or deletes what
+// another one has not sent; what a page left behind, the next one sends.
 (() => {
   "use strict";
 
@@ -9,6 +11,7 @@
   const SERVER_FAULTS = 6; // a server that fails so often on one answer needs a person
   const AGAIN = [408, 425, 429, 500, 502, 503, 504];
   const sleepers = new Set();
+  const page = [...crypto.getRandomValues(new Uint32Array(3))].map((n) => n.toString(36)).join("");
   let opening = null;
 
   // --- keeping ------------------------------------------------------------------------------------------
@@ -45,16 +48,27 @@
     try { return { found: await within(2000, run(mode, work)) }; } catch { return null; }
   };
 
+  // The same page writes over what it kept itself: a learner may change what the server could not store.
+  const keyFor = (slot) => slot + ":" + page;
+  const isOwn = (entry) => entry.key.endsWith(":" + page);
   const keep = async (entry) => {
     entry.kept = (await trying("readwrite", (store) => store.put(entry))) !== null;
   };
-  const forget = (entry) => trying("readwrite", (store) => store.delete(entry.key));
+  // Only what was sent: the page whose entry it is may have kept another answer under the same key since.
+  const forget = (entry) => trying("readwrite", (store) => {
+    const request = store.get(entry.key);
+    request.onsuccess = () => {
+      if (request.result && request.result.at === entry.at) store.delete(entry.key);
+    };
+    return request;
+  });
   const waiting = async (session) => {
     const all = await trying("readonly", (store) => store.getAll());
     const found = all ? all.found : [];
     for (const entry of found.filter((entry) => Date.now() - entry.at > WEEK)) await forget(entry);
+    // Of two answers to one item, that of the newest opening counts: the other tab was no longer in use.
     return found.filter((entry) => entry.session === session && Date.now() - entry.at <= WEEK)
-      .sort((a, b) => a.position - b.position);
+      .sort((a, b) => a.position - b.position || (b.fence || 0) - (a.fence || 0) || b.at - a.at);
   };
 
   // --- sending ------------------------------------------------------------------------------------------
@@ -97,6 +111,7 @@
       return {
         status: reply.status, ok: reply.ok, markup, receipt, fragment: header("X-Fragment") === "1",
         address: header("X-Address"), go: header("X-Go") || (reply.redirected ? reply.url : null),
+        leftBehind: header("X-Left-Behind") === "1",
         again: AGAIN.includes(reply.status), after: 1000 * (Number(header("Retry-After")) || 0),
       };
     } catch { return null; } finally { clearTimeout(timer); }
@@ -118,5 +133,5 @@
     }
   };
 
-  window.outbox = { keep, forget, waiting, deliver, wake };
+  window.outbox = { keyFor, isOwn, keep, forget, waiting, deliver, wake };
 })();

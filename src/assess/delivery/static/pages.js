@@ -145,7 +145,7 @@
     } catch { /* a browser that stores nothing still works */ }
   };
   const forget = (entry) => {
-    try { sessionStorage.removeItem("draft:" + entry.key); } catch { /* nothing was kept */ }
+    try { sessionStorage.removeItem("draft:" + entry.slot); } catch { /* nothing was kept */ }
   };
 
   // --- sending: the outbox keeps the answer and sends it; here it is said what became of it -------------------
@@ -161,8 +161,9 @@
     if (button && button.name) fields.push([button.name, button.value]);
     const value = (name) => form.elements[name].value;
     return {
-      key: value("key"), session: form.dataset.session || "", position: Number(value("position")),
-      revision: Number(value("revision")), number: form.dataset.n, action: form.action, fields,
+      key: outbox.keyFor(value("key")), slot: value("key"), session: form.dataset.session || "",
+      position: Number(value("position")), revision: Number(value("revision")), number: form.dataset.n,
+      fence: Number(status.dataset.fence) || 0, action: form.action, fields,
       taken: form.dataset.taken || "", at: Date.now(), kept: false,
     };
   };
@@ -177,17 +178,20 @@
     else form.removeAttribute("aria-busy");
   };
 
+  // Another page's answer, refused because this page is no longer in use; it goes out from the one that is.
+  const borrowed = (entry, reply) => !reply.receipt && reply.leftBehind && !outbox.isOwn(entry);
+
   const send = async (entry, final) => {
     const form = content.querySelector("form[data-store]");
     busy = unsent = entry;
     settled.delete(entry.key);
     lock(form, true);
     say(words("storing", entry));
-    if (entry.session) await outbox.keep(entry);
+    if (entry.session && !entry.kept) await outbox.keep(entry);
     if (!navigator.onLine) say(words(entry.kept ? "waiting" : "unkept", entry), "waiting");
     const reply = await outbox.deliver(entry, () => say(words(entry.kept ? "waiting" : "unkept", entry), "waiting"));
     // Who is at the door, or an old form: loading the page again may settle that, and the answer is sent then.
-    const unsettled = reply && [401, 403, 404].includes(reply.status);
+    const unsettled = reply && ([401, 403, 404].includes(reply.status) || borrowed(entry, reply));
     if (reply && !unsettled && entry.session) {
       settled.add(entry.key);
       await outbox.forget(entry);
@@ -212,13 +216,13 @@
       location.assign(reply.go);
       return;
     }
-    if (!stored && reply.status === 409) rescue(entry);
+    if (!stored && reply.status === 409 && !borrowed(entry, reply)) rescue(entry);
     show(reply.markup, told, reply.address);
   };
 
   // An answer that a window may no longer send is put back when the learner goes on with that item here.
   const rescue = (entry) => {
-    try { sessionStorage.setItem("answer:" + entry.key, JSON.stringify(entry.fields)); } catch { /* as above */ }
+    try { sessionStorage.setItem("answer:" + entry.slot, JSON.stringify(entry.fields)); } catch { /* as above */ }
   };
   const putBack = (form) => {
     if (!form || !form.dataset.session) return;
@@ -261,6 +265,7 @@
       if (settled.has(entry.key)) continue;
       const mine = { csrf: status.dataset.csrf, ...(Number(status.dataset.fence) ? { fence: status.dataset.fence } : {}) };
       entry.fields = entry.fields.map(([name, value]) => [name, mine[name] ?? value]);
+      entry.kept = true; // by the page whose it is, and it stays as that page kept it
       await send(entry, false);
     }
   };
