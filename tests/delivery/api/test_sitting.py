@@ -776,6 +776,23 @@ def test_waiting_for_the_server_is_given_back_up_to_the_cap(both_worlds: World) 
     assert view(world, session)["notices"] == []
 
 
+def test_who_waits_in_the_line_to_begin_is_given_no_time_from_before_the_session(both_worlds: World) -> None:
+    world = both_worlds
+    world.learner()
+
+    def begun(waited: float) -> Any:
+        arrived = world.services.monotonic()
+        world.clock.advance(seconds=waited)
+        admin = keys.local("default", "test")
+        return world.run(
+            partial(sessions.begin, learner="lrn_1", form="x-fixed", arrived=arrived), admin
+        ).current
+
+    assert begun(9).seconds_left == 1800
+    # Of a session that is there its clock runs, also while somebody waits to open it again.
+    assert begun(6).seconds_left == 1800
+
+
 def test_an_answer_is_judged_by_when_it_arrived_not_by_when_it_was_its_turn(world: World) -> None:
     begun = world.begin(world.learner())
     world.clock.advance(minutes=30, seconds=14)

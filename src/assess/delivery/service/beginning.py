@@ -83,7 +83,8 @@ async def begin(
     key : Key, optional
         The request's idempotency key: its repetition gives the same session and token.
     arrived : float, optional
-        When the request came, on the services' monotonic clock; a wait that is felt is given back.
+        When the request came, on the services' monotonic clock; of a wait that is felt, what the clocks
+        of the session ran meanwhile is given back.
 
     Raises
     ------

@@ -31,7 +31,8 @@ async def given_back(
 ) -> schemas.Current | None:
     """The current item after whole seconds of waiting since `begun` were given back to its clocks.
 
-    A wait below a second costs nothing and is not written. If the credit
+    A wait below a second costs nothing and is not written, nor is one from
+    before the session began. If the credit
     itself cannot be stored, the answer before it is stored all the same, and
     its reply must not fail.
     """
@@ -46,7 +47,9 @@ async def given_back(
         if state.awaiting is None or state.awaiting.position != position:
             return current
         credited = sum(g.seconds for g in state.grants if g.cause == "waiting" and g.position == position)
-        seconds = min(waited, state.release.form.waiting_cap_seconds - credited)
+        # Who waits in the line to begin loses nothing: no clock runs before there is a session.
+        existed = int((now - state.start.started_at).total_seconds())
+        seconds = min(waited, existed, state.release.form.waiting_cap_seconds - credited)
         if seconds < 1:
             return current
         grant = TimeGrant(seconds, now, "waiting for the server", position, "waiting")
