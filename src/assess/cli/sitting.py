@@ -101,7 +101,7 @@ def declare(
 
 def _show(found: dict[str, Any]) -> None:
     rows = [(s["session"], s["learner"], s["state"], s["seconds"], s["why"] or "") for s in found["sessions"]]
-    table("", ["session", "learner", "", "seconds", "why not"], rows)
+    table("", ["session", "learner", "", "seconds", "why"], rows)
     done = sum(s["state"] == "done" for s in found["sessions"])
     told = f"{found['action']}: {done} sessions, {len(rows) - done} left as they are"
     if found["dry_run"]:

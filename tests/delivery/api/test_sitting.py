@@ -208,6 +208,54 @@ def test_a_break_is_not_given_back_a_second_time(world: World) -> None:
     assert [s["seconds"] for s in found["sessions"]] == [600 - 300]
 
 
+def test_incidents_that_overlap_give_together_what_was_lost_in_all_of_them(both_worlds: World) -> None:
+    world = both_worlds
+    session = world.begin(world.learner())["session"]
+    world.clock.advance(minutes=25)
+    given = []
+    for begin, end in ((10, 20), (15, 23), (12, 18), (5, 24)):
+        span = {"from": f"2026-11-22T12:{begin:02}:00Z", "to": f"2026-11-22T12:{end}:00Z"}
+        foreseen = declare(world, "add_time", dry_run=True, **span).json()["sessions"]
+        found = declare(world, "add_time", **span).json()["sessions"]
+        assert found == foreseen
+        given += [(s["seconds"], s["why"]) for s in found]
+    assert given == [
+        (600, None),
+        (180, "less 300 s that had been given back for that time"),
+        (0, "that time had been given back already (360 s)"),
+        (360, "less 780 s that had been given back for that time"),
+    ]
+    # From 12:05 to 12:24, and no minute of it twice.
+    assert view(world, session)["seconds_left"] == 300 + 19 * 60
+
+
+def test_waiting_that_was_given_back_is_not_given_again(world: World) -> None:
+    begun = world.begin(world.learner())
+    world.clock.advance(minutes=15)
+    arrived = world.services.monotonic()
+    world.clock.advance(seconds=9)
+    item = begun["current"]["item"]["id"]
+    answer = partial(sessions.respond, position=1, item=item, revision=1, answer="b", arrived=arrived)
+    world.run(answer, keys.local("default", "test"), begun["session"])
+    world.clock.advance(minutes=6)
+    assert [(s["seconds"], s["why"]) for s in declare(world, "add_time").json()["sessions"]] == [
+        (591, "less 9 s that had been given back for that time")
+    ]
+
+
+def test_the_time_for_which_a_session_was_closed_is_not_given_again(world: World) -> None:
+    session = world.begin(world.learner())["session"]
+    world.clock.advance(minutes=40)
+    assert view(world, session)["state"] == "finished"
+    assert [s["seconds"] for s in declare(world, "reopen").json()["sessions"]] == [600]
+    assert view(world, session)["seconds_left"] == 600
+    span = {"from": "2026-11-22T12:15:00Z", "to": "2026-11-22T12:40:00Z"}
+    # Five minutes were promised before, and ten passed while it was closed.
+    assert [(s["seconds"], s["why"]) for s in declare(world, "add_time", **span).json()["sessions"]] == [
+        (600, "less 900 s that had been given back for that time")
+    ]
+
+
 # --- reopen ----------------------------------------------------------------------
 
 
@@ -266,16 +314,69 @@ def test_only_what_time_ended_is_opened_again(world: World) -> None:
     ]
 
 
-def test_who_began_another_session_of_the_form_keeps_that(world: World) -> None:
-    no_wait = {"first_wait_hours": 0, "wait_days": 0, "max_tries": 5, "period_days": 365}
-    world.activate(synthetic.document(form={"id": "x-again", "retake": no_wait}))
-    first = world.begin(world.learner(), form="x-again")["session"]
+NO_WAIT = {"first_wait_hours": 0, "wait_days": 0, "max_tries": 5, "period_days": 365}
+ANOTHER = "the learner has begun another session of this course"
+
+
+def ended_by_time(world: World) -> str:
+    """A session of the form x-again that time ended, beside the form x-other of the same course."""
+    for form in ("x-again", "x-other"):
+        world.activate(synthetic.document(form={"id": form, "retake": NO_WAIT}))
+    session: str = world.begin(world.learner(), form="x-again")["session"]
     world.clock.advance(minutes=40)
-    assert view(world, first)["state"] == "finished"
-    second = world.begin(form="x-again")["session"]
+    assert view(world, session)["state"] == "finished"
+    return session
+
+
+@pytest.mark.parametrize("form", ["x-again", "x-other"])
+def test_who_is_in_another_session_of_the_course_keeps_that(world: World, form: str) -> None:
+    first = ended_by_time(world)
+    second = world.begin(form=form)["session"]
     assert second != first
-    found = declare(world, "reopen").json()
-    assert [s["why"] for s in found["sessions"]] == ["the learner has begun another session of this form"]
+    for dry_run in (True, False):
+        found = declare(world, "reopen", dry_run=dry_run).json()
+        assert [s["why"] for s in found["sessions"]] == [ANOTHER]
+    assert [view(world, session)["state"] for session in (first, second)] == ["finished", "in_progress"]
+
+
+def test_a_session_is_not_opened_again_after_a_later_try_has_ended(world: World) -> None:
+    first = ended_by_time(world)
+    world.sit("lrn_1", "a", form="x-other")
+    assert [s["why"] for s in declare(world, "reopen").json()["sessions"]] == [ANOTHER]
+    assert view(world, first)["state"] == "finished"
+
+
+def test_neither_practice_nor_a_later_try_that_is_void_keeps_a_session_closed(world: World) -> None:
+    first = ended_by_time(world)
+    world.begin(form="x-adaptive")  # which is practice
+    second = world.begin(form="x-other")["session"]
+    assert [s["why"] for s in declare(world, "reopen", dry_run=True).json()["sessions"]] == [ANOTHER]
+    later = {"from": "2026-11-22T12:30:00Z", "to": "2026-11-22T12:40:00Z"}
+    declare(world, "void_without_try", scope={"sessions": [second]}, **later)
+    found = declare(world, "reopen").json()["sessions"]
+    assert [(s["session"], s["state"], s["why"]) for s in found] == [(first, "done", None)]
+    assert view(world, first)["state"] == "in_progress"
+
+
+def test_a_try_that_is_begun_at_the_moment_of_a_reopening_keeps_the_session_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ended_by_time(world)
+    writes = incidents._writes
+    begun: list[schemas.SessionBegun] = []
+
+    async def overtaken(services: Any, incident: Any, loaded: Any, *rest: Any) -> Any:
+        if not begun:
+            admin = keys.local("default", "test")
+            begun.append(await sessions.begin(services, admin, learner="lrn_1", form="x-other"))
+        return await writes(services, incident, loaded, *rest)
+
+    monkeypatch.setattr(incidents, "_writes", overtaken)
+    assert [s["why"] for s in declare(world, "reopen").json()["sessions"]] == [ANOTHER]
+    assert [view(world, session)["state"] for session in (first, begun[0].session)] == [
+        "finished",
+        "in_progress",
+    ]
 
 
 # --- void ------------------------------------------------------------------------

@@ -140,6 +140,43 @@ def test_a_short_restart_takes_nothing_either(settings: Settings, clock: Clock) 
         assert left(world, session) == 1800
 
 
+def test_an_incident_over_downtime_gives_only_what_downtime_left(
+    both_settings: Settings, clock: Clock
+) -> None:
+    found = beating(both_settings)
+    with server(found, clock) as world:
+        session = world.begin(world.learner())["session"]
+        clock.advance(minutes=5)
+        known = dict(world.keys)
+    clock.advance(minutes=10)
+    with server(found, clock, known) as world:
+        assert left(world, session) == 1500
+        clock.advance(minutes=1)
+        body = {
+            "action": "add_time",
+            "scope": {"tenant": True},
+            "from": "2026-11-22T12:04:00Z",
+            "to": "2026-11-22T12:16:00Z",
+            "reason": "a power cut",
+        }
+        for dry_run in (True, False):
+            reply = world.call("POST", "/v1/incidents", body | {"dry_run": dry_run}).json()
+            assert [(s["state"], s["seconds"], s["why"]) for s in reply["sessions"]] == [
+                ("done", 120, "less 600 s that had been given back for that time")
+            ]
+        # A minute before the outage and one after it: the clock stands where it stood at 12:04.
+        assert left(world, session) == 1800 - 240
+        inside = body | {"from": "2026-11-22T12:06:00Z", "to": "2026-11-22T12:14:00Z"}
+        (told,) = world.call("POST", "/v1/incidents", inside).json()["sessions"]
+        assert (told["state"], told["seconds"]) == ("skipped", 0)
+        assert told["why"] == "that time had been given back already (480 s)"
+        # What somebody states is given as it is stated, and the dry run says what there was before.
+        (told,) = world.call("POST", "/v1/incidents", inside | {"seconds": 60}).json()["sessions"]
+        assert (told["state"], told["seconds"]) == ("done", 60)
+        assert told["why"] == "as declared, beside 480 s that had been given back for that time"
+        assert left(world, session) == 1800 - 240 + 60
+
+
 # --- several processes -----------------------------------------------------------
 
 

@@ -35,7 +35,7 @@ class DeclareIncident(Body, frozen=True):
 
 
 class IncidentSession(Reply, frozen=True):
-    """What an incident did, or in a dry run would do, to one session; `why` it was skipped."""
+    """What an incident did, or in a dry run would do, to one session; `why` it was skipped or gives less."""
 
     session: str
     learner: str

@@ -12,18 +12,20 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from assess.delivery import schemas
 from assess.delivery.security import new_id
-from assess.delivery.service import activations, finishing, idempotency, schools, voiding
+from assess.delivery.service import activations, finishing, idempotency, lost_time, schools, voiding
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.idempotency import Key
 from assess.delivery.service.loading import ERASED, Loaded, event_row, load, moved_on
+from assess.delivery.service.lost_time import Lost
 from assess.delivery.service.standing import with_session
 from assess.delivery.service.windows import in_utc
 from assess.delivery.store import Writes, reading, reading_people, sitting
-from assess.delivery.store.rows import Session, Stored, Update
+from assess.delivery.store.reading import LearnerRecords
+from assess.delivery.store.rows import Learner, Session, Stored, Update
 from assess.delivery.store.rows_sitting import Incident, IncidentSession
 from assess.errors import AssessError, InvalidRequest, NotFound, StaleSession, StorageUnavailable
 from assess.session import SessionState, TimeGrant, with_grant
@@ -37,10 +39,20 @@ _RETRIES = 6
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What an incident does to one session: how many seconds it gives, or why it does nothing."""
+    """What an incident does to one session: how many seconds it gives, or why it does nothing.
+
+    Parameters
+    ----------
+    note : str, optional
+        What whoever declares it should know of the seconds.
+    learner : Learner, optional
+        As it was when nothing stood against opening the session again.
+    """
 
     seconds: int = 0
     skipped: str | None = None
+    note: str | None = None
+    learner: Learner | None = None
 
 
 # --- declaring -----------------------------------------------------------------
@@ -296,8 +308,7 @@ async def _deed(services: Services, incident: Incident, loaded: Loaded) -> Deed:
             return Deed(skipped="it has no clock")
         if state.closes_at < incident.from_at:
             return Deed(skipped="its time was over before")
-        seconds = _seconds(incident, state)
-        return Deed(seconds) if seconds > 0 else Deed(skipped="its clock did not run then")
+        return _giving(incident, await lost_time.lost(services, incident, state))
     if state.ending is None:
         return Deed(skipped="it is open; time can be added")
     if state.ending.how != "timed_out":
@@ -306,22 +317,42 @@ async def _deed(services: Services, incident: Incident, loaded: Loaded) -> Deed:
     decision = await services.store.read(reading.session_decision, row.tenant, row.id)
     if decision is not None and decision.status == "passed":
         return Deed(skipped="it has passed")
-    other = await services.store.read(reading.open_session, row.tenant, row.learner, row.form_id)
-    if other is not None:
-        return Deed(skipped="the learner has begun another session of this form")
-    return Deed(max(_seconds(incident, state), 1))
+    records = await services.store.read(reading.learner_records, row.tenant, row.learner)
+    assert records is not None
+    if _began_another(row, records):
+        return Deed(skipped="the learner has begun another session of this course")
+    deed = _giving(incident, await lost_time.lost(services, incident, state))
+    return Deed(max(deed.seconds, 1), note=deed.note, learner=records.learner)
 
 
-def _seconds(incident: Incident, state: SessionState) -> int:
-    """The seconds to give: as declared, else as long as the incident took from this session's clocks."""
+def _giving(incident: Incident, lost: Lost) -> Deed:
+    """The seconds to give: as declared, else what the incident took and nobody has given back yet."""
     if incident.seconds:
-        return incident.seconds
-    begin = max(incident.from_at, state.start.started_at)
-    end = incident.to_at if state.ending is None else min(incident.to_at, state.ending.at)
-    lost = max(end - begin, timedelta())
-    for pause in state.breaks:
-        lost -= max(min(end, pause.ends_at) - max(begin, pause.at), timedelta())
-    return math.ceil(max(lost, timedelta()).total_seconds())
+        beside = f"as declared, beside {lost.given} s that had been given back for that time"
+        return Deed(incident.seconds, note=beside if lost.given else None)
+    if lost.seconds > 0:
+        less = f"less {lost.given} s that had been given back for that time"
+        return Deed(lost.seconds, note=less if lost.given else None)
+    if lost.given:
+        return Deed(skipped=f"that time had been given back already ({lost.given} s)")
+    return Deed(skipped="its clock did not run then")
+
+
+def _began_another(row: Session, records: LearnerRecords) -> bool:
+    """Whether the person sits another session of the course, or has begun one since; practice is apart.
+
+    Two tries of a course never go on side by side, of whichever forms; and a later one has taken the place
+    of this one, however it ended.
+    """
+    return any(
+        other.id != row.id
+        and other.course == row.course
+        and other.practice == row.practice
+        and other.state != "reset"
+        and other.void_at is None
+        and (other.state == "open" or other.started_at > row.started_at)
+        for other in records.sessions
+    )
 
 
 async def _writes(
@@ -335,7 +366,8 @@ async def _writes(
     if incident.action == "void_without_try":
         return await _void(services, incident, loaded, told, now)
     if incident.action == "reopen":
-        return await _reopen(services, incident, loaded, told, now)
+        assert deed.learner is not None
+        return _reopen(incident, loaded, deed.learner, told, now)
     state, granted = _granted(incident, loaded.state, deed.seconds, now)
     event = event_row(loaded.records, "time_granted", now, granted.to_mapping())
     return Writes(row.tenant, (moved_on(row, state),), inserts=(told, event))
@@ -350,7 +382,7 @@ def _row(incident: Incident, session: Session, deed: Deed, now: datetime) -> Inc
         course=session.course,
         action=incident.action,
         state="done" if deed.skipped is None else "skipped",
-        why=deed.skipped,
+        why=deed.note if deed.skipped is None else deed.skipped,
         seconds=deed.seconds,
         message=incident.message,
         at=now,
@@ -373,12 +405,13 @@ def _granted(
     return with_grant(state, grant), grant
 
 
-async def _reopen(
-    services: Services, incident: Incident, loaded: Loaded, told: IncidentSession, now: datetime
+def _reopen(
+    incident: Incident, loaded: Loaded, learner: Learner, told: IncidentSession, now: datetime
 ) -> Writes:
     """Open a session that time ended: where it was, with the time since then given beside the promised one.
 
-    Its decision stays the current one until the session ends again, and is then superseded.
+    Its decision stays the current one until the session ends again, and is then superseded. The learner's
+    version keeps out a session that is begun at the same moment.
     """
     row, ending = loaded.row, loaded.state.ending
     assert ending is not None
@@ -392,13 +425,11 @@ async def _reopen(
         "incident": incident.id,
         "by": incident.by,
     }
-    records = await services.store.read(reading.learner_records, row.tenant, row.learner)
-    assert records is not None
     events = (
         event_row(loaded.records, "reopened", now, reopened),
         event_row(loaded.records, "time_granted", now, granted.to_mapping(), n=2),
     )
-    updates = (finishing.reopened(row, state), finishing.moved(records.learner))
+    updates = (finishing.reopened(row, state), finishing.moved(learner))
     return Writes(row.tenant, updates, inserts=(told, *events))
 
 

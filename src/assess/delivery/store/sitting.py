@@ -38,6 +38,12 @@ def incidents(connection: Connection, tenant: str, *, sandbox: bool) -> list[Inc
     )
 
 
+def incidents_named(connection: Connection, tenant: str, ids: Collection[str]) -> list[Incident]:
+    """The incidents with these ids."""
+    c = tables.incidents.c
+    return _all(connection, Incident, c.tenant == tenant, c.id.in_(list(ids)), order=(c.created_at, c.id))
+
+
 def unfinished_incidents(connection: Connection) -> list[Incident]:
     """Incidents of all tenants that were begun and not carried out to their end."""
     c = tables.incidents.c

@@ -380,7 +380,7 @@ incident_sessions = _table(
     Column("learner", Text, nullable=False),
     Column("course", Text, nullable=False),
     Column("action", Text, nullable=False),
-    # done, or skipped with the sentence why.
+    # done, or skipped with the sentence why; of what is done, why it got other seconds than the span says.
     Column("state", Text, nullable=False),
     Column("why", Text),
     Column("seconds", Whole, nullable=False),
