@@ -84,6 +84,24 @@ class Accommodation:
             and (self.no_pilot or not other.no_pilot)
         )
 
+    def beside(self, other: Accommodation) -> Accommodation:
+        """Of two that hold at once, the more generous of each part.
+
+        Examples
+        --------
+        >>> longer, with_breaks = Accommodation(2.0), Accommodation(1.25, breaks=1, break_minutes=10)
+        >>> both = longer.beside(with_breaks)
+        >>> both.time_multiplier, both.breaks, both.covers(longer), both.covers(with_breaks)
+        (2.0, 1, True, True)
+        """
+        return Accommodation(
+            time_multiplier=max(self.time_multiplier, other.time_multiplier),
+            untimed=self.untimed or other.untimed,
+            breaks=max(self.breaks, other.breaks),
+            break_minutes=max(self.break_minutes, other.break_minutes),
+            no_pilot=self.no_pilot or other.no_pilot,
+        )
+
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for storage."""
         return {name: getattr(self, name) for name in self.__slots__}

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from assess.delivery import schemas
 from assess.delivery.analysis import Database
 from assess.delivery.replay import replay_all
-from assess.delivery.service import activations, keys
+from assess.delivery.service import accommodations, activations, keys, learners
 from assess.delivery.settings import Settings
 from assess.delivery.store import Writes, reading, reading_people
 from assess.delivery.store.rows import Learner, Update
@@ -242,6 +243,82 @@ def test_external_ids_of_both_find_the_survivor_and_stay_where_they_were(world: 
         assert subject_ids == {"1", *subjects}
     unmerge(world, "lrn_a")
     assert (found("1"), found("2"), found("3")) == (["lrn_a"], ["lrn_b"], ["lrn_b"])
+
+
+# --- accommodations --------------------------------------------------------------------
+
+
+def accommodate(world: World, learner: str, **given: Any) -> dict[str, Any]:
+    answer = world.call("PUT", f"/v1/learners/{learner}/accommodations", given)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+@pytest.mark.parametrize("holder", ["lrn_a", "lrn_b"])
+@pytest.mark.parametrize("named", ["lrn_a", "lrn_b"])
+def test_what_was_granted_under_one_id_holds_under_every_id_of_the_person(
+    both_worlds: World, holder: str, named: str
+) -> None:
+    world = both_worlds
+    world.learner("lrn_a")
+    world.learner("lrn_b")
+    accommodate(world, holder, time_multiplier=2.0, breaks=2, break_minutes=10)
+    merge(world, "lrn_a", "lrn_b")
+    session = world.begin(named)["session"]
+    view = world.call("GET", f"/v1/sessions/{session}").json()
+    assert (view["learner"], view["seconds_left"]) == ("lrn_b", 3600)
+    assert view["accommodations"]["breaks"] == 2
+    told = world.call("GET", f"/v1/learners/{named}/accommodations").json()
+    assert (told["learner"], told["given"]["time_multiplier"]) == ("lrn_b", 2.0)
+    assert [entry["learner"] for entry in told["history"]] == [holder]
+
+
+def test_of_what_both_records_have_the_more_generous_of_each_part_holds(world: World) -> None:
+    world.learner("lrn_a")
+    world.learner("lrn_b")
+    accommodate(world, "lrn_a", time_multiplier=2.0, until="2026-12-01T00:00:00Z")
+    accommodate(world, "lrn_b", time_multiplier=1.25, breaks=1, break_minutes=10, no_pilot=True)
+    merge(world, "lrn_a", "lrn_b")
+    both = world.call("GET", "/v1/learners/lrn_b/accommodations").json()
+    assert both["given"] == {
+        "time_multiplier": 2.0, "untimed": False, "breaks": 1, "break_minutes": 10, "no_pilot": True,
+    }  # fmt: skip
+    # What ends with it is the longer time alone; an end that takes nothing away is none.
+    assert both["until"] == "2026-12-01T00:00:00Z"
+    assert accommodate(world, "lrn_b", time_multiplier=3.0)["until"] is None
+    # A grant takes the place of the one before under its own id, and of no other.
+    assert accommodate(world, "lrn_b")["given"]["time_multiplier"] == 2.0
+    assert accommodate(world, "lrn_a")["given"]["time_multiplier"] == 1.0
+
+
+def test_undoing_a_merge_gives_each_record_its_own_accommodation_again(both_worlds: World) -> None:
+    world = both_worlds
+    world.learner("lrn_a")
+    world.learner("lrn_b")
+    accommodate(world, "lrn_a", time_multiplier=2.0)
+    merge(world, "lrn_a", "lrn_b")
+    accommodate(world, "lrn_b", time_multiplier=1.5)
+    assert unmerge(world, "lrn_a").status_code == 200
+    for learner, seconds in (("lrn_a", 3600), ("lrn_b", 2700)):
+        session = world.begin(learner)["session"]
+        assert world.call("GET", f"/v1/sessions/{session}").json()["seconds_left"] == seconds
+        told = world.call("GET", f"/v1/learners/{learner}/accommodations").json()
+        assert [entry["learner"] for entry in told["history"]] == [learner]
+
+
+def test_what_a_person_asked_for_under_one_id_is_answered_under_the_other(world: World) -> None:
+    world.learner("lrn_a")
+    world.learner("lrn_b")
+    accommodate(world, "lrn_b", time_multiplier=1.5)
+    asking = learners.own_scope("default", "lrn_a", sandbox=False)
+    world.run(accommodations.ask, asking, given=schemas.GiveAccommodation(time_multiplier=1.5))
+    merge(world, "lrn_a", "lrn_b")
+    path = "/v1/learners/lrn_b/accommodations"
+    assert world.call("GET", path).json()["open_request"] is True
+    world.clock.advance(minutes=1)
+    assert accommodate(world, "lrn_b", time_multiplier=1.5)["open_request"] is False
+    assert len(world.call("GET", path).json()["history"]) == 3
 
 
 # --- chains, circles, repetition -------------------------------------------------------

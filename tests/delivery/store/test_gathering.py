@@ -49,6 +49,24 @@ def test_a_begin_rests_on_what_each_question_says(both_worlds: World) -> None:
     assert found.assignments == world.ask(reading_people.assignments_for, "default", "lrn_1")
 
 
+def test_a_begin_under_any_id_of_a_person_rests_on_all_of_them(both_worlds: World) -> None:
+    world = both_worlds
+    filled(world)
+    world.learner("lrn_2")
+    for more in (1.25, 2.0):
+        world.call("PUT", "/v1/learners/lrn_2/accommodations", {"time_multiplier": more})
+    body = {"into": "lrn_2", "reason": "one person"}
+    assert world.call("POST", "/v1/learners/lrn_1/merge", body).status_code == 200
+    for one in ("lrn_1", "lrn_2"):
+        found = world.ask(reading_begin.beginning, "default", one, actor="me", route="", key="")
+        assert found.accommodations == world.ask(sitting.accommodations, "default", one)
+        assert [(row.learner, row.seq) for row in found.accommodations] == [
+            ("lrn_2", 1),
+            ("lrn_2", 2),
+            ("lrn_1", 1),
+        ]
+
+
 def test_who_is_not_there_has_no_records(both_worlds: World) -> None:
     assert both_worlds.ask(reading.learner_records, "default", "nobody") is None
     assert both_worlds.ask(reading.session_records, "default", "ses_none") is None

@@ -87,8 +87,9 @@ class Given(Reply, frozen=True):
 
 
 class AccommodationEntry(Reply, frozen=True):
-    """One thing that was asked for or granted, by whom and when."""
+    """One thing that was asked for or granted: under which id of the person, by whom and when."""
 
+    learner: str
     state: Literal["asked", "granted"]
     given: Given
     until: datetime | None
@@ -97,7 +98,7 @@ class AccommodationEntry(Reply, frozen=True):
 
 
 class LearnerAccommodations(Reply, frozen=True):
-    """What is in force for a learner; `open_request` says that something was asked for since."""
+    """What is in force for a person under all ids; `open_request` says that something was asked since."""
 
     learner: str
     given: Given

@@ -2,7 +2,9 @@
 
 Rows are only added. The latest one that was granted, and has not run out, is
 in force for the sessions that begin; a grant during a session is an event of
-that session.
+that session. A row keeps the id for which it was written. Where records were
+merged, what is in force under each id counts, and of each part the more
+generous: nobody loses a promise because somebody found two records.
 """
 
 from __future__ import annotations
@@ -82,17 +84,20 @@ async def _add(
     until: datetime | None,
 ) -> schemas.LearnerAccommodations:
     async def once() -> schemas.LearnerAccommodations:
-        rows = await _rows(services, scope, learner)
-        same = rows[-1] if rows else None
+        person, rows = await _rows(services, scope, learner)
+        mine = [row for row in rows if row.learner == learner]
+        same = mine[-1] if mine else None
         plain = given.to_mapping()
-        if same is None or (same.state, same.given, same.until) != (word, plain, until):
+        # What was asked for under another id is answered by a row of its own, though it says the same again.
+        answers = word == "granted" and any(_is_open(row, rows) for row in _asked(rows))
+        if same is None or answers or (same.state, same.given, same.until) != (word, plain, until):
             seq = 1 if same is None else same.seq + 1
             row = AccommodationRow(
                 scope.tenant, learner, seq, word, plain, until, scope.actor, services.clock()
             )
             await services.store.commit(Writes(scope.tenant, inserts=(row,)))
             rows.append(row)
-        return _reply(learner, rows, services.clock())
+        return _reply(person, rows, services.clock())
 
     return await again(once)
 
@@ -103,7 +108,8 @@ async def of_learner(services: Services, scope: Scope, learner: str) -> schemas.
         scope.require("manage", "deliver")
     if scope.learner is not None and scope.learner != learner:
         raise NotFound("learner", learner)
-    return _reply(learner, await _rows(services, scope, learner), services.clock())
+    person, rows = await _rows(services, scope, learner)
+    return _reply(person, rows, services.clock())
 
 
 async def in_force(services: Services, tenant: str, learner: str) -> Accommodation:
@@ -113,9 +119,11 @@ async def in_force(services: Services, tenant: str, learner: str) -> Accommodati
 
 
 def granted(rows: list[AccommodationRow], now: datetime) -> Accommodation:
-    """What is in force at an instant, of all that was ever asked and granted."""
-    row = _current(rows, now)
-    return NO_ACCOMMODATION if row is None else Accommodation.from_mapping(row.given)
+    """What is in force at an instant, of all that was ever asked and granted to a person."""
+    found = NO_ACCOMMODATION
+    for row in _current(rows, now):
+        found = found.beside(Accommodation.from_mapping(row.given))
+    return found
 
 
 async def grant_in_session(
@@ -165,34 +173,53 @@ async def grant_in_session(
     return await again(once)
 
 
-async def _rows(services: Services, scope: Scope, learner: str) -> list[AccommodationRow]:
-    await learners.get(services, scope, learner)
-    return await services.store.read(sitting.accommodations, scope.tenant, learner)
+async def _rows(services: Services, scope: Scope, learner: str) -> tuple[str, list[AccommodationRow]]:
+    """Who the person is, and the rows of all their ids, each id's in the order of time."""
+    person = await learners.get(services, scope, learner)
+    return person.id, await services.store.read(sitting.accommodations, scope.tenant, learner)
 
 
-def _current(rows: list[AccommodationRow], now: datetime) -> AccommodationRow | None:
-    granted = [row for row in rows if row.state == "granted"]
-    last = granted[-1] if granted else None
-    return None if last is None or (last.until is not None and last.until <= now) else last
+def _current(rows: list[AccommodationRow], now: datetime) -> list[AccommodationRow]:
+    """The grant in force under each id; one that ran out gives way to nothing, not to the one before it."""
+    last = {row.learner: row for row in rows if row.state == "granted"}
+    return [row for row in last.values() if row.until is None or row.until > now]
 
 
-def _reply(learner: str, rows: list[AccommodationRow], now: datetime) -> schemas.LearnerAccommodations:
-    current = _current(rows, now)
-    given = NO_ACCOMMODATION if current is None else Accommodation.from_mapping(current.given)
-    answered = next((row.seq for row in reversed(rows) if row.state == "granted"), 0)
+def _until(rows: list[AccommodationRow], now: datetime) -> datetime | None:
+    """When what is in force now first becomes less, if nobody says anything more."""
+    given = granted(rows, now)
+    ends = sorted({row.until for row in _current(rows, now) if row.until is not None})
+    return next((end for end in ends if granted(rows, end) != given), None)
+
+
+def _asked(rows: list[AccommodationRow]) -> list[AccommodationRow]:
+    return [row for row in rows if row.state == "asked"]
+
+
+def _is_open(asked: AccommodationRow, rows: list[AccommodationRow]) -> bool:
+    """Whether nothing was granted since somebody asked; clocks tell only what was said under two ids."""
+    return not any(
+        row.seq > asked.seq if row.learner == asked.learner else row.at > asked.at
+        for row in rows
+        if row.state == "granted"
+    )
+
+
+def _reply(person: str, rows: list[AccommodationRow], now: datetime) -> schemas.LearnerAccommodations:
     return schemas.LearnerAccommodations(
-        learner=learner,
-        given=schemas.Given(**given.to_mapping()),
-        until=None if current is None else current.until,
-        open_request=any(row.state == "asked" and row.seq > answered for row in rows),
+        learner=person,
+        given=schemas.Given(**granted(rows, now).to_mapping()),
+        until=_until(rows, now),
+        open_request=any(_is_open(row, rows) for row in _asked(rows)),
         history=[
             schemas.AccommodationEntry(
+                learner=row.learner,
                 state=row.state,  # type: ignore[arg-type]
                 given=schemas.Given(**row.given),
                 until=row.until,
                 by=row.by,
                 at=row.at,
             )
-            for row in rows
+            for row in sorted(rows, key=lambda row: row.at)
         ],
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from assess.delivery.store import sitting
 from assess.delivery.store.gathering import Part, gathered
 from assess.delivery.store.reading import LEARNER, LearnerRecords, records_found
 from assess.delivery.store.reading_people import assignments_for
@@ -16,10 +17,7 @@ from assess.delivery.store.rows_sitting import AccommodationRow
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What was there before: an earlier request with the same key, and all about the learner.
-
-    `assignments` are those of the person, `accommodations` those of the id alone.
-    """
+    """What was there before: an earlier request with the same key, and all about the person."""
 
     earlier: Idempotency | None
     records: LearnerRecords | None
@@ -44,7 +42,8 @@ def beginning(
     values = {"tenant": tenant, "learner": learner, "actor": actor, "route": route, "key": key}
     earlier, assigned, given, *theirs = gathered(connection, _PARTS, values)
     records = records_found(connection, tenant, learner, theirs, None)
-    assignments = list(assigned)
+    assignments, accommodations = list(assigned), list(given)
     if records is not None and records.ids != (learner,):
         assignments = assignments_for(connection, tenant, learner)
-    return Beginning(earlier[0] if earlier else None, records, assignments, list(given))
+        accommodations = sitting.accommodations(connection, tenant, learner)
+    return Beginning(earlier[0] if earlier else None, records, assignments, accommodations)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, case, or_, select
 
 from assess.delivery.store import tables
 from assess.delivery.store import tables_people as people
+from assess.delivery.store.persons import person
 from assess.delivery.store.reading import _all, _one
 from assess.delivery.store.rows import Session
 from assess.delivery.store.rows_sitting import (
@@ -124,9 +125,11 @@ def heartbeats(connection: Connection) -> list[Heartbeat]:
 
 
 def accommodations(connection: Connection, tenant: str, learner: str) -> list[AccommodationRow]:
-    """What a learner asked for and was granted, in the order of time."""
+    """What a person asked for and was granted under any of their ids, each id's in the order of time."""
     c = tables.accommodations.c
-    return _all(connection, AccommodationRow, c.tenant == tenant, c.learner == learner, order=(c.seq,))
+    ids = person(connection, tenant, learner).ids
+    found = _all(connection, AccommodationRow, c.tenant == tenant, c.learner.in_(ids), order=(c.seq,))
+    return sorted(found, key=lambda row: ids.index(row.learner))
 
 
 def invigilator_code(connection: Connection, tenant: str, code_hash: str) -> InvigilatorCode | None:
