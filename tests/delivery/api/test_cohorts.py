@@ -243,3 +243,45 @@ def test_a_faulty_line_is_named_and_nothing_of_its_part_is_written(
 def test_a_part_of_a_roster_has_an_end(world: World) -> None:
     rows = [{"row": n, "learner": f"l{n}"} for n in range(1001)]
     refused(world.call("POST", "/v1/roster", {"rows": rows}), 422, "field_invalid")
+
+
+def test_the_order_of_lines_does_not_say_who_has_an_external_id(both_worlds: World) -> None:
+    nameless, named = (
+        {"issuer": "moodle", "subject": "17", "cohort": "c1"},
+        {
+            "learner": "lrn_b",
+            "issuer": "moodle",
+            "subject": "17",
+        },
+    )
+    found = roster(both_worlds, nameless, named)
+    assert (found["faults"], found["written"]) == ([], True)
+    assert both_worlds.ask(reading_people.cohort_members, "default", "c1") == ["lrn_b"]
+    again = roster(both_worlds, nameless, named)
+    assert [line["state"] for line in again["lines"]] == ["unchanged"] * 2
+
+
+def test_an_external_id_that_came_with_a_merged_record_stays_with_it(both_worlds: World) -> None:
+    world = both_worlds
+    for learner in ("lrn_new", "lrn_other"):
+        world.learner(learner)
+    ids = {"external_ids": [{"issuer": "sis", "subject": "77"}]}
+    world.call("PUT", "/v1/learners/lrn_old", ids)
+    line = {"learner": "lrn_new", "issuer": "sis", "subject": "77"}
+    assert [fault["field"] for fault in roster(world, line)["faults"]] == ["subject"]
+    body = {"into": "lrn_new", "reason": "registered twice"}
+    assert world.call("POST", "/v1/learners/lrn_old/merge", body).status_code == 200
+    for _ in range(2):
+        found = roster(world, line, line | {"learner": "lrn_old"})
+        assert (found["faults"], found["written"]) == ([], False)
+    assert [fault["field"] for fault in roster(world, line | {"learner": "lrn_other"})["faults"]] == [
+        "subject"
+    ]
+    # A new one that lines give to both is one person's as well, and stays with the first.
+    two = {"issuer": "sis", "subject": "78"}
+    assert roster(world, line | two, line | two | {"learner": "lrn_old"})["written"] is True
+    assert world.call("POST", "/v1/learners/lrn_old/unmerge", {"reason": "two"}).status_code == 200
+    for subject, owner in (("77", "lrn_old"), ("78", "lrn_new")):
+        (known,) = world.call("GET", f"/v1/learners?issuer=sis&subject={subject}").json()["items"]
+        assert known["id"] == owner
+    assert [fault["field"] for fault in roster(world, line)["faults"]] == ["subject"]

@@ -44,14 +44,20 @@ async def take(services: Services, scope: Scope, body: schemas.ImportRoster) -> 
 
 async def _take(services: Services, scope: Scope, body: schemas.ImportRoster) -> schemas.RosterReply:
     shelf = await services.catalogue.shelf(scope.tenant)
+    given: dict[tuple[str, str], list[str]] = {}
+    for row in body.rows:
+        if row.issuer and row.subject:
+            given.setdefault((row.issuer, row.subject), []).extend([row.learner] if row.learner else [])
     known = await services.store.read(
         reading_people.known,
         scope.tenant,
         learners={row.learner for row in body.rows if row.learner} | {gone.learner for gone in body.leaving},
-        external={(row.issuer, row.subject) for row in body.rows if row.issuer and row.subject},
+        external=given,
         cohorts={row.cohort for row in body.rows if row.cohort} | {gone.cohort for gone in body.leaving},
     )
-    plan = _Plan(scope, shelf, known, services.clock())
+    # A line that names no learner means the one to whom another line gives its external id, wherever that is.
+    named = {pair: learners[0] for pair, learners in given.items() if learners}
+    plan = _Plan(scope, shelf, known, services.clock(), named)
     lines = [plan.line(row) for row in body.rows]
     left = [words for gone in body.leaving if (words := plan.leaving(gone))]
     written = not body.dry_run and not plan.faults and plan.changes_anything
@@ -74,6 +80,7 @@ class _Plan:
     shelf: Shelf
     known: Known
     now: datetime
+    named: dict[tuple[str, str], str]
     learners: dict[str, Learner] = field(default_factory=dict)
     locales: dict[str, str] = field(default_factory=dict)
     external: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -146,11 +153,12 @@ class _Plan:
             if pair is None:
                 self._fault(row, "learner", "name the learner, or issuer and subject")
                 return None, [], False
-            learner = new_id("lrn")
+            learner = self.named.get(pair) or new_id("lrn")
         if not ID.fullmatch(learner):
             self._fault(row, "learner", f"{learner!r} is no learner id: letters, digits and . _ : @ ~ - only")
             return None, [], False
-        if owner is not None and owner != learner:
+        # What came with a record that was merged stays with that one: the merge may be undone.
+        if owner is not None and not self.known.is_one_person(owner, learner):
             self._fault(row, "subject", f"{row.issuer} {row.subject!r} belongs to learner {owner!r}")
             return None, [], False
         known = self.learners.get(learner) or self.known.learners.get(learner)

@@ -89,7 +89,7 @@ async def _make_codes(
     else:
         wanted = sorted(set(body.learners))
         known = await services.store.read(
-            reading_people.known, scope.tenant, learners=wanted, external=(), cohorts=[cohort]
+            reading_people.known, scope.tenant, learners=wanted, external={}, cohorts=[cohort]
         )
         strangers = [learner for learner in wanted if (cohort, learner) not in known.members]
         if strangers:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, func, or_, select
 
 from assess.delivery.store import tables
 from assess.delivery.store import tables_people as people
-from assess.delivery.store.persons import Person, person
+from assess.delivery.store.persons import Person, person, survivors
 from assess.delivery.store.reading import LearnerRecords, _all, _one, records_of
 from assess.delivery.store.rows import Learner, LearnerExternalId, Session
 from assess.delivery.store.rows_people import Assignment, Cohort, CohortMember, Merge, SignIn, SignInCode
@@ -126,6 +126,12 @@ class Known:
     members: frozenset[tuple[str, str]]
     cohorts: dict[str, Cohort]
     assignments: dict[tuple[str, str, str], Assignment]
+    # Who answers for whom, where a line gives somebody an external id that came with another record.
+    merged: dict[str, str]
+
+    def is_one_person(self, learner: str, other: str) -> bool:
+        """Whether two ids are one person's, as merges stand."""
+        return self.merged.get(learner, learner) == self.merged.get(other, other)
 
 
 def known(
@@ -133,10 +139,16 @@ def known(
     tenant: str,
     *,
     learners: Collection[str],
-    external: Collection[tuple[str, str]],
+    external: Mapping[tuple[str, str], Collection[str]],
     cohorts: Collection[str],
 ) -> Known:
-    """Everything that a part of a roster is compared with, in a handful of statements."""
+    """Everything that a part of a roster is compared with, in a handful of statements.
+
+    Parameters
+    ----------
+    external : mapping
+        From issuer and subject to the learners to whom lines of the part give them.
+    """
     e = tables.learner_external_ids.c
     subjects: dict[str, list[str]] = {}
     for issuer, subject in external:
@@ -149,7 +161,11 @@ def known(
             connection, LearnerExternalId, e.tenant == tenant, e.issuer == issuer, e.subject.in_(theirs)
         )
     ]
-    ids = {*learners, *(row.learner for row in pairs)}
+    owners = {(row.issuer, row.subject): row.learner for row in pairs}
+    claims = ({*given, owners[pair]} if pair in owners else {*given} for pair, given in external.items())
+    # Merges are few, and lines that need them fewer: nobody else pays for reading them.
+    merged = survivors(connection, tenant) if any(len(ids) > 1 for ids in claims) else {}
+    ids = {*learners, *owners.values()}
     learner, m = tables.learners.c, people.cohort_members.c
     c, a = people.cohorts.c, people.assignments.c
     to = or_(
@@ -163,13 +179,14 @@ def known(
             row.id: row
             for row in _all(connection, Learner, learner.tenant == tenant, learner.id.in_(list(ids)))
         },
-        {(row.issuer, row.subject): row.learner for row in pairs},
+        owners,
         frozenset((row.cohort, row.learner) for row in _all(connection, CohortMember, *here)),
         {row.id: row for row in _all(connection, Cohort, c.tenant == tenant, c.id.in_(list(cohorts)))},
         {
             (row.kind, row.target, row.course): row
             for row in _all(connection, Assignment, a.tenant == tenant, to)
         },
+        merged,
     )
 
 
