@@ -70,6 +70,49 @@ def test_one_faulty_line_keeps_the_file_out_unless_it_is_to_be_skipped(live, tmp
     assert live("roster", "import", file, "--skip-bad", "--remove-missing").code == 2
 
 
+_WITH_IDS = "learner,issuer,subject,cohort,locale\n"
+_BETWEEN = "".join(f"l{n:03d},,,c1,\n" for n in range(600))
+
+
+def test_lines_of_two_parts_that_mean_one_learner_are_one_learner(live, tmp_path):
+    file = tmp_path / "r.csv"
+    file.write_text(_WITH_IDS + ",lms,42,c1,\n" + _BETWEEN + "B,lms,42,c2,fr\n")
+    assert live("roster", "import", file, "--dry-run").code == 0
+    done = live("roster", "import", file)
+    assert (done.code, "602 lines written" in done.out) == (0, True), done.out + done.err
+    assert "B" in members("c1")
+    assert members("c2") == ["B"]
+    assert "nothing had changed" in live("roster", "import", file).out
+
+
+def test_a_contradiction_between_two_parts_is_found_before_the_first_is_written(live, tmp_path):
+    file = tmp_path / "r.csv"
+    file.write_text(_WITH_IDS + "B,lms,42,,\n")
+    assert live("roster", "import", file).code == 0
+    file.write_text(_WITH_IDS + "B,,,c1,fr\n" + _BETWEEN + ",lms,42,c2,en\n")
+    for option in ("--dry-run", "--list=40"):
+        done = live("roster", "import", file, option)
+        assert done.code == 1
+        assert "line 603, locale: line 2 says another one for this learner" in done.out
+        assert "1 of 602 lines are faulty; nothing was written" in done.out
+    assert members("c1") == []
+    done = live("roster", "import", file, "--skip-bad")
+    assert (done.code, "601 lines written" in done.out) == (0, True), done.out + done.err
+    assert (len(members("c1")), members("c2")) == (601, [])
+    assert "nothing had changed" in live("roster", "import", file, "--skip-bad").out
+
+
+def test_a_roster_goes_on_naming_the_survivor_of_a_merge(live, tmp_path):
+    file = tmp_path / "r.csv"
+    file.write_text(_WITH_IDS + "old,sis,77,c1,\nnew,,,c1,\n")
+    assert live("roster", "import", file).code == 0
+    file.write_text(_WITH_IDS + "new,sis,77,c1,\n")
+    assert "belongs to learner 'old'" in live("roster", "import", file).out
+    assert live("roster", "merge", "old", "--into", "new", "--reason", "registered twice").code == 0
+    done = live("roster", "import", file)
+    assert (done.code, "nothing had changed" in done.out) == (0, True), done.out + done.err
+
+
 def test_who_is_missing_leaves_the_cohort_only_when_asked(live, tmp_path):
     file = tmp_path / "r.csv"
     file.write_text(_TWO)

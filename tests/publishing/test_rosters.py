@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assess.errors import InvalidContent
-from assess.publishing.rosters import Roster, read_roster
+from assess.publishing.rosters import Roster, contradictions, read_roster
 
 
 def read(folder: Path, text: str | bytes) -> Roster:
@@ -87,6 +87,30 @@ _HEADER = "learner,issuer,subject,cohort,courses,window_from,locale\n"
 )
 def test_a_faulty_line_is_named_with_its_column(tmp_path: Path, lines: str, fault: str) -> None:
     assert [str(found) for found in read(tmp_path, _HEADER + lines).faults] == [fault]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [",m,1,c1,,,fr\nb,m,1,c2,,,en\n", "b,m,1,c2,,,fr\n,m,1,c1,,,en\n"],
+)
+def test_a_line_without_a_learner_has_the_one_whom_the_file_names_elsewhere(
+    tmp_path: Path, lines: str
+) -> None:
+    roster = read(tmp_path, _HEADER + lines + ",m,2,c1,,,\n")
+    assert [line.learner for line in roster.lines] == ["b", "b", None]
+    assert [str(fault) for fault in roster.faults] == [
+        "line 3, locale: line 2 says another one for this learner"
+    ]
+
+
+def test_lines_that_turn_out_to_mean_one_learner_must_not_contradict_each_other(tmp_path: Path) -> None:
+    roster = read(tmp_path, _HEADER + "b,,,,x,2026-11-22,fr\n,m,1,,x,2026-11-23,en\n,m,1,c1,,,\n")
+    assert roster.faults == ()
+    assert list(contradictions(roster.lines, {2: "b", 3: "c", 4: "c"})) == []
+    assert [str(fault) for fault in contradictions(roster.lines, {2: "b", 3: "b", 4: "b"})] == [
+        "line 3, locale: line 2 says another one for this learner",
+        "line 3, courses: line 2 gives this learner another window for x",
+    ]
 
 
 def test_a_cell_may_hold_line_breaks_and_lines_are_counted_as_in_the_file(tmp_path: Path) -> None:

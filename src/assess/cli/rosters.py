@@ -83,7 +83,7 @@ class _Found:
     bad: set[int] = field(default_factory=set)
     moving: set[int] = field(default_factory=set)
     stay: set[tuple[str, str]] = field(default_factory=set)
-    left: list[str] = field(default_factory=list)
+    learners: dict[int, str] = field(default_factory=dict)
 
     def add(self, part: list[RosterLine], reply: schemas.RosterReply, new: set[tuple[str, ...]]) -> None:
         """Count a part; a learner with two lines is new once."""
@@ -92,6 +92,8 @@ class _Found:
             line = lines[told.row]
             state = "changed" if told.state == "new" and line.who in new else str(told.state)
             self.states[state] += 1
+            if told.learner:
+                self.learners[told.row] = told.learner
             if state == "new":
                 new.add(line.who)
             if state == "changed":
@@ -121,29 +123,46 @@ async def _import(desk: Desk, roster: Roster, options: _Options) -> None:
     found = _Found()
     for fault in roster.faults:
         found.fault(fault.number, str(fault))
-    lines = [line for line in roster.lines if line.number not in found.bad]
-    new: set[tuple[str, ...]] = set()
-    with bar("checking") as progress:
-        for part in _parts(lines, progress):
-            body = schemas.ImportRoster(rows=[_row(line) for line in part], dry_run=True)
-            found.add(part, await desk.roster(body), new)
+    n_bad = len(found.bad)
+    lines = await _check(desk, list(roster.lines), found)
     if found.faults and not options.skip_bad:
         _list(found.faults, options.shown)
         out.print(f"{len(found.bad):,} of {_n_lines(roster, found):,} lines are faulty; nothing was written")
         raise typer.Exit(1)
+    if len(found.bad) > n_bad:
+        # What is left out has no say in what the others do: a cohort that it alone named is not made.
+        found = _Found(faults=found.faults, bad=found.bad)
+        lines = await _check(desk, lines, found)
     leaving = [gone async for gone in _leaving(desk, lines, found)] if options.remove_missing else []
     _say(found, leaving, options)
     if options.dry_run:
         out.print("dry run: nothing was written")
         return
-    changing = found.moving - found.bad
-    moving = [line for line in lines if line.number in changing]
+    moving = [line for line in lines if line.number in found.moving]
     with bar("importing") as progress:
         for part in _parts(moving, progress):
             await _write(desk, schemas.ImportRoster(rows=[_row(line) for line in part]))
         for start in range(0, len(leaving), _PART):
             await _write(desk, schemas.ImportRoster(leaving=leaving[start : start + _PART]))
     out.print(f"{len(moving):,} lines written" if moving or leaving else "nothing had changed")
+
+
+async def _check(desk: Desk, lines: list[RosterLine], found: _Found) -> list[RosterLine]:
+    """Compare lines with what is stored and with each other; those that are not at fault come back."""
+    from assess.delivery import schemas
+    from assess.publishing.rosters import contradictions
+
+    lines = [line for line in lines if line.number not in found.bad]
+    new: set[tuple[str, ...]] = set()
+    with bar("checking") as progress:
+        for part in _parts(lines, progress):
+            body = schemas.ImportRoster(rows=[_row(line) for line in part], dry_run=True)
+            found.add(part, await desk.roster(body), new)
+    # A part knows nothing of the others, and only here is it known which lines mean one learner.
+    lines = [line for line in lines if line.number not in found.bad]
+    for fault in contradictions(lines, found.learners):
+        found.fault(fault.number, str(fault))
+    return [line for line in lines if line.number not in found.bad]
 
 
 async def _write(desk: Desk, body: schemas.ImportRoster) -> None:
