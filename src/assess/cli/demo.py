@@ -191,7 +191,7 @@ async def _seed(services: Services, scope: Scope, learner: Seeded) -> None:
     from assess.delivery.service.standing import Moment
     from assess.delivery.store import reading
 
-    await learners.upsert(services, scope, id=learner.id, external_ids=[])
+    await learners.upsert(services, scope, id=learner.id)
     records = await services.store.read(reading.learner_records, scope.tenant, learner.id)
     assert records is not None
     shelf, now = await services.catalogue.shelf(scope.tenant), Moment.at(services.clock())

@@ -69,6 +69,25 @@ def test_a_learner_is_made_once_and_said_anew_later(world: World) -> None:
     assert world.call("GET", "/v1/learners?issuer=moodle&subject=17").json()["items"] == []
 
 
+def test_what_is_left_out_about_a_learner_stays_and_what_is_said_takes_its_place(both_worlds: World) -> None:
+    world = both_worlds
+    row = {"row": 2, "learner": "lrn_9", "issuer": "moodle", "subject": "17", "locale": "fr"}
+    assert world.call("POST", "/v1/roster", {"rows": [row]}).json()["written"] is True
+
+    def put(**body: Any) -> tuple[list[str], str | None]:
+        answer = world.call("PUT", "/v1/learners/lrn_9", body)
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        return [one["subject"] for one in found["external_ids"]], found["locale"]
+
+    assert put() == (["17"], "fr")
+    assert put(private=False) == (["17"], "fr")
+    assert put(locale="ar") == (["17"], "ar")
+    assert put(external_ids=[{"issuer": "moodle", "subject": "18"}]) == (["18"], "ar")
+    assert put(external_ids=[]) == ([], "ar")
+    assert put(locale=None) == ([], None)
+
+
 @pytest.mark.parametrize(
     ("body", "code", "path"),
     [
@@ -81,6 +100,7 @@ def test_a_learner_is_made_once_and_said_anew_later(world: World) -> None:
         ({"external_ids": [{"issuer": "m", "subject": "1"}] * 2}, "field_invalid", "external_ids[0]"),
         ({"external_ids": [{"issuer": "m", "subject": "taken"}]}, "field_invalid", "external_ids[0]"),
         ({"external_ids": {}}, "field_invalid", "external_ids"),
+        ({"external_ids": None}, "field_invalid", "external_ids"),
         ({"email": "x"}, "field_unknown", "email"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from assess.delivery.schemas.base import Body, Reply
 
@@ -79,10 +79,10 @@ class ExternalId(Body, frozen=True):
 
 
 class PutLearner(Body, frozen=True):
-    """`PUT /v1/learners/{id}`; the external ids replace those known."""
+    """`PUT /v1/learners/{id}`; what is left out stays, external ids that are given replace all."""
 
-    external_ids: list[ExternalId] = []
-    locale: str | None = None
+    external_ids: list[ExternalId] | UnsetType = UNSET
+    locale: str | UnsetType | None = UNSET
     kind: Literal["person", "student", "school"] | None = None
     private: bool | None = None
     region: str | None = None

@@ -6,6 +6,8 @@ import contextlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec import UNSET, UnsetType
+
 from assess.delivery import schemas
 from assess.delivery.security import new_id
 from assess.delivery.service.context import Scope, Services
@@ -98,16 +100,20 @@ async def upsert(
     scope: Scope,
     *,
     id: str,
-    external_ids: list[schemas.ExternalId],
-    locale: str | None = None,
+    external_ids: list[schemas.ExternalId] | UnsetType = UNSET,
+    locale: str | UnsetType | None = UNSET,
     kind: str | None = None,
     private: bool | None = None,
     region: str | None = None,
 ) -> tuple[schemas.LearnerReply, bool]:
-    """`PUT /v1/learners/{id}`: the learner, and whether it is new.
+    """`PUT /v1/learners/{id}`: the learner, and whether it is new. What is not said stays as it is.
 
     Parameters
     ----------
+    external_ids : list, optional
+        All of them: they take the place of those known, and an empty list takes them away.
+    locale : str, optional
+        None takes it away.
     kind : str, optional
         person, student or school; it is said when the learner is made known and does not change.
     private : bool, optional
@@ -123,17 +129,18 @@ async def upsert(
         An external id belongs to another learner, or is listed twice; or the learner is of another kind.
     """
     scope.require("deliver", "manage")
-    about = _About(kind, private, region)
+    about = _About(locale, kind, private, region)
     try:
-        return await _upsert(services, scope, id, external_ids, locale, about)
+        return await _upsert(services, scope, id, external_ids, about)
     except StaleSession:
-        return await _upsert(services, scope, id, external_ids, locale, about)
+        return await _upsert(services, scope, id, external_ids, about)
 
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What a request says about a learner besides names; None is what it does not say."""
+    """What a request says about a learner besides names; None, or UNSET, is what it does not say."""
 
+    locale: str | UnsetType | None
     kind: str | None
     private: bool | None
     region: str | None
@@ -149,15 +156,15 @@ class _About:
         if self.kind is not None and self.kind != known.kind:
             raise InvalidRequest(f"{known.id!r} is a {known.kind}, and stays one", path="kind")
         said = {"private": self.private, "region": self.region}
-        return {name: value for name, value in said.items() if value is not None}
+        found: dict[str, object] = {name: value for name, value in said.items() if value is not None}
+        return found if self.locale is UNSET else {"locale": self.locale, **found}
 
 
 async def _upsert(
     services: Services,
     scope: Scope,
     id: str,
-    external_ids: list[schemas.ExternalId],
-    locale: str | None,
+    external_ids: list[schemas.ExternalId] | UnsetType,
     about: _About,
 ) -> tuple[schemas.LearnerReply, bool]:
     now = services.clock()
@@ -167,7 +174,7 @@ async def _upsert(
         raise Forbidden(f"learner {id!r} belongs to {kind}; this key does not reach it", code="sandbox_only")
     if known is not None:
         require_not_erased(known)
-    pairs = [(e.issuer, e.subject) for e in external_ids]
+    pairs = [] if external_ids is UNSET else [(e.issuer, e.subject) for e in external_ids]
     person = await services.store.read(reading_people.who, scope.tenant, id)
     merged: set[tuple[str, str]] = set()
     for index, (issuer, subject) in enumerate(pairs):
@@ -187,6 +194,7 @@ async def _upsert(
     if known is None:
         kind = about.kind or "person"
         private = kind == "student" if about.private is None else about.private
+        locale = None if about.locale is UNSET else about.locale
         rows.append(
             Learner(
                 scope.tenant, id, locale, scope.sandbox, version=1, created_at=now,
@@ -194,9 +202,12 @@ async def _upsert(
             )
         )  # fmt: skip
     else:
-        said = {"locale": locale, **about.changes(known)}
-        updates = (Update(Learner, {"tenant": scope.tenant, "id": id}, said),)
-        deletes = (Delete(LearnerExternalId, {"tenant": scope.tenant, "learner": id}),)
+        said = about.changes(known)
+        if said:
+            updates = (Update(Learner, {"tenant": scope.tenant, "id": id}, said),)
+        if external_ids is not UNSET:
+            # An office's roster wrote them, and an application that says nothing of them must not lose them.
+            deletes = (Delete(LearnerExternalId, {"tenant": scope.tenant, "learner": id}),)
     rows += [
         LearnerExternalId(scope.tenant, issuer, subject, id)
         for issuer, subject in pairs

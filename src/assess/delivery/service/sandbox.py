@@ -71,7 +71,7 @@ async def _force(
     except NotFound:
         # The route is for trying things out; a learner that has to be made first would only be in the way.
         maker = replace(scope, rights=frozenset({"deliver"}))
-        await learners.upsert(services, maker, id=learner, external_ids=[])
+        await learners.upsert(services, maker, id=learner)
         before = await learners.records(services, scope, learner)
     if external:
         await _force_external(services, scope, before, shelf, course, state)
