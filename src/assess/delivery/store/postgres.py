@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from assess.delivery.store.apart import Apart
@@ -30,6 +31,8 @@ _MIGRATION_LOCK = 7_305_190_236_114_007
 # An installation may have it off for other databases. Ours says "stored" only of what is on the disk.
 CONNECT_ARGS = {"options": "-c synchronous_commit=on"}
 _REFUSALS = (AssessError, SQLAlchemyError, psycopg.Error, ValueError, OverflowError)
+# A write waits for locks that others hold; a snapshot from before would make each wait a conflict.
+_OF_WRITES: IsolationLevel = "READ COMMITTED"
 # How many groups are written until somebody looks whether a table has outgrown what is known of it.
 _GROUPS_PER_LOOK = 128
 _OUTGROWN = """
@@ -47,7 +50,7 @@ class PostgresStore(GroupCommit, SnapshotReads):
     def __init__(self, url: str, *, threads: int = 8, apart: bool = False) -> None:
         self._engine = _engine(url, threads)
         self._readers = self._engine.execution_options(postgresql_readonly=True)
-        self._writing = _writing(self._engine)
+        self._writing = self._engine.execution_options(isolation_level=_OF_WRITES)
         # A statement alone needs no transaction around it, nor a test of the connection before: four turns to
         # the database and back where one will do. Whoever finds a connection lost asks once more.
         n_at_once = max(threads // 2, 1)
@@ -136,8 +139,8 @@ class PostgresWriter(KeptConnection):
 
     def __init__(self, url: str) -> None:
         # One is kept, one is for members that must be written alone, and one for looking.
-        super().__init__(_engine(url, 3))
-        self._writing = _writing(self._engine)
+        super().__init__(_engine(url, 3, isolation_level=_OF_WRITES))
+        event.listen(self._engine, "connect", _send_all)
         self._since_looked = 0
         self._looking = threading.Thread()
 
@@ -156,9 +159,9 @@ class PostgresWriter(KeptConnection):
         try:
             return [*self._write_plain(group)]
         except _REFUSALS:
-            if self._connection is not None and self._driver().closed:
+            if self._is_lost():
                 self.forget()
-            return [write_alone(self._writing, writes) for writes in group]
+            return [write_alone(self._engine, writes) for writes in group]
 
     def close(self) -> None:
         """Let the database go."""
@@ -174,7 +177,7 @@ class PostgresWriter(KeptConnection):
         the first one an exam begins.
         """
         # Whoever may not count is refused, and the plans are good enough.
-        with contextlib.suppress(*_REFUSALS), self._writing.connect() as connection, connection.begin():
+        with contextlib.suppress(*_REFUSALS), self._engine.connect() as connection, connection.begin():
             names = connection.exec_driver_sql(_OUTGROWN).scalars().all()
             if names:
                 connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {', '.join(names)}")
@@ -186,13 +189,15 @@ class PostgresWriter(KeptConnection):
         to the database and back, where each statement would be one.
         """
         if self._connection is None:
-            self._connection = self._writing.connect()
-            # psycopg's pipeline goes on to wait for results although a large statement is not all sent: both
-            # sides then wait for ever. Sending that waits, and reads meanwhile, is libpq's own.
-            self._driver().pgconn.nonblocking = 0
+            self._connection = self._engine.connect()
         driver = self._driver()
         with driver.pipeline() as pipeline, self._connection.begin():
             return apply_batch(driver, self._connection.dialect, group, pipeline.sync)
+
+    def _is_lost(self) -> bool:
+        """Whether the kept connection has ended; whoever asks a lost one for its driver begins another."""
+        kept = self._connection
+        return kept is not None and (kept.invalidated or self._driver().closed)
 
     def _driver(self) -> psycopg.Connection[Any]:
         """The connection of groups as the driver has it; it is kept, for the pool tests what it gives."""
@@ -214,7 +219,16 @@ def write_alone(engine: Engine, writes: Writes) -> Outcome:
         return refused(fault)
 
 
-def _engine(url: str, connections: int) -> Engine:
+def _send_all(connection: psycopg.Connection[Any], _: object) -> None:
+    """Let a new connection send as libpq does, which waits, and reads meanwhile.
+
+    psycopg's pipeline goes on to wait for results although a large statement is not all sent: both sides
+    then wait for ever. Every connection of the writer is made so, also one that replaces a lost one.
+    """
+    connection.pgconn.nonblocking = 0
+
+
+def _engine(url: str, connections: int, *, isolation_level: IsolationLevel = "REPEATABLE READ") -> Engine:
     return create_engine(
         url,
         pool_size=connections,
@@ -222,11 +236,6 @@ def _engine(url: str, connections: int) -> Engine:
         pool_pre_ping=True,
         # What people answered does not belong into error messages, which go into logs.
         hide_parameters=True,
-        isolation_level="REPEATABLE READ",
+        isolation_level=isolation_level,
         connect_args=CONNECT_ARGS,
     )
-
-
-def _writing(engine: Engine) -> Engine:
-    """A write waits for locks that others hold; a snapshot from before would make each wait a conflict."""
-    return engine.execution_options(isolation_level="READ COMMITTED")
