@@ -444,6 +444,22 @@ def test_a_fact_nested_without_end_is_malformed(world: World) -> None:
     refused(world.client.post("/v1/facts", content=content, headers=headers), 400, "malformed_json")
 
 
+def test_a_fact_that_is_nested_too_deeply_is_refused_in_a_sentence(world: World, learner: str) -> None:
+    """Its group could once not be packed for the process that writes, and others were refused with it."""
+
+    def nested(n: int) -> Any:
+        return json.loads('{"a":' * n + '[{"b": 1}]' + "}" * n)
+
+    problem = refused(world.call("POST", "/v1/facts", ATTENDED | {"x": nested(200)}), 422, "field_invalid")
+    assert "more than 128 levels" in problem["detail"]
+    rows = {"rows": [{"row": 1, "fact": ATTENDED | {"x": nested(200)}}]}
+    refused(world.call("POST", "/v1/facts/import", rows), 422, "field_invalid")
+    assert world.ask(reading.fact, "default", "f1") is None
+    assert world.call("POST", "/v1/facts", ATTENDED | {"x": nested(100)}).status_code == 201
+    broad = ATTENDED | {"id": "f2", "x": [{"a": [n]} for n in range(300)]}
+    assert world.call("POST", "/v1/facts", broad).status_code == 201
+
+
 def test_a_source_speaks_for_itself_only(world: World, learner: str) -> None:
     key = world.key("attest", sources=["survey"])
     refused(world.call("POST", "/v1/facts", ATTENDED, key=key), 403, "source_not_authorised")

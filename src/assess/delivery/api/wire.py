@@ -20,7 +20,8 @@ from assess.delivery.service import Scope, Services, keys
 from assess.delivery.service.idempotency import Key
 from assess.delivery.service.remembering import EVER, etag
 from assess.delivery.service.standing import Moment
-from assess.errors import AssessError, InvalidRequest
+from assess.errors import AssessError, InvalidContent, InvalidRequest
+from assess.standards.bounds import DEEPEST, require_shallow
 
 T = TypeVar("T")
 COOKIE = "assess_session"
@@ -125,6 +126,13 @@ def decoded(content_type: str, raw: bytes, kind: type[T]) -> T:
         raise _refusal(str(fault)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise MalformedJson(f"the body is not JSON: {fault}") from None
+    # What may hold any JSON could be deeper than what stores it can follow. Few brackets cannot be, and
+    # counting them costs next to nothing.
+    if raw.count(b"{") + raw.count(b"[") > DEEPEST:
+        try:
+            require_shallow(msgspec.json.decode(raw))
+        except InvalidContent as fault:
+            raise InvalidRequest(f"the body is nested too deeply: {fault}") from None
     if b"\\u0000" in raw and any("\0" in text for text in _texts(msgspec.json.decode(raw))):
         raise InvalidRequest("a text holds the character U+0000, which no text has")
     return body
