@@ -36,7 +36,7 @@ from typing import Any
 
 import msgspec
 
-from assess.delivery.store.groups import LARGEST_GROUP, Done, Outcome, Writer, written
+from assess.delivery.store.groups import LARGEST_GROUP, Done, Outcome, Writer, refused, written
 from assess.delivery.store.late import Late, Maker, late_in
 from assess.delivery.store.rows import (
     Committed,
@@ -103,7 +103,7 @@ class Apart:
     def give(self, group: list[Writes], loop: asyncio.AbstractEventLoop, done: Done) -> None:
         """Have a group written."""
         line = self._begun[1] if self._begun is not None else self._begin()
-        message = self._packer.packed(group)
+        group, message, done = self._packed(group, done)
         before = sum(n_bytes for _, n_bytes, _ in self._out)
         self._out.append((group, len(message), done))
         try:
@@ -118,6 +118,14 @@ class Apart:
             if self._begun is not None:
                 self._begun[0].kill()
             self.finish()
+
+    def _packed(self, group: list[Writes], done: Done) -> tuple[list[Writes], bytes, Done]:
+        """Who is on the way, as a message, and who asks: who can be packed must not suffer for who cannot."""
+        try:
+            return group, self._packer.packed(group), done
+        except Exception:  # noqa: BLE001 - a value that is nested too deeply, or has no other form
+            group, done = _without_misfits(group, done)
+            return group, self._packer.packed(group), done
 
     def _watch(self, loop: asyncio.AbstractEventLoop, line: socket.socket) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -159,10 +167,11 @@ class Apart:
         """Finish what was given, have one more group written, and let the database go."""
         self.finish()
         if group:
+            line = self._begun[1] if self._begun is not None else self._begin()
+            group, message, done = self._packed(group, done)
             self._out.append((group, 0, done))
             with contextlib.suppress(OSError):
-                line = self._begun[1] if self._begun is not None else self._begin()
-                _send(line, self._packer.packed(group))
+                _send(line, message)
             self.finish()
         self._end(_PATIENCE_SECONDS)
 
@@ -183,6 +192,22 @@ class Apart:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _without_misfits(group: list[Writes], done: Done) -> tuple[list[Writes], Done]:
+    """The members that can be packed, and who hears of all: what cannot be packed is refused at once."""
+    misfits: dict[int, Outcome] = {}
+    for n, writes in enumerate(group):
+        try:
+            Packer().packed([writes])  # one of its own, which numbers no makers for the process
+        except Exception as fault:  # noqa: BLE001 - whatever it was, those who wait must hear of it
+            misfits[n] = refused(fault)
+
+    def tell(outcomes: list[Outcome]) -> bool:
+        found = iter(outcomes)
+        return done([misfits[n] if n in misfits else next(found) for n in range(len(group))])
+
+    return [writes for n, writes in enumerate(group) if n not in misfits], tell
 
 
 # --- messages ------------------------------------------------------------------

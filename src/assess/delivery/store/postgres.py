@@ -21,7 +21,7 @@ from assess.delivery.store.revision import bring_up
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads, unavailable
 from assess.delivery.store.writing import apply
-from assess.errors import AssessError, StaleSession, StorageUnavailable
+from assess.errors import StaleSession, StorageUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,7 +30,6 @@ T = TypeVar("T")
 _MIGRATION_LOCK = 7_305_190_236_114_007
 # An installation may have it off for other databases. Ours says "stored" only of what is on the disk.
 CONNECT_ARGS = {"options": "-c synchronous_commit=on"}
-_REFUSALS = (AssessError, SQLAlchemyError, psycopg.Error, ValueError, OverflowError)
 # A write waits for locks that others hold; a snapshot from before would make each wait a conflict.
 _OF_WRITES: IsolationLevel = "READ COMMITTED"
 # How many groups are written until somebody looks whether a table has outgrown what is known of it.
@@ -158,7 +157,7 @@ class PostgresWriter(KeptConnection):
                 self._looking.start()
         try:
             return [*self._write_plain(group)]
-        except _REFUSALS:
+        except Exception:  # noqa: BLE001 - a fault of one member, whatever it is, must not refuse the others
             if self._is_lost():
                 self.forget()
             return [write_alone(self._engine, writes) for writes in group]
@@ -177,7 +176,7 @@ class PostgresWriter(KeptConnection):
         the first one an exam begins.
         """
         # Whoever may not count is refused, and the plans are good enough.
-        with contextlib.suppress(*_REFUSALS), self._engine.connect() as connection, connection.begin():
+        with contextlib.suppress(SQLAlchemyError), self._engine.connect() as connection, connection.begin():
             names = connection.exec_driver_sql(_OUTGROWN).scalars().all()
             if names:
                 connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {', '.join(names)}")
@@ -211,7 +210,7 @@ def write_alone(engine: Engine, writes: Writes) -> Outcome:
     try:
         with engine.begin() as connection:
             return apply(connection, writes)
-    except _REFUSALS as fault:
+    except Exception as fault:  # noqa: BLE001 - whatever it was, those who wait must hear of it
         if getattr(getattr(fault, "orig", None) or fault, "sqlstate", None) in _CONFLICTS:
             refusal = StaleSession("another write went first; read again")
             refusal.__cause__ = fault

@@ -27,7 +27,7 @@ from assess.delivery.store.revision import bring_up
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads
 from assess.delivery.store.writing import apply
-from assess.errors import AssessError, StorageUnavailable, StoreLocked
+from assess.errors import StorageUnavailable, StoreLocked
 
 PRAGMAS = (
     "busy_timeout = 5000",
@@ -43,7 +43,6 @@ _OF_THE_WRITER = ("wal_autocheckpoint = 4000", "cache_size = -65536")
 _GROUPS_PER_COPY = 128
 # Where a server was killed, its writing process may still have a group to finish.
 _LAST_GROUP_SECONDS = 1.0
-_REFUSALS = (AssessError, SQLAlchemyError, sqlite3.Error, ValueError, OverflowError)
 
 
 class SqliteStore(GroupCommit, SnapshotReads):
@@ -104,7 +103,8 @@ class SqliteWriter(KeptConnection):
         self._since_copied += 1
         try:
             if all(map(is_plain, group)):
-                with contextlib.suppress(*_REFUSALS):
+                # A fault of one member, whatever it is, must not refuse the others.
+                with contextlib.suppress(Exception):
                     return self._write_plain(group)
             return self._write_together(group)
         except _TransactionLost as lost:
@@ -145,7 +145,7 @@ class SqliteWriter(KeptConnection):
                 try:
                     outcomes[n] = apply(connection, writes)
                     member.commit()
-                except _REFUSALS as fault:
+                except Exception as fault:  # noqa: BLE001 - as above
                     _require_transaction(connection, fault)
                     member.rollback()
                     outcomes[n] = refused(fault)
