@@ -270,6 +270,10 @@ class StorageUnavailable(AssessError):
     """The database did not take the write; nothing was stored."""
 
 
+class OutcomeUnknown(StorageUnavailable):
+    """Whoever was writing was lost on the way: it may or may not be stored, and is sent again to be certain."""
+
+
 class Overloaded(AssessError):
     """Too much is asked at once; nothing was stored."""
 

@@ -136,7 +136,7 @@ def on_begin(world: World, statement: str, undo: str) -> Iterator[None]:
     """Run a statement on the writing connection before each write, and another once it is over."""
     store: Any = world.services.store
     writer = store._hand._writer
-    engine = getattr(writer, "_writing", writer._engine)
+    engine = writer._engine
     said = [statement]
 
     def run(connection: Any) -> None:

@@ -81,6 +81,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str | None, str]] = {
     errors.ClaimExpired: (410, "claim_expired", "The claim came too late"),
     errors.ClaimUsed: (409, "claim_used", "The claim was redeemed before"),
     errors.Overloaded: (503, "overloaded", "Too many at once; try again"),
+    errors.OutcomeUnknown: (503, "outcome_unknown", "It may or may not be stored; send it again"),
     errors.StorageUnavailable: (503, "storage_unavailable", "Nothing was stored; try again"),
     errors.AssessError: (500, "internal_error", "Something went wrong here"),
 }
@@ -200,6 +201,11 @@ def problem(request: Request, fault: Exception) -> schemas.Problem:
             entries = [schemas.FieldProblem(path=path, code=code, message=str(fault))]
         if code == "storage_unavailable":
             detail = "The database did not take it. Nothing was stored; send the same request again."
+        elif code == "outcome_unknown":
+            detail = (
+                "The database was lost while it stored this, which may or may not be stored. "
+                "Send the same request again; an answer is never stored twice."
+            )
     return schemas.Problem(
         type=f"/problems/{code}",
         title=title,

@@ -285,6 +285,14 @@ def error_page(visit: Visit, found: Problem) -> Response:
     elif found.code == "overloaded":
         heading, actions = _("Very many people are here at this moment"), again
         sentences = [_("Nothing was stored. Wait a moment and try again."), kept]
+    elif found.code == "outcome_unknown":
+        heading, actions = _("We do not know yet whether this was stored"), again
+        sentences = [
+            _(
+                "Your answer may or may not be stored. Wait a minute and send it again; "
+                "an answer is never stored twice."
+            )
+        ]
     elif found.status == 503:
         heading, actions = _("We cannot store anything at the moment"), again
         sentences = [_("Your answer was not stored yet. Wait a minute and send it again.")]

@@ -48,7 +48,7 @@ from assess.delivery.store.rows import (
     Update,
     Writes,
 )
-from assess.errors import StorageUnavailable
+from assess.errors import OutcomeUnknown
 
 _LENGTH = struct.Struct("!Q")
 _ANSWER = struct.Struct("!IQ")
@@ -153,7 +153,7 @@ class Apart:
         self._end(0.0)
         lost, self._out = self._out, deque()
         for group, _, done in lost:
-            fault = StorageUnavailable(
+            fault = OutcomeUnknown(
                 "the process that writes has ended; this may or may not be stored, so send it again"
             )
             done([fault] * len(group))

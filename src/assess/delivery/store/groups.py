@@ -220,7 +220,7 @@ class GroupCommit:
         StaleSession
             Something else was stored first.
         StorageUnavailable
-            The database did not take it.
+            The database did not take it; an `OutcomeUnknown` says that it may have.
         """
         loop = asyncio.get_running_loop()
         # A client that hangs up cancels its waiting, not the write that is on its way.

@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from assess.delivery.store.apart import Apart
 from assess.delivery.store.batches import apply_batch, is_plain
-from assess.delivery.store.groups import GroupCommit, KeptConnection, Outcome, Threaded, refused
+from assess.delivery.store.groups import GroupCommit, KeptConnection, Outcome, Threaded, refused, said
 from assess.delivery.store.revision import bring_up
 from assess.delivery.store.rows import Committed, Writes
 from assess.delivery.store.snapshots import SnapshotReads, unavailable
 from assess.delivery.store.writing import apply
-from assess.errors import StaleSession, StorageUnavailable
+from assess.errors import OutcomeUnknown, StaleSession, StorageUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class PostgresStore(GroupCommit, SnapshotReads):
         StaleSession
             Something else was stored first.
         StorageUnavailable
-            The database did not take it.
+            The database did not take it; an `OutcomeUnknown` says that it may have.
         """
         if is_plain(writes):
             return await super().commit(writes)
@@ -140,6 +140,7 @@ class PostgresWriter(KeptConnection):
         # One is kept, one is for members that must be written alone, and one for looking.
         super().__init__(_engine(url, 3, isolation_level=_OF_WRITES))
         event.listen(self._engine, "connect", _send_all)
+        self._commits = False  # whether the group had come as far as its commit
         self._since_looked = 0
         self._looking = threading.Thread()
 
@@ -157,10 +158,15 @@ class PostgresWriter(KeptConnection):
                 self._looking.start()
         try:
             return [*self._write_plain(group)]
-        except Exception:  # noqa: BLE001 - a fault of one member, whatever it is, must not refuse the others
-            if self._is_lost():
+        except Exception as fault:  # noqa: BLE001 - a fault of one member must not refuse the others
+            lost = self._is_lost()
+            if lost:
                 self.forget()
-            return [write_alone(self._engine, writes) for writes in group]
+            outcomes = [write_alone(self._engine, writes) for writes in group]
+            if lost and self._commits:
+                # Whoever is stored finds that out by reading again; where that fails, nobody can say.
+                return [_uncertain(fault) if isinstance(o, StorageUnavailable) else o for o in outcomes]
+            return outcomes
 
     def close(self) -> None:
         """Let the database go."""
@@ -187,11 +193,14 @@ class PostgresWriter(KeptConnection):
         The statements are sent together, and the commit once what they did is known: two turns
         to the database and back, where each statement would be one.
         """
+        self._commits = False
         if self._connection is None:
             self._connection = self._engine.connect()
         driver = self._driver()
         with driver.pipeline() as pipeline, self._connection.begin():
-            return apply_batch(driver, self._connection.dialect, group, pipeline.sync)
+            committed = apply_batch(driver, self._connection.dialect, group, pipeline.sync)
+            self._commits = True
+        return committed
 
     def _is_lost(self) -> bool:
         """Whether the kept connection has ended; whoever asks a lost one for its driver begins another."""
@@ -207,15 +216,28 @@ class PostgresWriter(KeptConnection):
 
 def write_alone(engine: Engine, writes: Writes) -> Outcome:
     """Make one member durable, in a transaction of its own; what became of it."""
+    commits = False
     try:
         with engine.begin() as connection:
-            return apply(connection, writes)
+            committed = apply(connection, writes)
+            commits = True
+        return committed
     except Exception as fault:  # noqa: BLE001 - whatever it was, those who wait must hear of it
+        if commits and isinstance(fault, DBAPIError) and fault.connection_invalidated:
+            return _uncertain(fault)
         if getattr(getattr(fault, "orig", None) or fault, "sqlstate", None) in _CONFLICTS:
             refusal = StaleSession("another write went first; read again")
             refusal.__cause__ = fault
             return refusal
         return refused(fault)
+
+
+def _uncertain(fault: Exception) -> OutcomeUnknown:
+    unknown = OutcomeUnknown(
+        f"the connection was lost in the commit ({said(fault)}); this may or may not be stored, so send it again"
+    )
+    unknown.__cause__ = fault
+    return unknown
 
 
 def _send_all(connection: psycopg.Connection[Any], _: object) -> None:

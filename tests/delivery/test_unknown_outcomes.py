@@ -1,0 +1,70 @@
+"""An answer of which nobody can say whether it is stored: that is what is said, and nothing else."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.delivery.conftest import open_world
+from tests.delivery.world import Clock, World, refused, settings
+
+PAGES = {
+    "en": ("We do not know yet whether this was stored", "may or may not be stored"),
+    "fr": ("Nous ne savons pas encore si cela a été enregistré", "peut-être enregistrée, peut-être pas"),
+    "ar": ("لا نعرف بعد هل حُفظ هذا", "ربما حُفظت إجابتك وربما لم تُحفظ"),
+}
+
+
+@pytest.fixture
+def apart(tmp_path: Path, clock: Clock) -> Iterator[World]:
+    """An application that writes by a process of its own."""
+    yield from open_world(settings(tmp_path, write_apart=True), clock)
+
+
+def killed_in_a_moment(world: World) -> threading.Timer:
+    """Stop the process that writes, so that the next group is on its way when it is killed."""
+    store: Any = world.services.store
+    process = store._hand._begun[0]
+    process.send_signal(signal.SIGSTOP)
+    timer = threading.Timer(0.3, process.kill)
+    timer.start()
+    return timer
+
+
+def test_the_api_says_that_it_may_or_may_not_be_stored(apart: World) -> None:
+    begun = apart.begin(apart.learner())
+    path = f"/v1/sessions/{begun['session']}/responses"
+    body = {"position": 1, "item": "x-001", "revision": 1, "answer": "b"}
+    killed_in_a_moment(apart)
+    reply = apart.call("POST", path, body)
+    problem = refused(reply, 503, "outcome_unknown")
+    assert problem["title"] == "It may or may not be stored; send it again"
+    assert "never stored twice" in problem["detail"]
+    assert "othing was stored" not in reply.text
+    assert int(reply.headers["retry-after"]) > 0
+    assert apart.call("POST", path, body).json()["receipt"]["position"] == 1
+
+
+@pytest.mark.parametrize("language", PAGES)
+def test_the_page_says_that_it_may_or_may_not_be_stored(apart: World, language: str) -> None:
+    begun = apart.begin(apart.learner())
+    session, client = begun["session"], apart.client
+    found = re.search(
+        r'name="csrf" value="([^"]+)"', client.get(f"/s/{session}?token={begun['token']}").text
+    )
+    assert found is not None
+    form = {"csrf": found[1], "position": "1", "item": "x-001", "revision": "1"}
+    form |= {"type": "single_choice", "answer": "b"}
+    killed_in_a_moment(apart)
+    client.cookies.set("assess_language", language)
+    reply = client.post(f"/s/{session}", data=form, follow_redirects=False)
+    assert reply.status_code == 503
+    for words in PAGES[language]:
+        assert words in reply.text
+    assert client.post(f"/s/{session}", data=form, follow_redirects=False).status_code == 303
