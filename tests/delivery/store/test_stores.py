@@ -47,7 +47,8 @@ from assess.delivery.store.rows import (
     Tenant,
     Update,
 )
-from assess.errors import InvalidContent, NotFound, StaleSession, StorageUnavailable
+from assess.delivery.store.sqlite import take_lock
+from assess.errors import InvalidContent, NotFound, StaleSession, StorageUnavailable, StoreLocked
 from assess.standards.records import first_break
 from tests.delivery.world import settings as world_settings
 
@@ -456,6 +457,31 @@ def test_a_second_process_is_refused_with_a_sentence_that_says_what_to_do(tmp_pa
             [sys.executable, "-c", _OPENS, found.database_url], capture_output=True, text=True, check=True
         )
         assert expected in told.stdout
+        store.close()
+
+
+def test_a_file_that_is_open_is_refused_under_another_name_too(tmp_path: Path) -> None:
+    """Two that write one file can corrupt it, whatever each of them calls it."""
+    found = world_settings(tmp_path)
+    assert found.sqlite_path is not None
+    (tmp_path / "links").mkdir()
+    link, beside = tmp_path / "links" / "other.db", tmp_path / "links" / "folder"
+    link.symlink_to(found.sqlite_path)
+    beside.symlink_to(tmp_path)
+    names = [link, beside / found.sqlite_path.name]
+    store = open_store(found)
+    try:
+        run(store.commit(Writes("default", inserts=(learner(),))))
+        for name in names:
+            with pytest.raises(StoreLocked):
+                open_store(Settings(database_url=f"sqlite:///{name}"))
+            with pytest.raises(StoreLocked):
+                take_lock(name)
+    finally:
+        store.close()
+    for name in names:
+        store = open_store(Settings(database_url=f"sqlite:///{name}"))
+        assert run(store.read(reading.learner, "default", "lrn_1")) is not None
         store.close()
 
 

@@ -57,8 +57,8 @@ class SqliteStore(GroupCommit, SnapshotReads):
     exclusive = True
 
     def __init__(self, path: Path, *, read_threads: int = 4, apart: bool = False) -> None:
-        path = path.absolute()
         new_file(path)
+        path = path.resolve()
         self._lock = take_lock(path)
         self._readers = _engine(path, writes=False, pool_size=read_threads)
         try:
@@ -181,9 +181,10 @@ def new_file(path: Path) -> None:
 
 
 def take_lock(path: Path) -> IO[str]:
-    """Be the one process that writes the file, until the lock is closed."""
+    """Be the one process that writes the file, by whatever name, until the lock is closed."""
     import fcntl
 
+    path = path.resolve()  # beside the file itself: two links to it must not have a lock each
     lock_path = path.with_name(path.name + ".lock")
     try:
         lock = lock_path.open("w")
