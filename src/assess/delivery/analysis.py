@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from assess.delivery.settings import Settings
 from assess.delivery.store import reading, reading_rescores
-from assess.delivery.store.postgres import CONNECT_ARGS
+from assess.delivery.store.connecting import connect_args
 from assess.delivery.store.reading_categories import StoredCategory, course_categories
 from assess.delivery.store.reading_languages import session_languages
 from assess.delivery.store.rows import DecisionRow
@@ -46,8 +46,9 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         path = settings.sqlite_path
         if path is None:
+            url = settings.database_url
             self._engine = create_engine(
-                settings.database_url, isolation_level="REPEATABLE READ", connect_args=CONNECT_ARGS
+                url, isolation_level="REPEATABLE READ", connect_args=connect_args(url)
             )
         elif not path.is_file():
             raise StorageUnavailable(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from assess.delivery.store.apart import Apart
 from assess.delivery.store.batches import apply_batch, is_plain
+from assess.delivery.store.connecting import LOCK_TIMEOUT, connect_args
 from assess.delivery.store.groups import GroupCommit, KeptConnection, Outcome, Threaded, refused, said
 from assess.delivery.store.revision import bring_up
 from assess.delivery.store.rows import Committed, Writes
@@ -28,12 +30,12 @@ T = TypeVar("T")
 
 # Any fixed number: processes that start together migrate one after the other.
 _MIGRATION_LOCK = 7_305_190_236_114_007
-# An installation may have it off for other databases. Ours says "stored" only of what is on the disk.
-CONNECT_ARGS = {"options": "-c synchronous_commit=on"}
 # A write waits for locks that others hold; a snapshot from before would make each wait a conflict.
 _OF_WRITES: IsolationLevel = "READ COMMITTED"
 # How many groups are written until somebody looks whether a table has outgrown what is known of it.
 _GROUPS_PER_LOOK = 128
+# Where a database is away or somebody holds a lock, each member may wait for the whole of its time.
+_ALONE_SECONDS = 30.0
 _OUTGROWN = """
 SELECT quote_ident(c.relname) FROM pg_class c JOIN pg_stat_user_tables s ON s.relid = c.oid
 WHERE s.schemaname = current_schema() AND s.n_live_tup > 500 AND s.n_live_tup > 4 * c.reltuples
@@ -59,27 +61,17 @@ class PostgresStore(GroupCommit, SnapshotReads):
             max_overflow=0,
             hide_parameters=True,
             isolation_level="AUTOCOMMIT",
-            connect_args={"options": "-c default_transaction_read_only=on"},
+            connect_args=connect_args(url, always="-c default_transaction_read_only=on"),
         )
         # As many threads as connections: to wait for one is no line, and whoever comes later may be first.
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
         self._pool_at_once = ThreadPoolExecutor(n_at_once, thread_name_prefix="store-at-once")
         try:
-            self._migrate()
+            _migrate(url)
         except SQLAlchemyError as fault:
             self.close()
             raise StorageUnavailable(f"the database cannot be used ({fault})") from fault
         self._start_writing(Apart("postgresql", url) if apart else Threaded(PostgresWriter(url)))
-
-    def _migrate(self) -> None:
-        with self._writing.connect() as connection:
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
-            connection.commit()
-            try:
-                bring_up(connection)
-            finally:
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
-                connection.commit()
 
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then.
@@ -133,6 +125,22 @@ class PostgresStore(GroupCommit, SnapshotReads):
         self._at_once.dispose()
 
 
+def _migrate(url: str) -> None:
+    # Whoever comes second waits for the first, however long that takes.
+    engine = _engine(url, 1, isolation_level=_OF_WRITES, patient=True)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+            connection.commit()
+            try:
+                bring_up(connection)
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+                connection.commit()
+    finally:
+        engine.dispose()
+
+
 class PostgresWriter(KeptConnection):
     """The connection that groups are written on."""
 
@@ -162,11 +170,22 @@ class PostgresWriter(KeptConnection):
             lost = self._is_lost()
             if lost:
                 self.forget()
-            outcomes = [write_alone(self._engine, writes) for writes in group]
+            outcomes = self._write_alone(group)
             if lost and self._commits:
                 # Whoever is stored finds that out by reading again; where that fails, nobody can say.
                 return [_uncertain(fault) if isinstance(o, StorageUnavailable) else o for o in outcomes]
             return outcomes
+
+    def _write_alone(self, group: list[Writes]) -> list[Outcome]:
+        """The members one by one, for as long as those behind them can wait."""
+        until = time.monotonic() + _ALONE_SECONDS
+        outcomes: list[Outcome] = []
+        for writes in group:
+            if time.monotonic() < until:
+                outcomes.append(write_alone(self._engine, writes))
+            else:
+                outcomes.append(StorageUnavailable("the database is too slow; send it again"))
+        return outcomes
 
     def close(self) -> None:
         """Let the database go."""
@@ -249,7 +268,13 @@ def _send_all(connection: psycopg.Connection[Any], _: object) -> None:
     connection.pgconn.nonblocking = 0
 
 
-def _engine(url: str, connections: int, *, isolation_level: IsolationLevel = "REPEATABLE READ") -> Engine:
+def _engine(
+    url: str,
+    connections: int,
+    *,
+    isolation_level: IsolationLevel = "REPEATABLE READ",
+    patient: bool = False,
+) -> Engine:
     return create_engine(
         url,
         pool_size=connections,
@@ -258,5 +283,5 @@ def _engine(url: str, connections: int, *, isolation_level: IsolationLevel = "RE
         # What people answered does not belong into error messages, which go into logs.
         hide_parameters=True,
         isolation_level=isolation_level,
-        connect_args=CONNECT_ARGS,
+        connect_args=connect_args(url, unless_said="" if patient else LOCK_TIMEOUT),
     )
