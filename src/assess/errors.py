@@ -271,7 +271,7 @@ class StorageUnavailable(AssessError):
 
 
 class OutcomeUnknown(StorageUnavailable):
-    """Whoever was writing was lost on the way: it may or may not be stored, and is sent again to be certain."""
+    """The writer was lost on the way: it may or may not be stored, and is sent again to be certain."""
 
 
 class Overloaded(AssessError):

@@ -36,7 +36,7 @@ def writer(pg_url: str) -> Iterator[Any]:
 
 
 def of(*ids: str) -> list[Writes]:
-    return [Writes("default", inserts=(learner(id),)) for id in ids]
+    return [Writes("default", inserts=(learner(name),)) for name in ids]
 
 
 def terminate(url: str, pid: int) -> None:

@@ -18,6 +18,9 @@ from assess.errors import (
     StorageUnavailable,
 )
 
+LONGEST_STANDSTILL = 30.0
+"""Seconds that a write may be on its way; a database that lives takes milliseconds."""
+
 router = APIRouter()
 _manage = json_router()
 
@@ -70,8 +73,10 @@ async def healthz() -> Response:
 
 @router.get("/readyz", include_in_schema=False)
 async def readyz(request: Request) -> Response:
-    """Whether this process answers, and its database too."""
+    """Whether this process answers, and its database too, for reading and for writing."""
     found = services(request)
+    if (standstill := found.store.standstill()) > LONGEST_STANDSTILL:
+        raise StorageUnavailable(f"nothing was stored for {standstill:.0f} s although writes wait")
     if await found.store.read(reading.tenant, found.settings.tenant) is None:
         raise StorageUnavailable(f"tenant {found.settings.tenant!r} is not in the database")
     return reply({"status": "ready"})

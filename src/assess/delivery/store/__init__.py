@@ -50,6 +50,10 @@ class Store(Protocol):
         """Tell somebody of all writes of this process, before those who wait for them hear of it."""
         ...
 
+    def standstill(self) -> float:
+        """For how many seconds the oldest writes have been on their way; 0 when none are."""
+        ...
+
     def close(self) -> None:
         """Finish what was handed over, then let the database go."""
         ...

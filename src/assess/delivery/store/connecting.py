@@ -18,7 +18,7 @@ NOTICED: dict[str, Any] = {
     "tcp_user_timeout": 30_000,  # milliseconds until what was sent must have arrived
 }
 LOCK_TIMEOUT = "-c lock_timeout=10s"
-"""A write holds locks for milliseconds. Who waits longer waits for somebody who forgot, with all behind it."""
+"""A write holds locks for milliseconds; who waits longer waits for somebody who forgot to let go."""
 
 
 def connect_args(url: str, *, unless_said: str = "", always: str = "") -> dict[str, Any]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
@@ -196,7 +198,7 @@ class GroupCommit:
         self._lock_waiting = threading.Lock()
         self._waiting: list[Job] = []
         self._gathering = False
-        self._on_their_way = 0
+        self._on_their_way: deque[float] = deque()  # since when each group is
         self._giver: asyncio.AbstractEventLoop | None = None  # whose groups these are
         self._writing_closed = False
 
@@ -206,11 +208,18 @@ class GroupCommit:
             with self._lock_waiting:
                 self._writing_closed = True
                 left, self._waiting = self._waiting, []
+                if left:
+                    self._on_their_way.append(time.monotonic())
             self._hand.close([job.writes for job in left], partial(self._done, left))
 
     def watch(self, watcher: Callable[[Writes], None]) -> None:
         """Tell somebody of all writes, stored or refused, before those who wait for them hear of it."""
         self._watchers.append(watcher)
+
+    def standstill(self) -> float:
+        """For how many seconds the oldest group has been on its way; 0 when none is."""
+        with self._lock_waiting:
+            return time.monotonic() - self._on_their_way[0] if self._on_their_way else 0.0
 
     async def commit(self, writes: Writes) -> Committed:
         """Make all of the writes durable, or none; returns only then.
@@ -245,7 +254,7 @@ class GroupCommit:
             if not more:
                 self._gathering = False
                 if n and self._may_give(n, loop):
-                    self._on_their_way += 1
+                    self._on_their_way.append(time.monotonic())
                     self._giver = loop
                     group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
         if more:
@@ -263,7 +272,7 @@ class GroupCommit:
     def _may_give(self, n: int, loop: asyncio.AbstractEventLoop) -> bool:
         if not self._on_their_way:
             return True
-        ahead = self._giver is loop and self._on_their_way < _ON_THEIR_WAY
+        ahead = self._giver is loop and len(self._on_their_way) < _ON_THEIR_WAY
         return ahead and n >= _ENOUGH and self._hand.is_free()
 
     def _settle(self, settled: list[tuple[Job, Outcome]]) -> None:
@@ -289,7 +298,7 @@ class GroupCommit:
     def _ask_again(self) -> bool:
         """What came in the meantime is the next group; whether anything did."""
         with self._lock_waiting:
-            self._on_their_way -= 1
+            self._on_their_way.popleft()
             if not self._on_their_way:
                 self._giver = None
             if self._gathering:

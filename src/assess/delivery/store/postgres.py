@@ -253,7 +253,8 @@ def write_alone(engine: Engine, writes: Writes) -> Outcome:
 
 def _uncertain(fault: Exception) -> OutcomeUnknown:
     unknown = OutcomeUnknown(
-        f"the connection was lost in the commit ({said(fault)}); this may or may not be stored, so send it again"
+        f"the connection was lost in the commit ({said(fault)}); "
+        "this may or may not be stored, so send it again"
     )
     unknown.__cause__ = fault
     return unknown
