@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -110,11 +111,32 @@ def test_a_token_that_the_other_replaced_opens_nothing_however_well_it_is_rememb
     current = one.respond(session, current, "b", key=begun["token"]).json()["current"]
     resumed = other.begin()
     assert resumed["token"] != begun["token"]
-    one.services.recent._seconds = 0.0  # whom the token stands for would be read, were it not an answer
-    assert one.services.recent.scope_of_session(digest(begun["token"])) is not None
+    # For seconds, this process takes it from memory whom the token stands for.
+    assert one.services.recent.scope(digest(begun["token"])) is not None
     refused(one.respond(session, current, "a", key=begun["token"]), 401, "credentials_invalid")
+    for method, path in (("GET", ""), ("GET", "/items/1"), ("POST", "/submit"), ("POST", "/break")):
+        answer = one.call(method, f"/v1/sessions/{session}{path}", key=begun["token"])
+        refused(answer, 401, "credentials_invalid")
+    assert one.services.recent.scope(digest(begun["token"])) is not None
     assert _answers(one, session) == [(1, 1, "b")]
     assert one.respond(session, current, "a", key=resumed["token"]).status_code == 200
+
+
+def test_nor_does_it_show_a_page_or_take_the_session_back(pair: Pair) -> None:
+    one, other = pair
+    one.learner()
+    begun = one.begin()
+    path = f"/s/{begun['session']}"
+    page = one.client.get(f"{path}?token={begun['token']}")
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text))
+    fence = other.begin()["fence"]
+    assert "where-item" in page.text
+    for address in (path, f"{path}/review", f"{path}/submit"):
+        page = one.client.get(address)
+        assert (page.status_code, "where-item" in page.text) == (401, False), address
+    assert one.client.post(path, data=fields | {"answer": "a"}).status_code == 401
+    assert one.call("GET", f"/v1/sessions/{begun['session']}").json()["fence"] == fence
+    assert _answers(one, begun["session"]) == []
 
 
 def test_a_key_with_another_body_is_refused_through_the_other_too(pair: Pair) -> None:

@@ -166,7 +166,6 @@ class Shortcut:
             fence=body.fence,
             key=None if key is None else wire.key_of(key.decode("latin-1"), "POST", scope["path"], body),
             arrived=arrived,
-            confirmed=lambda: keys.authenticate(services, token),
         )
         return schemas.encode(stored)
 

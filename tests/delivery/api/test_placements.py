@@ -11,8 +11,9 @@ import pytest
 
 import assess
 from assess.delivery.replay import replay_all
-from assess.delivery.service import activations
+from assess.delivery.service import activations, keys, placement
 from assess.delivery.store import reading
+from assess.errors import Unauthenticated
 from tests import synthetic
 from tests.delivery.conftest import open_world
 from tests.delivery.world import Clock, World, programme, refused
@@ -259,6 +260,15 @@ def test_the_token_of_a_part_leads_to_the_next_part(placing: World) -> None:
     url = f"/v1/placements/{step['placement']['placement']}/next"
     following = placing.call("POST", url, key=step["session"]["token"]).json()
     assert following["session"]["form"] == "twt-5-part.v1"
+
+
+def test_a_token_that_was_replaced_opens_no_part_though_it_is_remembered(placing: World) -> None:
+    step = begin(placing).json()
+    sitting = step["placement"]["placement"]
+    remembered = placing.run(keys.authenticate, step["session"]["token"])
+    placing.call("POST", f"/v1/placements/{sitting}/next")
+    with pytest.raises(Unauthenticated):
+        placing.run(placement.proceed, remembered, sitting)
 
 
 def test_a_void_part_takes_its_grant_back(placing: World) -> None:

@@ -46,6 +46,8 @@ class Scope:
         An API key that may state that a session is proctored.
     token_key : bytes
         From the API key presented; learner tokens of a repeated request are derived from it.
+    token_sha256 : str
+        Of the learner token presented: it opens its session for as long as that session names it.
     """
 
     tenant: str
@@ -57,6 +59,7 @@ class Scope:
     sources: frozenset[str] | None = None
     may_proctor: bool = False
     token_key: bytes = field(default=b"", repr=False)
+    token_sha256: str = field(default="", repr=False)
 
     def require(self, *rights: str) -> None:
         """Refuse unless the scope has one of the rights.

@@ -16,6 +16,7 @@ from assess.delivery.security import (
     token_key,
 )
 from assess.delivery.service.context import SCOPES, Scope, Services
+from assess.delivery.service.loading import REPLACED
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import ApiKey, Session, Update
 from assess.errors import InvalidRequest, NotFound, Unauthenticated
@@ -114,7 +115,8 @@ async def authenticate(services: Services, bearer: str | None) -> Scope:
 def at_once(services: Services, bearer: str | None) -> Scope | None:
     """The learner who presents the token of a session, as this process remembers it.
 
-    For an answer, whose write expects the version of that session; if it fails, authenticate.
+    For an answer, whose write expects the version of that session; if it fails, the session is read
+    again, and says itself whether this is still its token.
     """
     return services.recent.scope_of_session(digest(bearer)) if bearer else None
 
@@ -141,8 +143,8 @@ async def _read_scope(services: Services, bearer: str, presented: str) -> tuple[
     if bearer.startswith(TOKEN_PREFIX):
         session = await services.store.read(reading.session_by_token, presented)
     if session is None:
-        raise Unauthenticated("this token opens nothing; a session that was resumed elsewhere has a new one")
-    scope, ends_at = _of_learner(services, session)
+        raise Unauthenticated(REPLACED)
+    scope, ends_at = _of_learner(services, session, presented)
     if services.clock() > ends_at:
         raise Unauthenticated(
             "this session closed long ago, and its token with it", code="credentials_expired"
@@ -150,20 +152,21 @@ async def _read_scope(services: Services, bearer: str, presented: str) -> tuple[
     return scope, ends_at
 
 
-def _of_learner(services: Services, session: Session) -> tuple[Scope, datetime]:
+def _of_learner(services: Services, session: Session, token_sha256: str) -> tuple[Scope, datetime]:
     scope = Scope(
         tenant=session.tenant,
         actor=f"learner:{session.learner}",
         learner=session.learner,
         session=session.id,
         sandbox=session.sandbox,
+        token_sha256=token_sha256,
     )
     return scope, session.closes_at + timedelta(days=services.settings.token_days)
 
 
 def given(services: Services, session: Session, token_sha256: str) -> None:
     """Remember the token that a learner was just given, so that the first answer under it reads nothing."""
-    scope, ends_at = _of_learner(services, session)
+    scope, ends_at = _of_learner(services, session, token_sha256)
     services.recent.keep_scope(token_sha256, scope, time.monotonic(), ends_at)
 
 

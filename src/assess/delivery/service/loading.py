@@ -15,7 +15,7 @@ from assess.delivery.store import reading
 from assess.delivery.store.late import Late
 from assess.delivery.store.reading import SessionRecords
 from assess.delivery.store.rows import OfferRow, ResponseRow, Session, SessionEvent, Stored, Update
-from assess.errors import LearnerErased, NotFound, OpenedElsewhere, StaleSession
+from assess.errors import LearnerErased, NotFound, OpenedElsewhere, StaleSession, Unauthenticated
 from assess.session import (
     Accommodation,
     Break,
@@ -34,6 +34,8 @@ from assess.session import (
 T = TypeVar("T")
 ERASED = "erased:"
 """With what the hash of the token begins in a session whose learner was erased; no true hash does."""
+# Of one that never was, the same is said: who guesses learns nothing.
+REPLACED = "this token opens nothing; a session that was resumed elsewhere has a new one"
 _RETRIES = 3
 
 
@@ -70,7 +72,7 @@ async def again(use_case: Callable[[], Awaitable[T]], *, retries: int = _RETRIES
 
 
 async def load(services: Services, scope: Scope, session: str, *, at_once: bool = False) -> Loaded:
-    """A session of the scope's tenant, folded; NotFound for anybody else's.
+    """A session of the scope's tenant, folded; NotFound for anybody else's, Unauthenticated by an old token.
 
     Parameters
     ----------
@@ -80,9 +82,12 @@ async def load(services: Services, scope: Scope, session: str, *, at_once: bool 
     """
     scope.require_session(session)
     known = services.recent.session(scope.tenant, session) if at_once or services.store.exclusive else None
-    if known is None:
+    if known is None or not _opens(scope, known.row):
+        # A memory that is behind knows neither the newest version nor the newest token.
         known = await _read(services, scope.tenant, session)
         services.recent.keep(replace(known, remembered=True))
+    if not _opens(scope, known.row):
+        raise Unauthenticated(REPLACED)
     if known.row.sandbox != scope.sandbox:
         raise NotFound("session", session)
     whose = known.row.learner
@@ -90,6 +95,14 @@ async def load(services: Services, scope: Scope, session: str, *, at_once: bool 
     if scope.learner not in (None, whose) and not await learners.same_person(services, scope, whose):
         raise NotFound("session", session)
     return known
+
+
+def _opens(scope: Scope, row: Session) -> bool:
+    """Whether the scope's token is the session's own; any other scope was judged by its rights already.
+
+    Whom a token stands for may come from memory, while another process gave the session a new one.
+    """
+    return scope.token_sha256 in ("", row.token_sha256)
 
 
 def require_not_erased(session: Session) -> None:

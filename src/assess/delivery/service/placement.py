@@ -16,7 +16,7 @@ from assess.delivery.service import beginning, learners, standing, windows
 from assess.delivery.service.catalogue import Programme, Shelf, pick
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
-from assess.delivery.service.loading import again
+from assess.delivery.service.loading import again, load
 from assess.delivery.store import reading, reading_people, reading_placements
 from assess.delivery.store.reading import LearnerRecords
 from assess.delivery.store.rows import DecisionRow, Session
@@ -104,9 +104,15 @@ async def proceed(
     ------
     NotFound
         Another learner's, or none.
+    Unauthenticated
+        By the token of a part that was resumed elsewhere since.
     """
     if scope.learner is None:
         scope.require("deliver")
+
+    if scope.session is not None:
+        # What this process remembers of a token is enough to look, and not to open a part.
+        await load(services, scope, scope.session)
 
     async def once() -> schemas.PlacementStep:
         row = await _own(services, scope, placement)

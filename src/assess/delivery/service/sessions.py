@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import msgspec
@@ -148,7 +147,6 @@ async def respond(
     key: Key | None = None,
     fence: int | None = None,
     arrived: float | None = None,
-    confirmed: Callable[[], Awaitable[Scope]] | None = None,
 ) -> schemas.Responded:
     """`POST /v1/sessions/{id}/responses`: store one answer, then say so and what comes next.
 
@@ -163,8 +161,6 @@ async def respond(
         When the request came, on the services' monotonic clock. An answer is
         judged by that instant, however long it has to wait here, and a wait
         that is felt is given back.
-    confirmed : callable, optional
-        Gives the scope anew, where `scope` is what this process remembers: asked for once memory failed.
 
     Raises
     ------
@@ -172,6 +168,8 @@ async def respond(
         The session was opened again since, and this answer is not one that is stored already.
     SessionRefusal
         One of its kinds; nothing was stored.
+    Unauthenticated
+        The scope's token was replaced since this process remembered it.
     """
     begun = services.monotonic() if arrived is None else arrived
     # An answer is in time if it arrived in time, however often it must be tried.
@@ -182,10 +180,9 @@ async def respond(
         loaded = await load(services, scope, session, at_once=True)
         responded = await _respond(services, scope, loaded, *given)
     except StaleSession:
-        who = scope if confirmed is None else await confirmed()
 
         async def attempt() -> schemas.Responded:
-            return await _respond(services, who, await load(services, who, session), *given)
+            return await _respond(services, scope, await load(services, scope, session), *given)
 
         responded = await again(attempt)
     if not waiting.was_felt(services, begun):
