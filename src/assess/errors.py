@@ -230,6 +230,13 @@ class Unauthenticated(AssessError):
         self.code = code
 
 
+class LessSupervised(Forbidden):
+    """A session would go on under less supervision than it began under."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="role_not_allowed")
+
+
 class RateLimited(AssessError):
     """Too many requests of a kind; `retry_after` says in how many seconds one may come again."""
 

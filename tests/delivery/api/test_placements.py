@@ -271,6 +271,19 @@ def test_a_token_that_was_replaced_opens_no_part_though_it_is_remembered(placing
         placing.run(placement.proceed, remembered, sitting)
 
 
+def test_a_proctored_part_goes_on_only_where_a_key_states_it(placing: World) -> None:
+    placing.learner()
+    _, watching = placing.run(
+        keys.create, placing.admin, name="proctor", scopes=["deliver"], may_proctor=True
+    )
+    body = {"learner": "lrn_1", "programme": "teaching-with-technology"}
+    stated = body | {"assurance": "proctored"}
+    first = placing.call("POST", "/v1/placements", stated, key=watching).json()["session"]
+    refused(placing.call("POST", "/v1/placements", body), 403, "role_not_allowed")
+    again = placing.call("POST", "/v1/placements", stated, key=watching)
+    assert (again.status_code, again.json()["session"]["session"]) == (201, first["session"])
+
+
 def test_a_void_part_takes_its_grant_back(placing: World) -> None:
     found = place(placing, "b", "a")
     body = {

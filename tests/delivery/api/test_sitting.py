@@ -688,6 +688,46 @@ def test_a_code_makes_a_session_supervised_and_the_decision_and_badges_know(both
     assert world.call("GET", "/v1/learners/lrn_1/badges/SURE").json()["status"] == "eligible"
 
 
+def test_who_was_supervised_goes_on_elsewhere_under_supervision_only(both_worlds: World) -> None:
+    world = both_worlds
+    world.learner()
+    code = make_code(world).json()["code"]
+    begun = begin(world, code=code).json()
+    problem = refused(begin(world), 403, "role_not_allowed")
+    assert "enter the invigilator's code" in problem["detail"]
+    refused(begin(world, course="twt-3", form=None), 403, "role_not_allowed")
+    refused(begin(world, code="ABCDE-FGHJK"), 422, "field_invalid")
+    refused(begin(world, assurance="supervised"), 422, "field_invalid")
+    # Whoever has the session already goes on: nobody took it elsewhere.
+    current = world.respond(begun["session"], begun["current"], "b", key=begun["token"]).json()["current"]
+    assert view(world, begun["session"])["fence"] == begun["fence"]
+    resumed = begin(world, code=code)
+    assert (resumed.status_code, resumed.json()["session"]) == (201, begun["session"])
+    assert resumed.json()["current"] == current
+
+
+def test_a_request_to_begin_that_is_sent_again_needs_its_own_code_only(world: World) -> None:
+    world.learner()
+    body = {"learner": "lrn_1", "form": "x-fixed", "code": make_code(world).json()["code"]}
+    first = world.call("POST", "/v1/sessions", body, Idempotency_Key="k1").json()
+    # Its window is over, and the reply was lost on its way.
+    world.clock.advance(hours=4)
+    assert world.call("POST", "/v1/sessions", body, Idempotency_Key="k1").json()["token"] == first["token"]
+
+
+def test_a_proctored_session_goes_on_only_where_a_key_states_it(world: World) -> None:
+    world.learner()
+    _, watching = world.run(keys.create, world.admin, name="proctor", scopes=["deliver"], may_proctor=True)
+    begun = begin(world, key=watching, assurance="proctored").json()
+    code = make_code(world).json()["code"]
+    for said in ({}, {"code": code}):
+        problem = refused(begin(world, **said), 403, "role_not_allowed")
+        assert "began proctored" in problem["detail"]
+    refused(begin(world, key=watching), 403, "role_not_allowed")
+    resumed = begin(world, key=watching, assurance="proctored")
+    assert (resumed.status_code, resumed.json()["session"]) == (201, begun["session"])
+
+
 def test_an_unsupervised_pass_is_too_low_for_such_a_badge_and_can_be_made_again_under_a_code(
     world: World,
 ) -> None:

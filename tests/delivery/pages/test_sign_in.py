@@ -280,6 +280,48 @@ def test_a_learner_signs_in_begins_goes_on_elsewhere_and_sees_the_result(world: 
     assert post(world, page, f"/me/sessions/{session}").headers["location"] == f"/s/{session}/result"
 
 
+def test_a_supervised_session_goes_on_elsewhere_with_the_code(world: World) -> None:
+    cohort(world, "lrn_1")
+    window = {"course": "twt-3", "from": "2026-11-22T11:00:00Z", "to": "2026-11-22T15:00:00Z"}
+    code = world.call("POST", "/v1/invigilator-codes", window).json()["code"]
+    asked = {"learner": "lrn_1", "form": "x-fixed", "code": code}
+    session = world.call("POST", "/v1/sessions", asked).json()["session"]
+    page = entered(world, codes(world)["lrn_1"])
+    for shown in (page, world.client.get("/courses/twt-3?form=x-fixed").text):
+        form = re.search(rf'<form method="post" action="/me/sessions/{session}".*?</form>', shown, re.DOTALL)
+        assert form is not None
+        assert 'name="code"' in form[0]
+    for wrong in ("", "AAAAA-AAAAA"):
+        answer = post(world, page, f"/me/sessions/{session}", code=wrong)
+        assert answer.status_code == 422
+        assert "This session began under supervision" in answer.text
+        assert f'action="/me/sessions/{session}"' in answer.text
+    agreed = {"consent": "yes", "consent_version": "1", "locale": "en"}
+    answer = post(world, page, "/courses/twt-3?form=x-fixed", **agreed)
+    assert answer.status_code == 422
+    assert "This session began under supervision" in answer.text
+    assert world.call("GET", f"/v1/sessions/{session}").json()["fence"] == 1
+    answer = post(world, page, f"/me/sessions/{session}", code=code)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/s/{session}")
+    # The same browser loads its page again without one.
+    for _ in range(2):
+        assert "where-item" in world.client.get(f"/s/{session}").text
+
+
+def test_too_many_wrong_codes_are_said_where_a_session_goes_on(world: World) -> None:
+    cohort(world, "lrn_1")
+    window = {"course": "twt-3", "from": "2026-11-22T11:00:00Z", "to": "2026-11-22T15:00:00Z"}
+    code = world.call("POST", "/v1/invigilator-codes", window).json()["code"]
+    asked = {"learner": "lrn_1", "form": "x-fixed", "code": code}
+    session = world.call("POST", "/v1/sessions", asked).json()["session"]
+    page = entered(world, codes(world)["lrn_1"])
+    for _ in range(5):
+        assert post(world, page, f"/me/sessions/{session}", code="AAAAA-AAAAA").status_code == 422
+    answer = post(world, page, f"/me/sessions/{session}", code=code)
+    assert answer.status_code == 429
+    assert "Too many wrong codes came from here." in answer.text
+
+
 def test_a_course_outside_its_window_cannot_be_begun_and_the_page_says_when(world: World) -> None:
     cohort(world, "lrn_1", from_="2026-11-23T09:00", to="2026-11-24", time_zone="Africa/Nairobi")
     page = entered(world, codes(world)["lrn_1"])

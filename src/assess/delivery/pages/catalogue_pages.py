@@ -17,7 +17,13 @@ from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_sta
 from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of, zone_of
 from assess.delivery.pages.language import CODES, Language, language
 from assess.delivery.pages.shell import Visit, form_text, read_form
-from assess.delivery.pages.wording import minutes_in_words, notice_words, window_words
+from assess.delivery.pages.wording import (
+    minutes_in_words,
+    notice_words,
+    supervised_words,
+    too_many_codes,
+    window_words,
+)
 from assess.delivery.schemas import BadgeInfo, CourseStatus
 from assess.delivery.service import (
     accommodations,
@@ -34,10 +40,12 @@ from assess.delivery.service import (
 from assess.delivery.service.catalogue import ProgrammeCourse, Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.store import reading
+from assess.delivery.store.rows import Session
 from assess.errors import (
     AlreadyPassed,
     Forbidden,
     InvalidRequest,
+    LessSupervised,
     NotConfirmable,
     NotFound,
     RateLimited,
@@ -45,7 +53,7 @@ from assess.errors import (
     TriesExhausted,
     WindowClosed,
 )
-from assess.session import NO_ACCOMMODATION, Release
+from assess.session import NO_ACCOMMODATION, Release, StartRecord
 from assess.standards import frameworks
 
 router = APIRouter(include_in_schema=False)
@@ -149,6 +157,7 @@ async def _course_page(
     given = NO_ACCOMMODATION
     if known is not None:
         given = await accommodations.in_force(services, known.scope.tenant, known.learner)
+    own = await _own_session(services, known, release)
     notice = None if found is None else found.next.notice
     if notice is not None and not message:
         message = notice_words(notice, words)
@@ -179,7 +188,8 @@ async def _course_page(
         ],
         resume=await _open_session(services, known, release),
         # A confirmation goes on with the code alone, which the form below asks for.
-        resume_form=None if confirms else await _own_session(services, known, release),
+        resume_form=None if confirms or own is None else f"/me/sessions/{own.id}",
+        resume_supervised=own is not None and was_supervised(own),
         goes_on=None if confirms else goes_on,
         blocked=await _unconfirmable(services, known, release, words)
         if confirms
@@ -237,14 +247,19 @@ def _goes_on(known: Known, found: CourseStatus, zone: tzinfo, words: Language) -
     return until, f"/s/{step.session}/result"
 
 
-async def _own_session(services: Services, known: Known | None, release: Release) -> str | None:
+async def _own_session(services: Services, known: Known | None, release: Release) -> Session | None:
     """The open session on this form of a learner who signed in; a form takes them there."""
     if known is None or not known.signed_in:
         return None
     found = await services.store.read(
         reading.open_session, known.scope.tenant, known.learner, release.form.id
     )
-    return None if found is None or found.closes_at <= services.clock() else f"/me/sessions/{found.id}"
+    return None if found is None or found.closes_at <= services.clock() else found
+
+
+def was_supervised(session: Session) -> bool:
+    """Whether somebody watched at the begin of a session, so that it goes on elsewhere with a code only."""
+    return StartRecord.from_mapping(session.start_record).assurance != "unsupervised"
 
 
 async def _closed(services: Services, known: Known | None, shelf: Shelf, course: str, words: Language) -> str:
@@ -323,9 +338,11 @@ async def begin(request: Request, course: str) -> Response:
         if release.form.confirms:
             words_ = _("This check is sat under supervision. Enter the code that the invigilator gives you.")
         return await _course_page(request, course, faults=(Fault("code", words_),), code=422)
+    except LessSupervised:
+        fault = Fault("code", supervised_words(words))
+        return await _course_page(request, course, faults=(fault,), code=422)
     except RateLimited:
-        message = _("Too many wrong codes came from here. Ask the invigilator, and wait ten minutes.")
-        return await _course_page(request, course, message=message, code=429)
+        return await _course_page(request, course, message=too_many_codes(words), code=429)
     except (AlreadyPassed, NotConfirmable, RetakeTooEarly, TriesExhausted, WindowClosed):
         message = _("A new session cannot begin now. Below you see when it can.")
         return await _course_page(request, course, message=message, code=409)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from assess.delivery.pages.appeal_pages import own_appeals
 from assess.delivery.pages.badge_words import course_state, progress_view
-from assess.delivery.pages.catalogue_pages import badge_view, public_scope
+from assess.delivery.pages.catalogue_pages import badge_view, public_scope, was_supervised
 from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of, zone_of
 from assess.delivery.pages.language import Language
 from assess.delivery.pages.shell import (
@@ -20,12 +20,12 @@ from assess.delivery.pages.shell import (
     form_text,
     read_form,
 )
-from assess.delivery.pages.wording import window_words
+from assess.delivery.pages.wording import supervised_words, too_many_codes, window_words
 from assess.delivery.service import eligibility, own, sessions, signing_in
 from assess.delivery.service.catalogue import Shelf
 from assess.delivery.service.own import OwnCourse
 from assess.delivery.store.rows import Session
-from assess.errors import InvalidRequest, RateLimited, SessionFinished, Unauthenticated
+from assess.errors import InvalidRequest, LessSupervised, RateLimited, SessionFinished, Unauthenticated
 
 router = APIRouter(include_in_schema=False)
 
@@ -49,6 +49,7 @@ class OpenView:
     id: str
     title: tuple[str, str]
     words: str
+    supervised: bool
 
 
 # --- in and out --------------------------------------------------------------------
@@ -123,10 +124,21 @@ async def sign_out(request: Request) -> Response:
 @router.get("/me")
 async def me(request: Request) -> Response:
     """What the learner whom the cookie names has to do, has begun, and has reached."""
+    return await _me(request)
+
+
+async def _me(request: Request, *, message: str = "", status: int = 200) -> Response:
     visit, known = await visit_of(request), await known_learner(request)
     if known is None:
         return visit.render(
-            "me.html", known=False, signed_in=False, open_sessions=[], courses=[], badges=[], appeals=[]
+            "me.html",
+            known=False,
+            signed_in=False,
+            message="",
+            open_sessions=[],
+            courses=[],
+            badges=[],
+            appeals=[],
         )
     services = services_of(request)
     shelf = await services.catalogue.shelf(services.settings.tenant)
@@ -139,7 +151,9 @@ async def me(request: Request) -> Response:
         names[answer.badge.id] = badge_view(info, shelf, words).title
     return visit.render(
         "me.html",
+        status=status,
         known=True,
+        message=message,
         signed_in=known.signed_in,
         may_claim=known.signed_in or visit.demo,
         open_sessions=[_open(session, shelf, words) for session in mine.open_sessions],
@@ -153,7 +167,10 @@ def _open(session: Session, shelf: Shelf, words: Language) -> OpenView:
     course = shelf.course(session.course)
     begun = words.moment(session.started_at, zone_of(shelf, course))
     return OpenView(
-        session.id, words.pick(course.title), words.gettext("Begun on %(when)s.") % {"when": begun}
+        session.id,
+        words.pick(course.title),
+        words.gettext("Begun on %(when)s.") % {"when": begun},
+        was_supervised(session),
     )
 
 
@@ -171,17 +188,18 @@ def _course(found: OwnCourse, known: Known, shelf: Shelf, words: Language, mine:
 async def go_on(request: Request, session: str) -> Response:
     """Go on with an open session on this device; on another one it ends."""
     visit, services = await visit_of(request), services_of(request)
-    visit.check(await read_form(request))
+    form = await read_form(request)
+    visit.check(form)
     known = await known_learner(request)
     if known is None or not known.signed_in:
         raise Unauthenticated("sign in first", code="credentials_missing")
     try:
-        begun = await sessions.take_over(services, known.scope, session)
+        code = form_text(form, "code").strip() or None
+        begun = await sessions.take_over(services, known.scope, session, code=code)
     except SessionFinished:
         return visit.redirect(f"/s/{session}/result")
-    except InvalidRequest:
-        # A confirmation goes on with the invigilator's code, which the page of its form asks for.
-        mine = await own.own(services, known.scope, known.learner)
-        found = next(one for one in mine.open_sessions if one.id == session)
-        return visit.redirect(f"/courses/{found.course}?form={found.form_id}")
+    except (LessSupervised, InvalidRequest):
+        return await _me(request, message=supervised_words(visit.language), status=422)
+    except RateLimited:
+        return await _me(request, message=too_many_codes(visit.language), status=429)
     return admit(visit, begun.session, begun.token)

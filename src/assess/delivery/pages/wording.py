@@ -301,3 +301,16 @@ def announcements(language: Language, marks: Sequence[int] = (15, 10, 5, 2, 1)) 
         % {"n": language.number(mark)}
         for mark in marks
     }
+
+
+def supervised_words(language: Language) -> str:
+    """What opens a session again that began under supervision."""
+    return language.gettext(
+        "This session began under supervision and goes on only under as much. Enter the code that the "
+        "invigilator gives you, or ask your organisation."
+    )
+
+
+def too_many_codes(language: Language) -> str:
+    """What to do after too many wrong codes of invigilators."""
+    return language.gettext("Too many wrong codes came from here. Ask the invigilator, and wait ten minutes.")

@@ -77,7 +77,7 @@ async def begin(
     course, form : str
         One of them: a form id, or a course, for which the default form is taken.
     code : str, optional
-        The invigilator's code; the session is then supervised.
+        The invigilator's code; the session is then supervised, and goes on elsewhere with a code only.
     assurance : str, optional
         What the caller states; see `invigilation.assurance`.
     key : Key, optional
@@ -89,6 +89,7 @@ async def begin(
     Raises
     ------
     NotFound, Forbidden, InvalidRequest, LearnerErased, RateLimited, SessionRefusal
+        Forbidden as LessSupervised where the open session began under more supervision than this.
         Of the refusals: FormNotActive, WindowClosed, AlreadyPassed, RetakeTooEarly, TriesExhausted.
     Overloaded
         Too many begin at this moment.
@@ -142,18 +143,7 @@ async def _begin(
     if open_row is not None:
         loaded = await touched(services, scope, open_row.id)
         if loaded.state.ending is None:
-            if loaded.state.start.confirms is not None:
-                # Who left the room does not go on outside of it.
-                confirming.require_supervised(
-                    await invigilation.assurance(
-                        services,
-                        scope,
-                        learner=learner,
-                        course=loaded.row.course,
-                        code=code,
-                        stated=assurance,
-                    )
-                )
+            await _require_as_before(services, scope, loaded, code, assurance)
             return await _resume(services, scope, loaded, key)
         records = await learners.records(services, scope, learner)
     learners.require_not_erased(records.learner)
@@ -298,23 +288,49 @@ async def _start(
     return _begun(services, row, state, token, fencing.FIRST)
 
 
-async def take_over(services: Services, scope: Scope, session: str) -> schemas.SessionBegun:
+async def take_over(
+    services: Services, scope: Scope, session: str, *, code: str | None = None, assurance: str | None = None
+) -> schemas.SessionBegun:
     """Go on with an open session on another device, whether its form is still live or not.
+
+    Parameters
+    ----------
+    code, assurance : str, optional
+        As at the begin of a session: who was supervised then is supervised again.
 
     Raises
     ------
     NotFound, SessionFinished
+    LessSupervised
+        It began under more supervision than this.
+    InvalidRequest, RateLimited
+        Of the code.
     """
 
     async def once() -> schemas.SessionBegun:
         loaded = await touched(services, scope, session)
         if loaded.state.ending is not None or loaded.state.void:
             raise SessionFinished("this session has ended")
-        if loaded.state.start.confirms is not None:
-            raise InvalidRequest("a confirmation goes on where it is supervised; enter the code", path="code")
+        await _require_as_before(services, scope, loaded, code, assurance)
         return await _resume(services, scope, loaded, None)
 
     return await again(once)
+
+
+async def _require_as_before(
+    services: Services, scope: Scope, loaded: Loaded, code: str | None, assurance: str | None
+) -> None:
+    """Who left the room does not go on outside of it: the record says of the whole session who watched."""
+    began = loaded.state.start.assurance
+    if began == "unsupervised":
+        return
+    row = loaded.row
+    assured = await invigilation.assurance(
+        services, scope, learner=row.learner, course=row.course, code=code, stated=assurance
+    )
+    if loaded.state.start.confirms is not None:
+        confirming.require_supervised(assured)
+    invigilation.require_as_before(began, assured)
 
 
 async def _resume(services: Services, scope: Scope, loaded: Loaded, key: Key | None) -> schemas.SessionBegun:

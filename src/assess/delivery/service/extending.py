@@ -8,8 +8,8 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.loading import Loaded, again, event_row, offer_row
 from assess.delivery.store import Writes, reading
-from assess.errors import Forbidden, NotFinished, SessionFinished, SessionVoid
-from assess.session import ASSURANCES, step, with_extension, with_offer
+from assess.errors import NotFinished, SessionFinished, SessionVoid
+from assess.session import step, with_extension, with_offer
 
 
 async def extend(
@@ -32,7 +32,7 @@ async def extend(
     SessionFinished
         It cannot go on: another outcome, too late, too often, or no items left; the message says which.
     SessionVoid
-    Forbidden
+    LessSupervised
         It began under more supervision than this.
     """
 
@@ -66,11 +66,7 @@ async def _extend(
     assured = await invigilation.assurance(
         services, scope, learner=row.learner, course=row.course, code=code, stated=assurance
     )
-    if ASSURANCES.index(assured) < ASSURANCES.index(loaded.state.start.assurance):
-        raise Forbidden(
-            f"this session began {loaded.state.start.assurance}; it goes on only under as much supervision",
-            code="role_not_allowed",
-        )
+    invigilation.require_as_before(loaded.state.start.assurance, assured)
     ending = loaded.state.ending
     assert ending is not None
     state = with_extension(loaded.state, now)

@@ -20,7 +20,8 @@ from assess.delivery.service.windows import in_utc
 from assess.delivery.store import Writes, sitting
 from assess.delivery.store.rows import Update
 from assess.delivery.store.rows_sitting import InvigilatorCode
-from assess.errors import Forbidden, InvalidRequest, NotFound
+from assess.errors import Forbidden, InvalidRequest, LessSupervised, NotFound
+from assess.session import ASSURANCES
 
 # No letter or digit that is read for another one; 10 of 30 are 49 bits.
 _LETTERS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
@@ -169,3 +170,19 @@ async def assurance(
         services.invigilators.wrong(learner, at, scope.tenant)
         raise InvalidRequest("this code opens nothing here and now; ask the invigilator", path="code")
     return "supervised"
+
+
+def require_as_before(began: str, assured: str) -> None:
+    """Refuse to go on with a session under less supervision than its record claims for all of it.
+
+    Raises
+    ------
+    LessSupervised
+
+    Examples
+    --------
+    >>> require_as_before("supervised", "proctored")
+    """
+    if ASSURANCES.index(assured) < ASSURANCES.index(began):
+        way = "enter the invigilator's code" if began == "supervised" else "a key that may proctor states it"
+        raise LessSupervised(f"this session began {began}; it goes on only under as much supervision: {way}")

@@ -109,7 +109,6 @@ async def proceed(
     """
     if scope.learner is None:
         scope.require("deliver")
-
     if scope.session is not None:
         # What this process remembers of a token is enough to look, and not to open a part.
         await load(services, scope, scope.session)
@@ -168,7 +167,13 @@ async def _own(services: Services, scope: Scope, id: str) -> PlacementRow:
 
 def _reach(scope: Scope, row: PlacementRow) -> Scope:
     """The scope that reaches all parts of a placement, for whoever reaches the placement."""
-    return Scope(scope.tenant, scope.actor, frozenset({"deliver"}), sandbox=row.sandbox)
+    return Scope(
+        scope.tenant,
+        scope.actor,
+        frozenset({"deliver"}),
+        sandbox=row.sandbox,
+        may_proctor=scope.may_proctor,
+    )
 
 
 async def _records(services: Services, row: PlacementRow) -> LearnerRecords:
@@ -219,7 +224,7 @@ async def _go_on(
         if session.state == "open":
             loaded = await touched(services, reach, session.id)
             if loaded.state.ending is None and not loaded.state.void:
-                opened = await beginning.take_over(services, reach, session.id)
+                opened = await beginning.take_over(services, reach, session.id, assurance=assurance)
                 return await _step(services, scope, row, opened)
     records = await _records(services, row)
     shelf = await services.catalogue.shelf(scope.tenant)
