@@ -13,13 +13,14 @@ import pytest
 
 from assess.delivery import packets
 from assess.delivery.receipts import new_signing_key
+from assess.delivery.security import digest
 from assess.delivery.statements import StatementSigner
 from assess.errors import InvalidContent
 from assess.standards.records import sha256
 from tests.delivery.conftest import open_world
 from tests.delivery.service.test_appealing import decide, filed, look
 from tests.delivery.service.test_rescoring import carried_out, corrected, sit
-from tests.delivery.world import Clock
+from tests.delivery.world import Clock, World
 from tests.delivery.world import settings as world_settings
 
 
@@ -64,6 +65,17 @@ def checked(tmp_path: Path, files: dict[str, bytes], *, listed: bool = True) -> 
         for name, data in files.items():
             archive.writestr(name, data)
     return packets.check(path)
+
+
+def test_a_packet_holds_no_token_not_even_one_that_was_replaced(world: World) -> None:
+    world.learner()
+    tokens = [world.begin()["token"] for _ in range(3)]
+    session = world.begin()["session"]
+    world.call("POST", f"/v1/sessions/{session}/submit")
+    appeal = filed(world, session=session)
+    kept = files_of(world.call("GET", f"/v1/appeals/{appeal}/packet").content)["session.json"].decode()
+    assert '"opened"' in kept
+    assert not [token for token in tokens if digest(token) in kept]
 
 
 def test_a_packet_holds_without_any_server(packet: bytes, tmp_path: Path) -> None:

@@ -133,8 +133,9 @@ def test_nor_does_it_show_a_page_or_take_the_session_back(pair: Pair) -> None:
     assert "where-item" in page.text
     for address in (path, f"{path}/review", f"{path}/submit"):
         page = one.client.get(address)
-        assert (page.status_code, "where-item" in page.text) == (401, False), address
-    assert one.client.post(path, data=fields | {"answer": "a"}).status_code == 401
+        assert (page.status_code, "where-item" in page.text) == (409, False), address
+    page = one.client.post(path, data=fields | {"answer": "a"})
+    assert (page.status_code, "What you just sent was not stored." in page.text) == (409, True)
     assert one.call("GET", f"/v1/sessions/{begun['session']}").json()["fence"] == fence
     assert _answers(one, begun["session"]) == []
 

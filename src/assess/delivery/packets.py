@@ -160,7 +160,11 @@ def _plain(records: SessionRecords) -> dict[str, Any]:
 
 def _without_secrets(records: SessionRecords) -> SessionRecords:
     """The records without what opens a session, and without notes that were left for others."""
-    events = tuple(event for event in records.events if event.type != reading_appeals.REPORTED)
+    events = tuple(
+        replace(event, data={name: value for name, value in event.data.items() if name != reading.REPLACED})
+        for event in records.events
+        if event.type != reading_appeals.REPORTED
+    )
     return replace(records, session=replace(records.session, token_sha256=""), events=events)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import assess
 from assess.delivery.replay import replay_all
+from assess.delivery.security import digest
 from assess.delivery.service import activations, problem_notes
 from assess.delivery.settings import Settings
 from assess.delivery.store import reading, reading_erasure
@@ -74,6 +75,16 @@ def test_nothing_that_tells_who_it_was_is_left_in_the_database(world: World) -> 
     assert rows is not None
     assert {row.salt for row in rows.responses} == {None}
     assert [row.answer for row in rows.responses if row.answer is None] == [None]  # a blank stays a blank
+
+
+def test_tokens_that_were_replaced_are_known_no_more(world: World) -> None:
+    world.learner()
+    begun = world.begin()
+    world.begin()
+    page, presented = f"/s/{begun['session']}?token={begun['token']}", digest(begun["token"]).encode()
+    assert (world.client.get(page).status_code, presented in bytes_of(world)) == (409, True)
+    assert erase(world).status_code == 200
+    assert (world.client.get(page).status_code, presented in bytes_of(world)) == (401, False)
 
 
 def session_of(world: World) -> str:

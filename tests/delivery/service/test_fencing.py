@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from assess.delivery.security import digest
 from assess.delivery.service import Services, fencing, sessions
 from assess.delivery.store import reading
 from assess.delivery.store.rows import Committed, Writes
@@ -35,6 +36,7 @@ def _answer(world: World, begun: dict[str, Any], answer: str = "b", **changes: A
 def test_every_opening_raises_the_fence_and_is_an_event(both_worlds: World, begun: dict[str, Any]) -> None:
     world, session = both_worlds, begun["session"]
     assert begun["fence"] == 1
+    first = digest(begun["token"])
     assert world.run(fencing.open_page, world.admin, session) == 2
     assert world.begin()["fence"] == 3
     assert world.call("GET", f"/v1/sessions/{session}").json()["fence"] == 3
@@ -42,8 +44,27 @@ def test_every_opening_raises_the_fence_and_is_an_event(both_worlds: World, begu
     assert records is not None
     assert [(event.type, event.data) for event in records.events] == [
         ("opened", {"fence": 2, "by": "page"}),
-        ("opened", {"fence": 3, "by": "api"}),
+        ("opened", {"fence": 3, "by": "api", "replaced": first}),
     ]
+
+
+def test_of_a_token_that_was_replaced_that_much_is_known_and_only_in_its_session(
+    both_worlds: World, begun: dict[str, Any]
+) -> None:
+    world, session = both_worlds, begun["session"]
+    other = world.begin(world.learner("lrn_2"))["session"]
+
+    def was_replaced(token: str, of: str = session) -> bool:
+        return world.run(fencing.was_replaced, "default", of, token)
+
+    assert not was_replaced(begun["token"])
+    resumed, latest = world.begin(), world.begin()
+    assert was_replaced(begun["token"])
+    assert was_replaced(resumed["token"])
+    assert not was_replaced(latest["token"])
+    assert not was_replaced(begun["token"], other)
+    assert not was_replaced(begun["token"], "ses_nothing")
+    assert not was_replaced("ast_guessed")
 
 
 def test_openings_at_once_take_different_fences(both_worlds: World, begun: dict[str, Any]) -> None:

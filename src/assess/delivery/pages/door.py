@@ -16,9 +16,10 @@ from assess.delivery.pages.shell import (
     Visit,
     begin_visit,
     error_page,
+    opened_elsewhere,
 )
 from assess.delivery.schemas import Problem
-from assess.delivery.service import keys, learners, signing_in
+from assess.delivery.service import fencing, keys, learners, signing_in
 from assess.delivery.service.catalogue import ProgrammeCourse, Shelf
 from assess.delivery.service.context import Scope, Services
 from assess.errors import AssessError, NotFound, Unauthenticated
@@ -67,6 +68,8 @@ async def problem_page(request: Request, problem: Problem) -> Response:
     """Any refusal or fault outside the API, as a page."""
     try:
         visit = await visit_of(request)
+        if problem.status == 401 and await is_left_behind(request, visit.session_address.removeprefix("/s/")):
+            return await left_behind(request, visit)
     except AssessError:
         # Even the tenant cannot be read: say it plainly, without its name.
         visit = begin_visit(request, tenant_title="", demo=False)
@@ -92,26 +95,50 @@ async def open_session(request: Request, session: str, *, signed_in: bool = Fals
     Parameters
     ----------
     signed_in : bool
-        A learner who signed in may come without that cookie: to look, never to answer, for answering on
-        one device must end it on the other.
+        A learner who signed in may come without that cookie, or with one that ended: to look, never to
+        answer, for answering on one device must end it on the other.
 
     Raises
     ------
     Unauthenticated, NotFound
         No cookie, or one that opens another session.
     """
+    services = services_of(request)
+    try:
+        scope = await _by_cookie(request, session)
+    except Unauthenticated:
+        own = await _signed_in(request) if signed_in else None
+        if own is None:
+            raise
+        scope = own
+    return Pass(services, scope, await visit_of(request), await services.catalogue.shelf(scope.tenant))
+
+
+async def _by_cookie(request: Request, session: str) -> Scope:
     token = request.cookies.get(SESSION_COOKIE)
-    if not token and signed_in:
-        own = await _signed_in(request)
-        if own is not None:
-            services = services_of(request)
-            return Pass(services, own, await visit_of(request), await services.catalogue.shelf(own.tenant))
     if not token:
         raise Unauthenticated("no session cookie; open the link of the session", code="credentials_missing")
-    services = services_of(request)
-    scope = await learner_scope(services, token)
+    scope = await learner_scope(services_of(request), token)
     scope.require_session(session)
-    return Pass(services, scope, await visit_of(request), await services.catalogue.shelf(scope.tenant))
+    return scope
+
+
+async def is_left_behind(request: Request, session: str) -> bool:
+    """Whether this browser had the session until it was resumed elsewhere, under another token."""
+    services = services_of(request)
+    token = request.query_params.get("token") or request.cookies.get(SESSION_COOKIE)
+    if not token or not session:
+        return False
+    return await fencing.was_replaced(services, services.settings.tenant, session, token)
+
+
+async def left_behind(request: Request, visit: Visit, *, answer: str = "", typed: str = "") -> Response:
+    """The page of a browser that was left behind: its cookie leads nowhere, so it says what does."""
+    _ = visit.language.gettext
+    way = ("/sign-in", _("Sign in with a code"))
+    if await _signed_in(request) is not None:
+        way = ("/me", _("My progress"))
+    return opened_elsewhere(visit, way=way, answer=answer, typed=typed)
 
 
 @dataclass(frozen=True, slots=True)

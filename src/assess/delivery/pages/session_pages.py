@@ -13,8 +13,10 @@ from assess.delivery.pages.answers import Asked, Fault, Reading, fill, read_fiel
 from assess.delivery.pages.door import (
     Pass,
     admit,
+    is_left_behind,
     known_learner,
     learner_scope,
+    left_behind,
     open_session,
     services_of,
     visit_of,
@@ -41,6 +43,7 @@ from assess.errors import (
     SessionFinished,
     SessionVoid,
     StaleSession,
+    Unauthenticated,
 )
 from assess.items import INTERACTION_TYPES
 
@@ -96,15 +99,30 @@ async def _exchange(request: Request, session: str, token: str) -> Response:
 @router.post("/s/{session}")
 async def respond(request: Request, session: str) -> Response:
     """Store one answer and show what comes next."""
-    entry = await open_session(request, session)
     form = await read_form(request)
+    try:
+        return await _respond(request, session, form)
+    except Unauthenticated:
+        if not await is_left_behind(request, session):
+            raise
+    visit = await visit_of(request)
+    visit.check(form)
+    words = visit.language.gettext(
+        "What you just sent was not stored. Every answer that was stored before is still there."
+    )
+    typed = _read(visit.language, form, None).filled.text
+    return await left_behind(request, visit, answer=words, typed=typed)
+
+
+async def _respond(request: Request, session: str, form: FormData) -> Response:
+    entry = await open_session(request, session)
     entry.visit.check(form)
     came = arrived(request)
     view = await sessions.view(entry.services, entry.scope, session, arrived=came)
     position, revision = whole(form_text(form, "position")), whole(form_text(form, "revision"))
     fence = whole(form_text(form, "fence"))
     current = await _asked_for(entry, view, position, came)
-    reading = _read(entry, form, current)
+    reading = _read(entry.visit.language, form, current)
     if reading.faults and current is not None:
         return _again(entry, view, current, reading, reading.faults, fence)
     try:
@@ -172,7 +190,7 @@ async def _asked_for(entry: Pass, view: SessionView, position: int, came: float 
         return None
 
 
-def _read(entry: Pass, form: FormData, current: Current | None) -> Reading:
+def _read(language: Language, form: FormData, current: Current | None) -> Reading:
     """The posted answer; of a position that may not be shown again, by the names of its fields."""
     if current is not None:
         asked = item_view(current).asked
@@ -189,7 +207,7 @@ def _read(entry: Pass, form: FormData, current: Current | None) -> Reading:
         return Reading(fill(asked, None))
     if not asked.options and asked.type not in ("numeric", "short_text", "extended_text"):
         return Reading(fill(asked, None))
-    return read_fields(asked, form, entry.visit.language)
+    return read_fields(asked, form, language)
 
 
 def _again(

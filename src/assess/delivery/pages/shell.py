@@ -237,11 +237,26 @@ def begin_visit(
     return Visit(request, language(code), tenant_title, demo, secret, cookies)
 
 
-def opened_elsewhere(visit: Visit, *, answer: str = "", typed: str = "", status: int = 409) -> Response:
-    """The page of a window that is no longer in use; `answer` says what became of what it sent."""
+def opened_elsewhere(
+    visit: Visit,
+    *,
+    way: tuple[str, str] | None = None,
+    answer: str = "",
+    typed: str = "",
+    status: int = 409,
+) -> Response:
+    """The page of a window that is no longer in use.
+
+    Parameters
+    ----------
+    way : tuple of str, optional
+        Where the learner goes to get in again, and its name, where this browser may not simply go on.
+    answer : str
+        What became of what the window sent.
+    """
     session = visit.session_address
     response = visit.render(
-        "opened.html", status=status, address=session, onward=session, answer=answer, typed=typed
+        "opened.html", status=status, address=session, onward=session, way=way, answer=answer, typed=typed
     )
     # What was refused is the window: the answer itself may still go out from another one.
     response.headers["X-Left-Behind"] = "1"

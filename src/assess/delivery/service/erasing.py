@@ -20,6 +20,7 @@ from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.loading import ERASED, again
 from assess.delivery.service.voiding import voided
 from assess.delivery.store import Writes, reading_erasure
+from assess.delivery.store.reading import OPENED, REPLACED
 from assess.delivery.store.reading_appeals import REPORTED
 from assess.delivery.store.reading_erasure import Traces
 from assess.delivery.store.rows import (
@@ -143,12 +144,20 @@ async def _updates(services: Services, found: Traces, now: datetime) -> AsyncIte
         yield update
 
 
+_EMPTIED: dict[str, dict[str, Any]] = {
+    REPORTED: {"note": None, "request": None},
+    "accommodated": {"given": {}},
+    OPENED: {REPLACED: None},
+}
+
+
 def _words(found: Traces) -> Iterator[Update]:
     """What the learner, and people about the learner, wrote."""
     for event in found.events:
-        emptied: dict[str, Any] = {"note": None, "request": None} if event.type == REPORTED else {"given": {}}
+        if event.type == OPENED and REPLACED not in event.data:
+            continue
         key = {"tenant": event.tenant, "session": event.session, "seq": event.seq}
-        yield Update(SessionEvent, key, {"data": event.data | emptied})
+        yield Update(SessionEvent, key, {"data": event.data | _EMPTIED[event.type]})
     for merge in found.merges:
         why = {"reason": GONE, "undone_reason": None if merge.undone_reason is None else GONE}
         yield Update(Merge, {"tenant": merge.tenant, "id": merge.id}, why)

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from typing import Literal
 
+from assess.delivery.security import digest
 from assess.delivery.service.context import Scope, Services
 from assess.delivery.service.finishing import touched
 from assess.delivery.service.loading import Loaded, again, event_row, session_update
-from assess.delivery.store import Writes
-from assess.delivery.store.reading import SessionRecords
+from assess.delivery.store import Writes, reading
+from assess.delivery.store.reading import OPENED, REPLACED, SessionRecords
 from assess.delivery.store.rows import SessionEvent, Update
 from assess.errors import OpenedElsewhere, StaleSession
 
-OPENED = "opened"
 # The fence of the begin itself, which is no event: the start record says it.
 FIRST = 1
 
@@ -55,10 +55,14 @@ def opening(
     """The event of one more opening, with the update of the session that keeps late writers out.
 
     The session's version rises with it, so that an answer on its way from an
-    older opening is read, and refused, again.
+    older opening is read, and refused, again. Where the token changes, the
+    event keeps the hash of the one that ends: enough to tell its device why.
     """
     fence = newest(loaded.records) + 1
-    event = event_row(loaded.records, OPENED, services.clock(), {"fence": fence, "by": by})
+    data: dict[str, object] = {"fence": fence, "by": by}
+    if "token_sha256" in values:
+        data[REPLACED] = loaded.row.token_sha256
+    event = event_row(loaded.records, OPENED, services.clock(), data)
     return session_update(loaded.row, {"version": loaded.row.version + 1, **values}), event
 
 
@@ -74,3 +78,14 @@ async def open_page(services: Services, scope: Scope, session: str) -> int:
         return int(event.data["fence"])
 
     return await again(once)
+
+
+async def was_replaced(services: Services, tenant: str, session: str, token: str) -> bool:
+    """Whether a token opened this session until a resume put another one in its place.
+
+    Whoever presents it may hear that, and nothing else: it shows and stores nothing any more.
+    """
+    records = await services.store.read(reading.session_records, tenant, session)
+    events = () if records is None else records.events
+    presented = digest(token)
+    return any(event.type == OPENED and event.data.get(REPLACED) == presented for event in events)

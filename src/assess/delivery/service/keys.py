@@ -16,7 +16,7 @@ from assess.delivery.security import (
     token_key,
 )
 from assess.delivery.service.context import SCOPES, Scope, Services
-from assess.delivery.service.loading import REPLACED
+from assess.delivery.service.loading import OPENS_NOTHING
 from assess.delivery.store import Writes, reading
 from assess.delivery.store.rows import ApiKey, Session, Update
 from assess.errors import InvalidRequest, NotFound, Unauthenticated
@@ -143,7 +143,7 @@ async def _read_scope(services: Services, bearer: str, presented: str) -> tuple[
     if bearer.startswith(TOKEN_PREFIX):
         session = await services.store.read(reading.session_by_token, presented)
     if session is None:
-        raise Unauthenticated(REPLACED)
+        raise Unauthenticated(OPENS_NOTHING)
     scope, ends_at = _of_learner(services, session, presented)
     if services.clock() > ends_at:
         raise Unauthenticated(

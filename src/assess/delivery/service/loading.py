@@ -35,7 +35,7 @@ T = TypeVar("T")
 ERASED = "erased:"
 """With what the hash of the token begins in a session whose learner was erased; no true hash does."""
 # Of one that never was, the same is said: who guesses learns nothing.
-REPLACED = "this token opens nothing; a session that was resumed elsewhere has a new one"
+OPENS_NOTHING = "this token opens nothing; a session that was resumed elsewhere has a new one"
 _RETRIES = 3
 
 
@@ -87,7 +87,7 @@ async def load(services: Services, scope: Scope, session: str, *, at_once: bool 
         known = await _read(services, scope.tenant, session)
         services.recent.keep(replace(known, remembered=True))
     if not _opens(scope, known.row):
-        raise Unauthenticated(REPLACED)
+        raise Unauthenticated(OPENS_NOTHING)
     if known.row.sandbox != scope.sandbox:
         raise NotFound("session", session)
     whose = known.row.learner

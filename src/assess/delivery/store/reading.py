@@ -226,6 +226,10 @@ def session_by_token(connection: Connection, token_sha256: str) -> Session | Non
     return _one(connection, Session, tables.sessions.c.token_sha256 == token_sha256)
 
 
+# The event of an opening, and where it keeps the hash of the token that it took out of use.
+OPENED, REPLACED = "opened", "replaced"
+
+
 def open_session(connection: Connection, tenant: str, learner: str, form_id: str) -> Session | None:
     """A person's open session of a form; the older one, where two were open when records were merged."""
     c = tables.sessions.c

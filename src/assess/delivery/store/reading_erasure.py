@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from assess.delivery.store import tables, tables_appeals, tables_badges, tables_people
 from assess.delivery.store.persons import person
-from assess.delivery.store.reading import _all
+from assess.delivery.store.reading import OPENED, _all
 from assess.delivery.store.rows import (
     ChangeRow,
     DecisionRow,
@@ -59,7 +59,7 @@ _BY_LEARNER: tuple[type[Stored], ...] = (
     ClaimRow,
     Share,
 )
-_WORDY = ("problem_reported", "accommodated")
+_TELLING = ("problem_reported", "accommodated", OPENED)
 
 
 def traces(connection: Connection, tenant: str, id: str) -> Traces | None:
@@ -99,7 +99,7 @@ def traces(connection: Connection, tenant: str, id: str) -> Traces | None:
         ),
         events=tuple(
             _all(
-                connection, SessionEvent, e.tenant == tenant, e.session.in_(theirs), e.type.in_(_WORDY),
+                connection, SessionEvent, e.tenant == tenant, e.session.in_(theirs), e.type.in_(_TELLING),
                 order=(e.session, e.seq),
             )
         ),
