@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from assess.delivery.logs import JsonLines
-from assess.delivery.service.admission import Admission
+from assess.delivery.service.admission import Admission, seconds_to_look
 from assess.delivery.store.groups import said
 from assess.errors import InvalidContent, Overloaded, StorageUnavailable
 from tests.delivery.conftest import open_world
@@ -85,9 +85,82 @@ def test_places_keep_the_order_of_the_first_question(monkeypatch: pytest.MonkeyP
         line.waiting = 0
         assert line.place("c") == 1
         assert line.place("b") == 0
-        assert line.place("c") == 0
+        assert line.place("c") == 1  # "b" has not begun yet
+        async with line.begins("b"):
+            assert line.place("c") == 0
 
     asyncio.run(story())
+
+
+def _full_line(n_free: int = 0) -> Admission:
+    """A line of 200 in which all places but a few are taken, and whose turns are taken too."""
+    line = Admission(at_once=1, line=200, patience=0.01)
+    line._at_once = asyncio.Semaphore(0)
+    line.waiting = 200 - n_free
+    return line
+
+
+def test_no_more_are_let_in_than_there_are_places_though_none_of_them_has_begun() -> None:
+    line = _full_line()
+    tickets = [f"t{n}" for n in range(5000)]
+    assert all(line.place(ticket) for ticket in tickets)
+    line.waiting = 190
+    assert [ticket for ticket in tickets if line.place(ticket) == 0] == tickets[:10]
+    # Who asks again before beginning is still let in, and takes no second place.
+    assert line.place("t3") == 0
+    assert line.place("t10") == 1
+
+
+def test_a_held_place_is_taken_by_its_holder_and_by_nobody_else() -> None:
+    async def story() -> None:
+        line = _full_line(1)
+        assert line.place("mine") == 0
+        for stranger in ("", "made up"):
+            with pytest.raises(Overloaded, match="too many"):
+                async with line.begins(stranger):
+                    pass
+        # The holder waits for the turn, which does not come in this test.
+        with pytest.raises(Overloaded, match="turn"):
+            async with line.begins("mine"):
+                pass
+        assert not line.holds("mine")
+        assert line.room == 1
+
+    asyncio.run(story())
+
+
+def test_a_place_that_nobody_takes_goes_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    from assess.delivery.service import admission
+
+    module: Any = admission
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    line = _full_line(1)
+    assert [line.place("first"), line.place("next")] == [0, 1]
+    now[0] = 44.0
+    assert line.place("next") == 1
+    now[0] = 46.0
+    assert not line.holds("first")
+    assert line.place("next") == 0
+
+
+def test_nobody_is_let_in_to_a_server_that_sends_newcomers_away() -> None:
+    line = _full_line(5)
+    line.crowded = lambda: True
+    assert [line.place("a"), line.place("b"), line.place("a")] == [1, 2, 1]
+    line.crowded = lambda: False
+    assert line.place("a") == 0
+
+
+def test_a_look_at_a_long_line_costs_little_and_none_is_forgotten_before_the_next() -> None:
+    line = _full_line()
+    for n in range(20_000):
+        line.place(f"t{n}")
+    began = time.perf_counter()
+    assert [line.place("t19999") for _ in range(200)] == [20_000] * 200
+    # Some 0.005 ms each; going through the line takes 2.
+    assert time.perf_counter() - began < 0.1
+    assert all(until - time.monotonic() > seconds_to_look(number) for number, until in line._places.values())
 
 
 @pytest.fixture
@@ -129,6 +202,21 @@ def test_beyond_the_limit_newcomers_are_sent_away_first(world: World) -> None:
     refused(world.respond(begun["session"], begun["current"], "b"), 503, "overloaded")
     assert world.call("GET", "/metrics", key=None).status_code == 200
     frame.inside = 0
+
+
+def test_who_waits_keeps_the_place_and_pages_their_files_beyond_every_limit(world: World) -> None:
+    app: Any = world.app
+    frame = app._shortcut._frame
+    frame._admitted = 2
+    frame.inside = 9
+    page = world.client.get("/waiting?for=/courses/twt-3", follow_redirects=False)
+    assert (page.status_code, page.headers["refresh"][:9]) == (503, "10; url=/")
+    assert "1 person is before you" in page.text
+    for name in ("outbox.js", "pages.css"):
+        assert world.client.get(f"/static/{name}").status_code == 200
+    frame.inside = 0
+    on = world.client.get(page.headers["refresh"].partition("url=")[2], follow_redirects=False)
+    assert (on.status_code, on.headers["location"]) == (303, "/courses/twt-3")
 
 
 def test_who_comes_to_begin_is_sent_to_wait_and_taken_on(closed: World) -> None:
@@ -233,8 +321,10 @@ def test_a_setting_of_the_line_is_read_from_the_environment() -> None:
 
     found = Settings.from_environment({"ASSESS_BEGIN_AT_ONCE": "9", "ASSESS_ADMISSION_LIMIT": "50"})
     assert (found.begin_at_once, found.admission_limit) == (9, 50)
-    with pytest.raises(InvalidContent, match="ASSESS_BEGIN_AT_ONCE"):
-        Settings.from_environment({"ASSESS_BEGIN_AT_ONCE": "0"})
+    # In a line of none nobody would ever be let in.
+    for name in ("ASSESS_BEGIN_AT_ONCE", "ASSESS_BEGIN_LINE"):
+        with pytest.raises(InvalidContent, match=name):
+            Settings.from_environment({name: "0"})
 
 
 # --- memory ------------------------------------------------------------------------------

@@ -112,6 +112,7 @@ def create_app(
         services = await open_services(settings, clock=steady, monotonic=monotonic, store=store)
         app.state.services = services
         line = services.admission
+        line.crowded = lambda: frame.crowded
         metrics.gauge("assess_begin_waiting", "Requests that wait to begin", lambda: line.waiting)
         # What an outage took is given back before anybody is told that the time is over.
         pulse = await downtime.begin(services)

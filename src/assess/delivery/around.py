@@ -42,8 +42,10 @@ _OF_DATA = ((b"content-security-policy", b"default-src 'none'; frame-ancestors '
 _DATA = (b"application/json", b"application/problem+json")
 _NO_STORE = (b"cache-control", b"no-store")
 _SLOW_SECONDS = 1.0
-# A monitor must see a server that is overloaded.
-_ALWAYS = ("/healthz", "/readyz", "/metrics")
+# A monitor must see a server that is overloaded, who waits must keep the place, and a page of those who have
+# begun may need its file.
+_ALWAYS = ("/healthz", "/readyz", "/metrics", "/waiting")
+_FILES = "/static/"
 _STARTED = ("/s/", "/v1/sessions/")
 # Bytes of bodies of which the rest is still to come: what slow clients together may take of the memory.
 _MOST_HELD = 64 * 2**20
@@ -107,9 +109,14 @@ class Frame:
             raise ClientDisconnect()
         return body
 
+    @property
+    def crowded(self) -> bool:
+        """Whether newcomers are sent away."""
+        return self.inside > self._admitted
+
     def require_room(self, path: str) -> None:
         """Those who have begun go before those who come: their answers are taken for twice as long."""
-        if self.inside <= self._admitted or path in _ALWAYS:
+        if not self.crowded or path in _ALWAYS or path.startswith(_FILES):
             return
         if not path.startswith(_STARTED) or self.inside > 2 * self._admitted:
             raise Overloaded(f"{self.inside} requests are being answered at this moment; nothing was stored")

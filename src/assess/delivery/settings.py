@@ -115,7 +115,7 @@ class Settings:
             write_apart=_flag(found, "ASSESS_WRITE_APART", False) if "ASSESS_WRITE_APART" in found else None,
             admission_limit=int(_number(found, "ASSESS_ADMISSION_LIMIT", default.admission_limit, 1)),
             begin_at_once=int(_number(found, "ASSESS_BEGIN_AT_ONCE", default.begin_at_once, 1)),
-            begin_line=int(_number(found, "ASSESS_BEGIN_LINE", default.begin_line, 0)),
+            begin_line=int(_number(found, "ASSESS_BEGIN_LINE", default.begin_line, 1)),
             begin_patience_seconds=_number(
                 found, "ASSESS_BEGIN_PATIENCE_SECONDS", default.begin_patience_seconds, 0
             ),

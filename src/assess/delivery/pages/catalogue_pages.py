@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import tzinfo
+from urllib.parse import urlencode
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -14,9 +15,10 @@ from assess.delivery.clock import arrived
 from assess.delivery.pages import confirming_words, start_page
 from assess.delivery.pages.answers import Fault
 from assess.delivery.pages.badge_words import BadgeView, badge_facts, course_state, rule_words
-from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of, zone_of
+from assess.delivery.pages.door import Known, admit, known_learner, services_of, ticket_of, visit_of, zone_of
 from assess.delivery.pages.language import CODES, Language, language
 from assess.delivery.pages.shell import Visit, form_text, read_form
+from assess.delivery.pages.waiting_page import waiting_redirect
 from assess.delivery.pages.wording import (
     minutes_in_words,
     notice_words,
@@ -48,6 +50,7 @@ from assess.errors import (
     LessSupervised,
     NotConfirmable,
     NotFound,
+    Overloaded,
     RateLimited,
     RetakeTooEarly,
     TriesExhausted,
@@ -161,6 +164,17 @@ async def _course_page(
     notice = None if found is None else found.next.notice
     if notice is not None and not message:
         message = notice_words(notice, words)
+    # Who comes out of the line has ticked the box before, and that is on record.
+    let_in = services.admission.holds(ticket_of(request))
+    agreed = (
+        let_in
+        and known is not None
+        and await learners.has_consented(
+            services, known.scope, form=release.form.id, version=release.form.consent_version
+        )
+    )
+    if let_in and not message:
+        message = start_page.turn_words(words)
     return visit.render(
         "course.html",
         status=code,
@@ -199,6 +213,8 @@ async def _course_page(
         action=f"/courses/{course}?form={release.form.id}",
         consent_version=release.form.consent_version,
         consent_words=start_page.consent_words(words),
+        agreed=agreed,
+        locale=request.query_params.get("locale", words.code),
         form_languages=[language(tag) for tag in release.form.languages if tag in CODES],
     )
 
@@ -330,7 +346,12 @@ async def begin(request: Request, course: str) -> Response:
             locale=locale,
             code=form_text(form, "code").strip() or None,
             arrived=arrived(request),
+            ticket=ticket_of(request),
         )
+    except Overloaded:
+        # What was chosen comes back with the learner; the box comes back ticked, for the consent is stored.
+        asked = {"form": release.form.id, "locale": locale}
+        return waiting_redirect(f"/courses/{course}?{urlencode(asked)}")
     except InvalidRequest as refusal:
         if refusal.path != "code":
             raise

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from assess.delivery.pages.shell import (
     LEARNER_COOKIE,
+    PLACE_COOKIE,
     SESSION_COOKIE,
     SIGN_IN_COOKIE,
     WEEK,
@@ -62,6 +63,11 @@ async def visit_of(request: Request) -> Visit:
     inside = request.url.path.startswith("/s/") and SESSION_COOKIE in request.cookies
     cookie = {"secret_cookie": SESSION_COOKIE} if inside else {}
     return begin_visit(request, tenant_title=shelf.tenant.title, demo=shelf.tenant.demo, **cookie)
+
+
+def ticket_of(request: Request) -> str:
+    """The ticket with which a learner was let in from the line; empty without one."""
+    return request.cookies.get(PLACE_COOKIE, "")[:40]
 
 
 async def problem_page(request: Request, problem: Problem) -> Response:

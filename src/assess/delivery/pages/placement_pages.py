@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from assess.delivery.pages import start_page
 from assess.delivery.pages.answers import Fault
-from assess.delivery.pages.door import Known, admit, known_learner, services_of, visit_of
+from assess.delivery.pages.door import Known, admit, known_learner, services_of, ticket_of, visit_of
 from assess.delivery.pages.language import CODES, Language, language
 from assess.delivery.pages.shell import read_form
+from assess.delivery.pages.waiting_page import waiting_redirect
 from assess.delivery.pages.wording import minutes_in_words
 from assess.delivery.schemas import PlacementPart, PlacementReply
 from assess.delivery.service import learners, placement
 from assess.delivery.service.catalogue import Programme, Shelf
-from assess.errors import Forbidden, FormNotActive, NotFound, RetakeTooEarly, Unauthenticated
+from assess.errors import Forbidden, FormNotActive, NotFound, Overloaded, RetakeTooEarly, Unauthenticated
 from assess.session import Release
 
 router = APIRouter(include_in_schema=False)
@@ -37,9 +40,18 @@ async def _before(
     request: Request, programme: str, *, faults: tuple[Fault, ...] = (), message: str = "", code: int = 200
 ) -> Response:
     visit, known = await visit_of(request), await known_learner(request)
-    shelf = await services_of(request).catalogue.shelf(services_of(request).settings.tenant)
+    services = services_of(request)
+    shelf = await services.catalogue.shelf(services.settings.tenant)
     found, releases = _programme(shelf, programme)
     words = visit.language
+    # Who comes out of the line has ticked the box before, and that is on record.
+    let_in = services.admission.holds(ticket_of(request))
+    agreed = let_in and known is not None
+    for release in releases:
+        asked = {"form": release.form.id, "version": release.form.consent_version}
+        agreed = agreed and known is not None and await learners.has_consented(services, known.scope, **asked)
+    if let_in and not message:
+        message = start_page.turn_words(words)
     assert found.placement is not None
     common = set.intersection(*(set(release.form.languages) for release in releases))
     return visit.render(
@@ -54,6 +66,8 @@ async def _before(
         may_begin=visit.demo or (known is not None and known.signed_in),
         action=f"/placement/{programme}",
         consent_words=start_page.consent_words(words),
+        agreed=agreed,
+        locale=request.query_params.get("locale", words.code),
         form_languages=[
             language(tag) for tag in releases[0].form.languages if tag in CODES and tag in common
         ],
@@ -125,8 +139,16 @@ async def begin(request: Request, programme: str) -> Response:
     locale = asked if isinstance(asked, str) and asked in releases[0].form.languages else words.code
     try:
         step = await placement.begin(
-            services, scope, learner=scope.learner, programme=programme, locale=locale
+            services,
+            scope,
+            learner=scope.learner,
+            programme=programme,
+            locale=locale,
+            ticket=ticket_of(request),
         )
+    except Overloaded:
+        # What was chosen comes back with the learner; the box comes back ticked, for the consent is stored.
+        return waiting_redirect(f"/placement/{programme}?{urlencode({'locale': locale})}")
     except FormNotActive:
         message = _("There is nothing to find out: you have passed or tried every course already.")
         return await _before(request, programme, message=message, code=409)

@@ -27,6 +27,7 @@ VISIT_COOKIE = "assess_visit"
 SESSION_COOKIE = "assess_session"
 LEARNER_COOKIE = "assess_learner"
 SIGN_IN_COOKIE = "assess_sign_in"
+PLACE_COOKIE = "assess_place"
 WEEK = 7 * 24 * 3600
 _YEAR = 365 * 24 * 3600
 _OF_A_SESSION = re.compile(r"/s/ses_[a-z2-7]{20}(?=/|$)")

@@ -278,6 +278,11 @@ def seen_by(release: Release, language: Language, *, demo: bool) -> list[str]:
     return found
 
 
+def turn_words(language: Language) -> str:
+    """What somebody is told who comes out of the line."""
+    return language.gettext("It is your turn. Your place is kept for a short while: begin now.")
+
+
 def consent_words(language: Language) -> str:
     """What a learner agrees to."""
     return language.gettext(

@@ -69,6 +69,7 @@ async def begin(
     assurance: str | None = None,
     key: Key | None = None,
     arrived: float | None = None,
+    ticket: str = "",
 ) -> schemas.SessionBegun:
     """`POST /v1/sessions`: a new session, or the open one of this learner and form.
 
@@ -85,6 +86,8 @@ async def begin(
     arrived : float, optional
         When the request came, on the services' monotonic clock; of a wait that is felt, what the clocks
         of the session ran meanwhile is given back.
+    ticket : str, optional
+        With which somebody was let in from the line; its place is taken.
 
     Raises
     ------
@@ -100,7 +103,7 @@ async def begin(
     if (course is None) == (form is None):
         raise InvalidRequest("name either a course or a form", path="course")
     at = services.monotonic() if arrived is None else arrived
-    async with services.admission.begins():
+    async with services.admission.begins(ticket):
         begun = await again(
             lambda: _begin(services, scope, learner, course, form, locale, code, assurance, key)
         )

@@ -35,8 +35,11 @@ async def begin(
     programme: str,
     locale: str | None = None,
     assurance: str | None = None,
+    ticket: str = "",
 ) -> schemas.PlacementStep:
     """`POST /v1/placements`: a new placement, or the open one of this learner.
+
+    It stands in the line of those who begin. A next part does not: its learner has begun.
 
     Raises
     ------
@@ -46,6 +49,8 @@ async def begin(
         No part is left: every course is passed, was tried, or has no part that is live.
     RetakeTooEarly
         The learner was placed not long ago; with the day from which it is possible again.
+    Overloaded
+        Too many begin at this moment.
     """
     scope.require("deliver")
     if scope.learner is not None and scope.learner != learner:
@@ -87,7 +92,8 @@ async def begin(
         )
         return await _step(services, scope, row, begun)
 
-    return await again(once)
+    async with services.admission.begins(ticket):
+        return await again(once)
 
 
 async def proceed(
