@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -113,6 +114,17 @@ DOCUMENTS: tuple[Callable[[], dict[str, Any]], ...] = (
 )
 
 
+@cache
+def _documented() -> list[tuple[str, re.Pattern[str], frozenset[str]]]:
+    """Method, pattern and statuses of every operation of the OpenAPI document."""
+    paths = create_app(Settings()).openapi()["paths"]
+    return [
+        (method.upper(), re.compile(re.sub(r"\{[^}]+\}", "([^/]+)", path)), frozenset(operation["responses"]))
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    ]
+
+
 @dataclass
 class World:
     """A running application, its services, its clock, and how to ask it."""
@@ -157,7 +169,18 @@ class World:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if key is not None:
             sent["Authorization"] = f"Bearer {self.keys.get(key, key)}"
-        return self.client.request(method, path, json=json, headers=sent)
+        answer = self.client.request(method, path, json=json, headers=sent)
+        self._require_documented(method, path.partition("?")[0], answer)
+        return answer
+
+    def _require_documented(self, method: str, path: str, answer: httpx2.Response) -> None:
+        """Every status that a test meets stands in the OpenAPI document."""
+        named = [each for each in _documented() if each[0] == method and each[1].fullmatch(path)]
+        if not named or answer.status_code == 405:
+            return
+        # Of two patterns that fit, the one with fewer names of its own is the route.
+        _, pattern, statuses = min(named, key=lambda each: each[1].groups)
+        assert str(answer.status_code) in statuses, (method, pattern.pattern, answer.status_code, answer.text)
 
     # --- a learner ---------------------------------------------------------------
 

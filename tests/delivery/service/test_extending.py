@@ -213,6 +213,12 @@ def test_who_was_supervised_is_supervised_again(course: World) -> None:
     assert _extend(course, begun["session"], code=_code(course)).status_code == 200
 
 
+def test_guessing_the_invigilators_code_is_slowed_down_as_the_document_says(course: World) -> None:
+    session = _undetermined(course)
+    statuses = {_extend(course, session, code="AAAAA-AAAAA").status_code for _ in range(30)}
+    assert statuses == {422, 429}
+
+
 def _code(world: World) -> str:
     now = world.clock()
     made = world.run(

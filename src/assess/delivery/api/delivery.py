@@ -78,7 +78,7 @@ async def submit_session(request: Request, scope: Who, session: str) -> Response
 
 @router.post(
     "/v1/sessions/{session}/extend",
-    **documents(schemas.SessionView, body=schemas.ExtendSession, also=(409,)),
+    **documents(schemas.SessionView, body=schemas.ExtendSession, also=(429,)),
 )
 async def extend_session(request: Request, scope: Who, session: str) -> Response:
     """Go on where it was too close to say, with a few more items; a second time changes nothing."""
