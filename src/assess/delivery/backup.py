@@ -33,6 +33,8 @@ from assess.errors import InvalidContent, StorageUnavailable
 from assess.progress import Progress, silent
 
 SCHEMA = "assess.backup/1"
+# More changes than a tenant sees between a backup and the loss after it.
+SKIPPED = 1_000_000
 _MANIFEST = "manifest.json"
 # What reading a damaged archive comes to; RuntimeError where a bit says that it is encrypted.
 _DAMAGED = (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
@@ -242,6 +244,9 @@ def _verify(archive: zipfile.ZipFile, manifest: dict[str, Any], progress: Progre
 def restore(source: Path, settings: Settings, *, progress: Progress = silent) -> Copied:
     """Put a backup into an empty database, all of it or nothing.
 
+    Numbers of changes go on far ahead. Receivers have seen numbers that were given after the backup, and drop
+    what is not newer: what happens from now on must not come to them under those.
+
     A backup of an older version gets the tables of that version first, and
     then the migrations that this version runs.
 
@@ -274,4 +279,6 @@ def restore(source: Path, settings: Settings, *, progress: Progress = silent) ->
                 progress(done, len(tables), name)
                 with archive.open(_entry(name)) as entry:
                     copying.fill(connection, table, given[name]["columns"], map(json.loads, entry))
+            counter = tables["tenants"].c.change_sequence
+            connection.execute(tables["tenants"].update().values({counter: counter + SKIPPED}))
     return inspect(source)
