@@ -61,7 +61,7 @@ tenants = _table(
     Column("accept_provisional", Flag, nullable=False),
     Column("demo", Flag, nullable=False),
     Column("two_person", Flag, nullable=False),
-    # The last number given to a row of `changes`: numbers rise in the order of commits, and jump at a restore.
+    # The last number given to a row of `changes`: they rise in the order of commits, and jump at a restore.
     Column("change_sequence", Whole, nullable=False),
     Column("created_at", Instant, nullable=False),
     # Learners may begin only what was assigned to them.
