@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def test_each_learner_has_an_address_of_their_own_and_only_the_proxy_says_which(
     compose = _compose()
     services = compose["services"]
     (pool,) = compose["networks"]["default"]["ipam"]["config"]
-    subnet, others = ip_network(pool["subnet"]), ip_network(pool["ip_range"])
+    subnet, others = IPv4Network(pool["subnet"]), IPv4Network(pool["ip_range"])
     proxy = services["proxy"]["networks"]["default"]["ipv4_address"]
     assert ip_address(proxy) in subnet
     assert ip_address(proxy) not in others
