@@ -108,10 +108,18 @@ class Connection:
             head += f"if-none-match: {tag}\r\n"
         if body is not None:
             head += f"content-type: application/json\r\ncontent-length: {len(payload)}\r\n"
-        started = time.perf_counter()
-        if self._wire is None or self._wire.transport is None:
-            _, self._wire = await asyncio.get_running_loop().create_connection(_Wire, HOST, self._port)
-        status, reply = await self._wire.send(head.encode() + b"\r\n" + payload, limit)
+        data, started = head.encode() + b"\r\n" + payload, time.perf_counter()
+        if self._wire is not None and self._wire.transport is not None:
+            try:
+                status, reply = await self._wire.send(data, limit)
+                return status, reply, time.perf_counter() - started
+            except Broken:
+                # Closed at the moment when it was used again after a long time: browsers send again on a
+                # new one, and so does this, where a key says that it is the same request.
+                if self._wire.transport is not None or not key:
+                    raise
+        _, self._wire = await asyncio.get_running_loop().create_connection(_Wire, HOST, self._port)
+        status, reply = await self._wire.send(data, limit)
         return status, reply, time.perf_counter() - started
 
     def etag(self) -> str:
