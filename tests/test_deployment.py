@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-from ipaddress import IPv4Network, ip_address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,11 @@ def test_each_learner_has_an_address_of_their_own_and_only_the_proxy_says_which(
     (pool,) = compose["networks"]["default"]["ipam"]["config"]
     subnet, others = IPv4Network(pool["subnet"]), IPv4Network(pool["ip_range"])
     proxy = services["proxy"]["networks"]["default"]["ipv4_address"]
-    assert ip_address(proxy) in subnet
-    assert ip_address(proxy) not in others
+    assert IPv4Address(proxy) in subnet
+    assert IPv4Address(proxy) not in others
     assert others.subnet_of(subnet)
     # The first address of the subnet is the gateway's.
-    assert ip_address(proxy) != subnet[1]
+    assert IPv4Address(proxy) != subnet[1]
     for name in ("assess-1", "assess-2"):
         # The way in is through the proxy.
         assert "ports" not in services[name]
