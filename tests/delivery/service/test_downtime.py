@@ -14,7 +14,7 @@ import pytest
 
 from assess.delivery.clock import SteadyClock
 from assess.delivery.pages.language import language
-from assess.delivery.service import downtime, incidents, sessions
+from assess.delivery.service import downtime, incidents, sessions, settling
 from assess.delivery.service.downtime import look_back
 from assess.delivery.settings import Settings
 from assess.delivery.store import reading, sitting
@@ -92,7 +92,7 @@ def test_what_was_killed_counts_from_its_last_heartbeat(
         session = world.begin(world.learner())["session"]
         clock.advance(minutes=2)
         (own,) = heartbeats(world)
-        pulse = downtime.Pulse(own.process, own.started_at, True, world.services.monotonic(), own.at)
+        pulse = settling.Pulse(own.process, own.started_at, True, world.services.monotonic(), own.at)
         world.run(downtime.beat, pulse)
         clock.advance(seconds=3)
         known = dict(world.keys)
@@ -210,13 +210,13 @@ def test_downtime_is_time_in_which_no_process_was_alive(
     others: list[Heartbeat], now: float, settled: bool, since: float | None
 ) -> None:
     found = look_back(others, NOON, NOON + timedelta(seconds=now), interval=5.0, alone=False)
-    wanted = None if since is None else NOON + timedelta(seconds=since)
-    assert (found.settled, found.since) == (settled, wanted)
+    wanted = () if since is None else ((NOON + timedelta(seconds=since), NOON),)
+    assert (found.settled, found.gaps) == (settled, wanted)
 
 
 def test_with_one_process_every_gap_is_certain_at_once() -> None:
     found = look_back([row("a", -4)], NOON, NOON, interval=5.0, alone=True)
-    assert (found.settled, found.since) == (True, NOON - timedelta(seconds=4))
+    assert (found.settled, found.gaps) == (True, ((NOON - timedelta(seconds=4), NOON),))
 
 
 def test_two_servers_that_start_after_one_outage_give_it_back_once(
@@ -254,7 +254,7 @@ def test_a_process_that_looked_alive_and_was_dead_is_noticed_later(
     with server(found, clock, known) as world:
         assert left(world, session) == 1200
         own = max(heartbeats(world), key=lambda beat: beat.started_at)
-        pulse = downtime.Pulse(own.process, own.started_at, False, world.services.monotonic(), own.at)
+        pulse = settling.Pulse(own.process, own.started_at, False, world.services.monotonic(), own.at)
         world.run(downtime.beat, pulse)
         assert (pulse.settled, left(world, session)) == (False, 1200)
         clock.advance(hours=3)
@@ -272,7 +272,7 @@ def test_a_database_that_took_nothing_for_a_while_stopped_the_clocks(
         session = world.begin(world.learner())["session"]
         (own,) = heartbeats(world)
         long_ago = world.services.monotonic() - 4 * 3600
-        pulse = downtime.Pulse(own.process, own.started_at, True, long_ago, own.at)
+        pulse = settling.Pulse(own.process, own.started_at, True, long_ago, own.at)
         clock.advance(minutes=10)
         world.run(downtime.beat, pulse)
         assert left(world, session) == 1800
@@ -284,7 +284,7 @@ def test_a_database_that_took_nothing_for_a_while_stopped_the_clocks(
 def test_a_heartbeat_that_somebody_took_away_is_written_again(settings: Settings, clock: Clock) -> None:
     with server(beating(settings), clock) as world:
         (own,) = heartbeats(world)
-        pulse = downtime.Pulse("prc_other", NOON, True, world.services.monotonic(), NOON)
+        pulse = settling.Pulse("prc_other", NOON, True, world.services.monotonic(), NOON)
         world.run(downtime.beat, pulse)
         assert {beat.process for beat in heartbeats(world)} == {own.process, "prc_other"}
 
@@ -378,7 +378,7 @@ def test_a_server_tells_once_that_its_clock_was_stepped(
     steady: Any = SteadyClock(machine.wall, machine.monotonic)
     with server(beating(settings), steady) as world:
         (own,) = heartbeats(world)
-        pulse = downtime.Pulse(own.process, own.started_at, True, world.services.monotonic(), own.at)
+        pulse = settling.Pulse(own.process, own.started_at, True, world.services.monotonic(), own.at)
         machine.stepped = 600
         for _ in range(2):
             world.run(downtime.beat, pulse)

@@ -11,11 +11,13 @@ import math
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from assess.delivery.receipts import PURPOSE as RECEIPT
 from assess.delivery.receipts import ReceiptSigner, new_signing_key
 from assess.delivery.rendering import Renderer
 from assess.delivery.security import new_id
+from assess.delivery.service import downtime
 from assess.delivery.service.admission import Admission
 from assess.delivery.service.catalogue import Catalogue
 from assess.delivery.service.context import SCOPES, Scope, Services
@@ -40,7 +42,7 @@ async def open_services(
     statements = StatementSigner(await _signing_keys(opened, settings.tenant, STATEMENT, clock))
     recent = Recent(math.inf if opened.exclusive else settings.refresh_seconds, clock)
     opened.watch(recent.written)
-    return Services(
+    services = Services(
         store=opened,
         catalogue=Catalogue(opened, settings.refresh_seconds),
         recent=recent,
@@ -56,6 +58,8 @@ async def open_services(
         clock=clock,
         monotonic=monotonic,
     )
+    services.settling.how = partial(downtime.settle, services)
+    return services
 
 
 async def _signing_keys(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from assess.delivery.service.guessing import Guesses
 from assess.delivery.service.remembering import Remembered
+from assess.delivery.service.settling import Settling
 from assess.delivery.service.turns import Turns
 from assess.delivery.settings import Settings
 from assess.delivery.store import Store
@@ -117,6 +118,7 @@ class Services:
     invigilators: Guesses = field(default_factory=lambda: Guesses(5, 120.0, 200, 3.0))
     turns: Turns = field(default_factory=Turns)
     remembered: Remembered = field(default_factory=Remembered)
+    settling: Settling = field(default_factory=Settling)
 
     def instant(self, arrived: float | None) -> datetime:
         """The time in UTC at which a request came, by the monotonic clock; now where that is not known."""

@@ -8,6 +8,9 @@ event in each session, before the first request is answered.
 With one process (SQLite) every gap is an outage. With several it is one only
 if no other was alive. A process that was killed a moment ago looks alive until
 its heartbeat is old; a server that cannot tell yet asks again until it can.
+
+A database that takes no heartbeat, by refusing it or by hanging, is an outage
+too. Nobody is ended by a clock before all of this is known (`settle`).
 """
 
 from __future__ import annotations
@@ -23,53 +26,36 @@ from assess.delivery.clock import SteadyClock
 from assess.delivery.security import new_id
 from assess.delivery.service import incidents
 from assess.delivery.service.context import Services
+from assess.delivery.service.settling import Pulse
 from assess.delivery.store import Writes, sitting
 from assess.delivery.store.columns import to_micros
-from assess.delivery.store.rows import Delete, Stored, Update
+from assess.delivery.store.rows import Delete, Session, Stored, Update
 from assess.delivery.store.rows_sitting import Heartbeat, Incident
-from assess.errors import AssessError, StaleSession
+from assess.errors import AssessError, StaleSession, StorageUnavailable
 
 log = logging.getLogger(__name__)
 
 SHORTEST = timedelta(seconds=1)
 _MISSED = 3  # a process that missed so many heartbeats is not running
+_LATE = 2  # a heartbeat so old is asked for before anybody is ended
 _STEPPED = timedelta(seconds=5)
-
-
-@dataclass
-class Pulse:
-    """The heartbeat of this process.
-
-    Parameters
-    ----------
-    settled : bool
-        Whether it is known if any server ran before this one started.
-    beaten : float
-        When the last heartbeat was durable, on the monotonic clock.
-    at : datetime
-        The same as it is stored.
-    """
-
-    process: str
-    started_at: datetime
-    settled: bool
-    beaten: float
-    at: datetime
-    warned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the heartbeats of others say: whether that is certain, and since when nothing ran, if so."""
+    """What the heartbeats of others say: whether that is certain, and from when to when nothing ran."""
 
     settled: bool
-    since: datetime | None = None
+    gaps: tuple[tuple[datetime, datetime], ...] = ()
 
 
 def look_back(
     others: Sequence[Heartbeat], started_at: datetime, now: datetime, *, interval: float, alone: bool
 ) -> Finding:
-    """Whether any server was running when this one started.
+    """When no server was running before this one started.
+
+    Each of the others ran from its start to its last heartbeat. Two that start
+    one after the other find the same gaps, so neither has to trust the other.
 
     Parameters
     ----------
@@ -83,19 +69,20 @@ def look_back(
     >>> from datetime import UTC
     >>> noon = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
     >>> killed = Heartbeat("p1", noon - timedelta(hours=1), noon - timedelta(minutes=4))
-    >>> look_back([killed], noon, noon, interval=5.0, alone=False).since.isoformat()
-    '2026-11-22T11:56:00+00:00'
+    >>> [(since, until)] = look_back([killed], noon, noon, interval=5.0, alone=False).gaps
+    >>> until - since
+    datetime.timedelta(seconds=240)
     """
-    if not others:
-        return Finding(True)
-    last = max(row.at for row in others)
-    if not alone:
-        if any(row.stopped_at is None and row.at >= started_at for row in others):
-            return Finding(True)
-        missed = timedelta(seconds=_MISSED * interval)
-        if any(row.stopped_at is None and now - row.at < missed for row in others):
-            return Finding(False)
-    return Finding(True, last if started_at - last >= SHORTEST else None)
+    missed = timedelta(seconds=_MISSED * interval)
+    gaps, ran_from = [], started_at
+    for row in sorted(others, key=lambda row: row.at, reverse=True):
+        if row.at < ran_from:
+            if not alone and row.stopped_at is None and now - row.at < missed:
+                return Finding(False)
+            if ran_from - row.at >= SHORTEST:
+                gaps.append((row.at, ran_from))
+        ran_from = min(ran_from, row.started_at)
+    return Finding(True, tuple(gaps))
 
 
 async def begin(services: Services) -> Pulse | None:
@@ -107,11 +94,12 @@ async def begin(services: Services) -> Pulse | None:
     if others and isinstance(services.clock, SteadyClock):
         # The time of day may have been set back while nothing ran.
         services.clock.not_before(max(row.at for row in others))
-    now = services.clock()
+    now, beaten = services.clock(), services.monotonic()
     found = look_back(others, now, now, interval=interval, alone=_alone(services))
     own = Heartbeat(new_id("prc"), now, now)
     await _record(services, own, found, others)
-    pulse = Pulse(own.process, now, found.settled, services.monotonic(), now)
+    pulse = Pulse(own.process, now, found.settled, beaten, now)
+    services.settling.pulse = pulse
     await incidents.carry_on(services)
     return pulse
 
@@ -132,8 +120,8 @@ async def _record(services: Services, own: Heartbeat, found: Finding, others: Se
     ]
     gone = [Delete(Heartbeat, {"process": row.process}) for row in dead]
     rows: list[Stored] = [own]
-    if found.since is not None:
-        rows += await _outage(services, found.since, own.started_at)
+    for since, until in found.gaps:
+        rows += await _outage(services, since, until)
     try:
         await services.store.commit(Writes(tenant, deletes=tuple(gone), inserts=tuple(rows)))
     except StaleSession:
@@ -145,18 +133,22 @@ async def _outage(services: Services, since: datetime, until: datetime) -> list[
     """An incident for each tenant, and kind of data, with open sessions; its id follows from the outage."""
     log.warning("no server ran from %s to %s; every running clock gets the time back", since, until)
     rows: list[Stored] = []
-    for tenant, sandbox in await services.store.read(sitting.tenants_with_open_sessions, since):
+    # Who began after the last heartbeat, and before all stood still, lost time too.
+    for tenant, sandbox in await services.store.read(sitting.tenants_with_open_sessions, until):
         known = await services.store.read(sitting.incidents, tenant, sandbox=sandbox)
-        if any(row.kind == "downtime" and row.to_at > since and row.from_at < until for row in known):
+        found = (row for row in known if row.kind == "downtime")
+        # What is known already is given by that incident. It began with the last sign of anybody.
+        begin = max([since, *(row.to_at for row in found if row.to_at > since and row.from_at < until)])
+        if until - begin < SHORTEST:
             continue
         rows.append(
             Incident(
                 tenant=tenant,
-                id=f"inc_downtime_{to_micros(since)}" + ("_sandbox" if sandbox else ""),
+                id=f"inc_downtime_{to_micros(begin)}" + ("_sandbox" if sandbox else ""),
                 kind="downtime",
                 action="add_time",
                 scope={"tenant": True},
-                from_at=since,
+                from_at=begin,
                 to_at=until,
                 seconds=0,
                 reason="the server did not run",
@@ -172,7 +164,35 @@ async def _outage(services: Services, since: datetime, until: datetime) -> list[
 
 async def beat(services: Services, pulse: Pulse) -> None:
     """One heartbeat, and what can be told by then of the time before the start or since the last one."""
-    interval = services.settings.heartbeat_seconds
+    async with pulse.turn:
+        await _beat(services, pulse)
+    _tell_steps(services, pulse)
+    await _carry_on(services, pulse)
+
+
+async def _carry_on(services: Services, pulse: Pulse) -> None:
+    """Give what is owed, and beat meanwhile: a long giving would else look like an outage, for ever."""
+    giving = asyncio.ensure_future(incidents.carry_on(services))
+    try:
+        while not (await asyncio.wait([giving], timeout=services.settings.heartbeat_seconds))[0]:
+            async with pulse.turn:
+                await _beat(services, pulse)
+        await giving
+    finally:
+        giving.cancel()
+
+
+async def _beat(services: Services, pulse: Pulse) -> None:
+    """What is owed is stored before the heartbeat: who is killed in between, or sees it, owes nothing."""
+    now = services.clock()
+    if not pulse.settled:
+        others = await _others(services, pulse)
+        interval = services.settings.heartbeat_seconds
+        found = look_back(others, pulse.started_at, now, interval=interval, alone=_alone(services))
+        for since, until in found.gaps:
+            await _give_back(services, since, until)
+        pulse.settled = found.settled
+    await _catch_up(services, pulse)
     now = services.clock()
     tenant = services.settings.tenant
     update = Update(Heartbeat, {"process": pulse.process}, {"at": now})
@@ -182,21 +202,72 @@ async def beat(services: Services, pulse: Pulse) -> None:
         # A server that started took this process for a dead one.
         own = Heartbeat(pulse.process, pulse.started_at, now)
         await services.store.commit(Writes(tenant, keep=(own,)))
-    missed = services.monotonic() - pulse.beaten > _MISSED * interval
-    before, pulse.at, pulse.beaten = pulse.at, now, services.monotonic()
-    _tell_steps(services, pulse)
-    if not pulse.settled:
+    # The write itself may have hung; then nothing else was written meanwhile.
+    await _catch_up(services, pulse)
+    pulse.at, pulse.beaten = max(pulse.at, now), services.monotonic()
+
+
+async def _catch_up(services: Services, pulse: Pulse) -> None:
+    """Give back until now if the database took no heartbeats for a while, for it took no answers either."""
+    missed = _MISSED * services.settings.heartbeat_seconds
+    # Again, if the giving itself took as long.
+    while (mark := services.monotonic()) - pulse.beaten > missed:
+        until = services.clock()
+        # Read before the own heartbeat is stored: two processes that come back at the same moment would each
+        # take the other for one that had run all the time.
         others = await _others(services, pulse)
-        found = look_back(others, pulse.started_at, now, interval=interval, alone=_alone(services))
-        pulse.settled = found.settled
-        if found.since is not None:
-            await _give_back(services, found.since, pulse.started_at)
-    elif missed:
-        # The database did not take heartbeats for a while, so it took no answers either.
-        others = await _others(services, pulse)
-        if not any(row.at > before + timedelta(seconds=_MISSED * interval) for row in others):
-            await _give_back(services, before, now)
-    await incidents.carry_on(services)
+        if not any(row.at > pulse.at + timedelta(seconds=missed) for row in others):
+            await _give_back(services, pulse.at, until)
+        pulse.at, pulse.beaten = until, mark
+
+
+async def settle(services: Services, session: Session | None = None) -> bool:
+    """Before a clock ends anything: find what was lost, and give it back to this session.
+
+    Nothing is read but unfinished incidents while the last heartbeat is young.
+
+    Returns
+    -------
+    bool
+        Whether the session may have moved on.
+
+    Raises
+    ------
+    StorageUnavailable
+        It is not known yet whether a server ran.
+    """
+    interval, pulse = services.settings.heartbeat_seconds, services.settling.pulse
+    if interval <= 0:
+        return False
+    if pulse is None:
+        # A worker beside servers, or a command: only their heartbeats tell.
+        known = _run(await services.store.read(sitting.heartbeats), services.clock(), interval)
+    else:
+        if _is_late(services, pulse):
+            async with pulse.turn:
+                # Who came first may have done it.
+                if _is_late(services, pulse):
+                    await _beat(services, pulse)
+        known = pulse.settled
+    if not known:
+        raise StorageUnavailable(
+            "it is not known yet whether a server ran a moment ago, so nobody is told that the time is over; "
+            "try again in a few seconds"
+        )
+    return session is not None and await incidents.see_to(services, session)
+
+
+def _is_late(services: Services, pulse: Pulse) -> bool:
+    return services.monotonic() - pulse.beaten > _LATE * services.settings.heartbeat_seconds
+
+
+def _run(heartbeats: Sequence[Heartbeat], now: datetime, interval: float) -> bool:
+    """Whether a server runs that has given back what was lost before it; also where there never was one."""
+    young, grown = timedelta(seconds=_LATE * interval), timedelta(seconds=_MISSED * interval)
+    return not heartbeats or any(
+        row.stopped_at is None and now - row.at <= young and row.at - row.started_at >= grown
+        for row in heartbeats
+    )
 
 
 async def _others(services: Services, pulse: Pulse) -> list[Heartbeat]:
@@ -222,18 +293,24 @@ def _tell_steps(services: Services, pulse: Pulse) -> None:
 
 
 async def keep_beating(services: Services, pulse: Pulse) -> None:
-    """Beat for as long as the server runs; what fails is tried again with the next beat."""
+    """Beat for as long as the server runs; what fails is logged, and tried again with the next beat."""
     while True:
         await asyncio.sleep(services.settings.heartbeat_seconds)
         try:
             await beat(services, pulse)
-        except AssessError:
+        except StorageUnavailable as fault:
+            log.warning("the heartbeat waits for the database: %s", fault)
+        except Exception:
+            # Without heartbeats the next start would take all the time since for an outage.
             log.exception("a heartbeat failed and will be tried again")
 
 
 async def stop(services: Services, pulse: Pulse) -> None:
     """The last heartbeat of a server that stops on purpose: from here on nothing runs."""
-    now = services.clock()
-    update = Update(Heartbeat, {"process": pulse.process}, {"at": now, "stopped_at": now})
+    tenant = services.settings.tenant
     with contextlib.suppress(AssessError):
-        await services.store.commit(Writes(services.settings.tenant, (update,)))
+        async with pulse.turn:
+            await _catch_up(services, pulse)
+            now = services.clock()
+            update = Update(Heartbeat, {"process": pulse.process}, {"at": now, "stopped_at": now})
+            await services.store.commit(Writes(tenant, (update,)))

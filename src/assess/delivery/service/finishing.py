@@ -139,13 +139,25 @@ async def touched(services: Services, scope: Scope, session: str, *, arrived: fl
     arrived : float, optional
         When the request came, on the services' monotonic clock: what had time left then is not ended, so
         that an answer is judged by its arrival.
+
+    Raises
+    ------
+    StorageUnavailable
+        A clock is over, and it is not known yet whether it stood still meanwhile.
     """
     loaded = await load(services, scope, session)
-    for _ in range(3):
+    for _ in range(4):
         state, now = loaded.state, services.instant(arrived)
         closing = state.closing
         if state.ending is not None or state.void:
             break
+        if now <= state.closes_at and (closing is None or now <= closing.at):
+            break
+        # A clock that was over while nothing could be stored may not be over at all.
+        if await services.settling.before_an_end(loaded.row):
+            loaded = await load(services, scope, session)
+            if loaded.state.grants != state.grants:
+                continue
         # Somebody who touched it at the same time may have been first; then that ending is the one.
         with contextlib.suppress(StaleSession):
             if now > state.closes_at:
@@ -231,8 +243,14 @@ async def sweep(services: Services, *, limit: int = 200) -> int:
     """End the sessions whose time ran out, of all tenants; how many there were.
 
     One that cannot be ended is logged and left: the oldest comes first, and
-    would keep every other from its end.
+    would keep every other from its end. None is ended before it is known
+    whether the clocks ran.
     """
+    try:
+        await services.settling.before_an_end()
+    except StorageUnavailable as fault:
+        log.info("no session was ended: %s", fault)
+        return 0
     overdue = await services.store.read(reading.overdue_sessions, services.clock(), limit)
     for row in overdue:
         scope = Scope(row.tenant, "sweep", frozenset({"deliver"}), sandbox=row.sandbox)

@@ -249,6 +249,26 @@ async def carry_on(services: Services) -> int:
     return len(found)
 
 
+async def see_to(services: Services, session: Session) -> bool:
+    """Give a session what downtime took from it, before its turn; whether there was anything to look at.
+
+    Raises
+    ------
+    StaleSession
+        Others write to it all the time, so that it has to be tried again.
+    """
+    looked = False
+    for incident in await services.store.read(sitting.unfinished_incidents):
+        whose = incident.tenant, incident.sandbox
+        if incident.kind != "downtime" or whose != (session.tenant, session.sandbox):
+            continue
+        if session.started_at <= incident.to_at:
+            looked = True
+            if not await _do(services, incident, session.id):
+                raise StaleSession(f"session {session.id} could not be given its time yet")
+    return looked
+
+
 async def _carried_out(services: Services, incident: Incident) -> Incident:
     """Do what an incident says to every session that it has not seen to yet; safe to repeat at any time."""
     if incident.done_at is not None:

@@ -222,7 +222,9 @@ async def _respond(
         if isinstance(refusal, AnswerConflict | PositionConflict):
             fencing.require(loaded.records, fence)
         if isinstance(refusal, SessionExpired | ItemTimeOver):
-            await touched(services, scope, loaded.row.id)
+            fresh = await touched(services, scope, loaded.row.id)
+            if fresh.state.grants != state.grants:
+                raise StaleSession("time was given back meanwhile; it is judged again") from None
         raise
     if position in state.latest and (stored := _row(loaded, position, revision)) is not None:
         _judge_again(services, loaded)
