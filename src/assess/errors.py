@@ -273,6 +273,10 @@ class StoreLocked(AssessError):
     """Another process writes this SQLite file."""
 
 
+class ClockApart(AssessError):
+    """The time of day and a stored heartbeat are too far apart; a person must say which is right."""
+
+
 class StorageUnavailable(AssessError):
     """The database did not take the write; nothing was stored."""
 

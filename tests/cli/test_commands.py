@@ -36,6 +36,7 @@ def test_help_names_every_command(assess):
         "backup",
         "restore",
         "doctor",
+        "heartbeats",
         "work",
         "version",
     ]:

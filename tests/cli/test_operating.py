@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ import typer
 
 from assess.cli import app
 from assess.delivery.settings import Settings
-from assess.delivery.store import open_store
+from assess.delivery.store import Writes, open_store
+from assess.delivery.store.rows_sitting import Heartbeat
+from tests.delivery.serving import free_port
 
 
 def live(assess):
@@ -85,6 +89,36 @@ def test_work_is_done_once_or_until_a_signal(assess, banks, tmp_path):
         assert process.stdout.readline() == "assess works\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
+
+
+def ran_until(at: datetime) -> None:
+    """A server that said at its last heartbeat that it was so late."""
+    with closing(open_store(Settings.from_environment())) as store:
+        asyncio.run(store.commit(Writes("default", inserts=(Heartbeat("prc_x", at, at, at),))))
+
+
+def test_a_server_far_behind_a_heartbeat_starts_only_when_a_person_says_which_clock_is_right(assess, banks):
+    live(assess)
+    ran_until(datetime(2199, 1, 1, tzinfo=UTC))
+    done = assess("serve", "--port", free_port())
+    assert done.code == 2
+    assert "a server ran until 2199-01-01 00:00:00 UTC" in done.err
+    assert f"this machine says {datetime.now(UTC):%Y-}" in done.err
+    assert "assess heartbeats --forget" in done.err
+    assert "2199-01-01" in assess("heartbeats").out
+    with held():
+        refused = assess("heartbeats", "--forget")
+    assert (refused.code, "stop it first" in refused.err) == (2, True)
+    done = assess("heartbeats", "--forget")
+    assert (done.code, "1 forgotten" in done.out) == (0, True)
+    assert "2199" not in assess("heartbeats").out
+
+
+def test_only_heartbeats_in_the_future_are_forgotten(assess, banks):
+    live(assess)
+    ran_until(datetime(2026, 1, 1, tzinfo=UTC))
+    assert "0 forgotten" in assess("heartbeats", "--forget").out
+    assert "2026-01-01" in assess("heartbeats").out
 
 
 def test_a_worker_that_never_looks_is_refused(assess, monkeypatch):
@@ -164,6 +198,7 @@ BESIDE = {
     "backup": READS,
     "restore": REFUSES,
     "doctor": READS,
+    "heartbeats": READS,
     "work": REFUSES,
     "version": APART,
 }
@@ -258,6 +293,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "backup": ("second.zip",),
     "restore": ("b.zip",),
     "doctor": (),
+    "heartbeats": (),
     "work": (),
 }
 _THROUGH = "add --server http://127.0.0.1:8000 --key ask_"

@@ -63,9 +63,9 @@ def test_a_sound_installation_has_nothing_to_do(world: World, settings: Settings
     looked_at = found(settings, banks, minutes=1)
     assert {each.verdict for each in looked_at.values()} == {"ok"}, looked_at
     assert set(looked_at) == {
-        "assess", "python", "database", "journal_mode", "synchronous", "migrations", "clock", "file",
-        "releases", "decisions", "jobs", "outbox", "live programme", "live form", "disk", "permissions",
-        "banks",
+        "assess", "python", "database", "journal_mode", "synchronous", "migrations", "clock",
+        "heartbeats", "file", "releases", "decisions", "jobs", "outbox", "live programme", "live form",
+        "disk", "permissions", "banks",
     }  # fmt: skip
     assert looked_at["decisions"].said == "1, chained without a gap"
     assert looked_at["synchronous"].said == "FULL"
@@ -128,6 +128,25 @@ def test_a_clock_behind_what_is_stored_is_a_failure(closed: Settings, banks: Pat
     behind = found(closed, banks, hours=1, days=0)["clock"]
     assert behind.verdict == "failure"
     assert "the newest time stored is 2026-11-22 14:00:00" in behind.said
+
+
+@pytest.mark.parametrize(
+    ("ahead", "verdict", "said"),
+    [
+        (timedelta(seconds=4), "ok", "none lies in the future"),
+        (timedelta(hours=2), "warning", "who starts goes on from there"),
+        (timedelta(days=2), "failure", "no server will start"),
+    ],
+)
+def test_a_heartbeat_from_the_future_is_found_with_the_command_that_puts_it_right(
+    closed: Settings, banks: Path, ahead: timedelta, verdict: str, said: str
+) -> None:
+    now = NOON + timedelta(minutes=1)
+    at = int((now + ahead).timestamp() * 1e6)
+    sql(closed, f"INSERT INTO heartbeats (process, started_at, at) VALUES ('prc_x', {at}, {at})")
+    seen = {finding.name: finding for finding in examine(closed, banks, now=now)}["heartbeats"]
+    assert (seen.verdict, said in seen.said) == (verdict, True)
+    assert ("assess heartbeats --forget" in seen.do) == (verdict != "ok")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ app.command()(erasing.erase)
 app.command()(operating.backup)
 app.command()(operating.restore)
 app.command()(operating.doctor)
+app.command()(operating.heartbeats)
 app.command()(operating.work)
 
 

@@ -1,4 +1,4 @@
-"""`assess backup`, `restore`, `doctor`, `work`: keep an installation, and know how it is."""
+"""`assess backup`, `restore`, `doctor`, `heartbeats`, `work`: keep an installation, and know how it is."""
 
 from __future__ import annotations
 
@@ -81,6 +81,32 @@ def doctor(
         table("", ["", "", "found", "to do"], rows)
     if failed:
         raise typer.Exit(1)
+
+
+def heartbeats(
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Forget those that lie in the future; stop the servers first.")
+    ] = False,
+) -> None:
+    """Show when each server last ran; after one whose clock was wrong, forget what it left."""
+    import assess
+    from assess.cli.running import with_services
+    from assess.delivery.service import downtime
+    from assess.delivery.settings import Settings
+    from assess.delivery.store import sitting
+
+    settings = Settings.from_environment()
+    if forget:
+        try:
+            n = with_services(settings, "", lambda services, _: downtime.forget(services))
+        except StoreLocked:
+            raise CommandError("a running server has the database; stop it first") from None
+        out.print(f"{n} forgotten; a server that starts now goes by the clock of its machine")
+        return
+    with assess.connect(settings) as database:
+        found = database.read(sitting.heartbeats)
+    rows = [(row.process, row.started_at, row.at, "" if row.stopped_at is None else "yes") for row in found]
+    table("", ["server", "started", "last ran", "stopped"], rows)
 
 
 def work(

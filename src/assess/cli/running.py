@@ -71,6 +71,8 @@ def run_server(
     settings: Settings, host: str, port: int, *, started: Callable[[], None] | None = None
 ) -> None:
     """Serve until a signal comes."""
+    from assess.delivery.service.downtime import require_clock
+    from assess.delivery.settings import utc_now
     from assess.delivery.store import open_store
 
     if settings.write_apart is None:
@@ -78,6 +80,7 @@ def run_server(
     # A database that another process holds is said here, in one sentence, and not in the log of a start; and
     # a process that writes gets ready while the rest is loaded here.
     with contextlib.closing(open_store(settings)) as store:
+        wait(require_clock(store, settings, utc_now()))
         _run(settings, store, host, port, started)
 
 

@@ -115,7 +115,11 @@ def create_app(
         line.crowded = lambda: frame.crowded
         metrics.gauge("assess_begin_waiting", "Requests that wait to begin", lambda: line.waiting)
         # What an outage took is given back before anybody is told that the time is over.
-        pulse = await downtime.begin(services)
+        try:
+            pulse = await downtime.begin(services)
+        except BaseException:
+            services.store.close()
+            raise
         beating = None if pulse is None else asyncio.create_task(downtime.keep_beating(services, pulse))
         stop = asyncio.Event()
         working: set[asyncio.Task[None]] = set()

@@ -16,8 +16,9 @@ from typing import Literal
 import assess
 from assess.delivery import jobs, replay
 from assess.delivery.analysis import Database
+from assess.delivery.service import downtime
 from assess.delivery.settings import Settings
-from assess.delivery.store import inspecting, migrating, reading
+from assess.delivery.store import inspecting, migrating, reading, sitting
 from assess.delivery.store.rows import Job, Outgoing
 from assess.errors import AssessError
 from assess.publishing import check
@@ -72,6 +73,7 @@ def _database(database: Database, settings: Settings, now: datetime) -> Iterator
     if migrations.verdict == "failure":
         return
     yield _clock(database, now)
+    yield _heartbeats(database, now)
     yield _damage(database)
     yield _releases(database)
     yield _chains(database)
@@ -122,9 +124,23 @@ def _clock(database: Database, now: datetime) -> Finding:
     newest = database.read(inspecting.newest_instant)
     if newest is not None and newest > now + _SLACK:
         said = f"it says {now:%Y-%m-%d %H:%M:%S} UTC; the newest time stored is {newest:%Y-%m-%d %H:%M:%S}"
-        do = "set the clock; sessions get too much time, and what comes later is recorded as earlier"
+        do = (
+            "set the clock; sessions get too much time, and what comes later is recorded as earlier. If the "
+            "clock is right, it was wrong when that was stored: see heartbeats"
+        )
         return Finding("clock", "failure", said, do)
     return Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M:%S} UTC, not behind anything that is stored")
+
+
+def _heartbeats(database: Database, now: datetime) -> Finding:
+    newest = max((row.at for row in database.read(sitting.heartbeats)), default=None)
+    if newest is None or newest <= now + _SLACK:
+        return Finding("heartbeats", "ok", "none lies in the future")
+    far = newest > now + downtime.FAR
+    said = f"a server ran until {newest:%Y-%m-%d %H:%M:%S} UTC, which is still to come"
+    said += "; no server will start" if far else "; who starts goes on from there"
+    do = "if this clock is right, stop the servers and type: assess heartbeats --forget"
+    return Finding("heartbeats", "failure" if far else "warning", said, do)
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:

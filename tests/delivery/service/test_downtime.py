@@ -19,6 +19,7 @@ from assess.delivery.service.downtime import look_back
 from assess.delivery.settings import Settings
 from assess.delivery.store import reading, sitting
 from assess.delivery.store.rows_sitting import Heartbeat
+from assess.errors import ClockApart
 from tests.delivery.conftest import open_world
 from tests.delivery.world import NOON, Clock, World
 
@@ -349,6 +350,37 @@ def test_a_step_while_nothing_ran_takes_nothing_either(settings: Settings, step:
         assert left(world, session) == 1740
         machine.passed += 60
         assert left(world, session) == 1680
+
+
+def test_a_clock_that_was_wrong_at_one_start_is_not_followed_for_ever(settings: Settings) -> None:
+    found = beating(settings)
+    wrong: Any = SteadyClock(Machine(datetime(2036, 1, 1, tzinfo=UTC)).wall, Machine().monotonic)
+    with server(found, wrong) as world:
+        known = dict(world.keys)
+    right: Any = SteadyClock(Machine().wall, Machine().monotonic)
+    told = r"2026-11-22 12:00:00 UTC.* 2036-01-01 .*heartbeats --forget"
+    with pytest.raises(ClockApart, match=told), server(found, right, known):
+        raise AssertionError("it started")
+    # Somebody says that the clock is right now.
+    with server(settings, right, known) as world:
+        assert world.run(downtime.forget) == 1
+    with server(found, right, known) as world:
+        assert world.services.clock() == NOON
+
+
+def test_a_server_that_goes_on_from_a_heartbeat_says_so(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    found, machine = beating(settings), Machine()
+    ahead: Any = SteadyClock(Machine(NOON + timedelta(hours=3)).wall, machine.monotonic)
+    with server(found, ahead) as world:
+        known = dict(world.keys)
+    behind: Any = SteadyClock(machine.wall, machine.monotonic)
+    with server(found, behind, known) as world:
+        assert world.services.clock() == NOON + timedelta(hours=3)
+    (told,) = [r.getMessage() for r in caplog.records if "time goes on from the former" in r.getMessage()]
+    assert "2026-11-22 15:00:00" in told
+    assert "2026-11-22 12:00:00" in told
 
 
 def test_daylight_saving_changes_what_is_shown_and_not_what_is_left(settings: Settings) -> None:

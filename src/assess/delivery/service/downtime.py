@@ -27,11 +27,12 @@ from assess.delivery.security import new_id
 from assess.delivery.service import incidents
 from assess.delivery.service.context import Services
 from assess.delivery.service.settling import Pulse
-from assess.delivery.store import Writes, sitting
+from assess.delivery.settings import Settings
+from assess.delivery.store import Store, Writes, sitting
 from assess.delivery.store.columns import to_micros
 from assess.delivery.store.rows import Delete, Session, Stored, Update
 from assess.delivery.store.rows_sitting import Heartbeat, Incident
-from assess.errors import AssessError, StaleSession, StorageUnavailable
+from assess.errors import AssessError, ClockApart, StaleSession, StorageUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ SHORTEST = timedelta(seconds=1)
 _MISSED = 3  # a process that missed so many heartbeats is not running
 _LATE = 2  # a heartbeat so old is asked for before anybody is ended
 _STEPPED = timedelta(seconds=5)
+# An hour of daylight saving, a wrong zone or local time taken for UTC is less. What is more is a clock that
+# was never set, here or where the heartbeat was written, and which of them is not to be told from here.
+FAR = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,7 @@ async def begin(services: Services) -> Pulse | None:
         return None
     others = await services.store.read(sitting.heartbeats)
     if others and isinstance(services.clock, SteadyClock):
-        # The time of day may have been set back while nothing ran.
-        services.clock.not_before(max(row.at for row in others))
+        _go_on(services.clock, max(row.at for row in others))
     now, beaten = services.clock(), services.monotonic()
     found = look_back(others, now, now, interval=interval, alone=_alone(services))
     own = Heartbeat(new_id("prc"), now, now)
@@ -102,6 +105,65 @@ async def begin(services: Services) -> Pulse | None:
     services.settling.pulse = pulse
     await incidents.carry_on(services)
     return pulse
+
+
+def require_near(last: datetime, now: datetime) -> None:
+    """Refuse a machine whose time of day is far behind a stored heartbeat: one of the two is wrong.
+
+    Going on from the heartbeat would keep a clock that was wrong once wrong for
+    ever; going back would give everybody who sits years of time. Only a person
+    can tell which clock was wrong, and no answer is lost until one does.
+
+    Raises
+    ------
+    ClockApart
+        With both times, and what to do in either case.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    >>> require_near(noon + timedelta(hours=2), noon)
+    >>> require_near(noon + timedelta(days=2), noon)
+    Traceback (most recent call last):
+        ...
+    assess.errors.ClockApart: this machine says 2026-11-22 12:00:00 UTC, and a server ran until ...
+    """
+    if last - now > FAR:
+        raise ClockApart(
+            f"this machine says {now:%Y-%m-%d %H:%M:%S} UTC, and a server ran until {last:%Y-%m-%d %H:%M:%S} "
+            "UTC. If this machine is wrong, set its clock. If the other one was, stop it and type: "
+            "assess heartbeats --forget"
+        )
+
+
+async def require_clock(store: Store, settings: Settings, now: datetime) -> None:
+    """Refuse to start where `require_near` would, before anything else is begun."""
+    if settings.heartbeat_seconds > 0:
+        require_near(max([now, *(row.at for row in await store.read(sitting.heartbeats))]), now)
+
+
+async def forget(services: Services) -> int:
+    """Forget the heartbeats that lie in the future of a machine whose clock is right; how many there were."""
+    now = services.clock()
+    ahead = [row for row in await services.store.read(sitting.heartbeats) if row.at > now]
+    deletes = tuple(Delete(Heartbeat, {"process": row.process}) for row in ahead)
+    await services.store.commit(Writes(services.settings.tenant, deletes=deletes))
+    return len(ahead)
+
+
+def _go_on(clock: SteadyClock, last: datetime) -> None:
+    """The time of day may have been set back while nothing ran: a little, and time goes on from what was."""
+    now = clock()
+    require_near(last, now)
+    if last - now > _STEPPED:
+        log.warning(
+            "a server ran until %s, and this machine says %s: time goes on from the former; "
+            "if that was wrong, stop the servers and type: assess heartbeats --forget",
+            last,
+            now,
+        )
+    clock.not_before(last)
 
 
 def _alone(services: Services) -> bool:
