@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from assess.delivery import around
+from assess.delivery.service import sessions
 from assess.delivery.store import reading
 from tests import synthetic
 from tests.delivery.world import World, refused
@@ -213,3 +214,35 @@ def test_a_hand_in_is_judged_by_when_it_arrived(world: World, monkeypatch: pytes
     reply = ask(world, f"/s/{begun['session']}/submit", [urlencode(fields).encode()], headers=headers)
     assert reply.status == 303
     assert stored(world, begun).session.ended_by == "submitted"
+
+
+def test_an_answer_that_waits_for_its_turn_is_not_overtaken_by_the_end(world: World) -> None:
+    begun = world.begin(world.learner())
+    path, body = answer(begun, begun["current"])
+    frame: around.Frame = world.app._shortcut._frame  # type: ignore[attr-defined]
+    at = frame.monotonic
+
+    def busy() -> float:
+        # The request has come; the server sees to it 20 s later, and looks for who is overdue before.
+        came = at()
+        frame.monotonic = at
+        world.clock.advance(seconds=20)
+        return came
+
+    world.clock.advance(minutes=30, seconds=10)
+    frame.monotonic = busy
+    ended: list[int] = []
+    world.services.recent.drop()
+    load = world.services.store.read
+
+    async def swept(*args: Any, **kwargs: Any) -> Any:
+        if not ended:
+            ended.append(0)
+            ended[0] = await sessions.sweep(world.services)
+        return await load(*args, **kwargs)
+
+    world.services.store.read = swept  # type: ignore[method-assign]
+    assert ask(world, path, [body], headers=as_learner(begun)).status == 200
+    assert ended == [0]
+    world.clock.advance(minutes=1)
+    assert world.run(sessions.sweep) == 1

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import secrets
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from assess.delivery.security import new_id
 from assess.delivery.service import changes, confirming, schools, status
@@ -40,6 +40,9 @@ from assess.session import (
 )
 
 log = logging.getLogger(__name__)
+
+# An answer that came in time may still wait for its turn: it is not overtaken by the end.
+_STILL_COMING = timedelta(seconds=30)
 
 
 def decision_row(
@@ -251,7 +254,7 @@ async def sweep(services: Services, *, limit: int = 200) -> int:
     except StorageUnavailable as fault:
         log.info("no session was ended: %s", fault)
         return 0
-    overdue = await services.store.read(reading.overdue_sessions, services.clock(), limit)
+    overdue = await services.store.read(reading.overdue_sessions, services.clock() - _STILL_COMING, limit)
     for row in overdue:
         scope = Scope(row.tenant, "sweep", frozenset({"deliver"}), sandbox=row.sandbox)
         try:
