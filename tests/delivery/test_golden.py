@@ -233,7 +233,8 @@ CODES: dict[int, set[str]] = {
     },
     429: {"rate_limited"},
     500: {"internal_error"},
-    503: {"overloaded", "starting", "storage_unavailable"},
+    # Of the first three nothing was stored; of the last nobody can say yet.
+    503: {"overloaded", "starting", "storage_unavailable", "outcome_unknown"},
 }  # fmt: skip
 
 
