@@ -75,6 +75,7 @@ def test_a_repeated_begin_does_not_start_again_after_the_end(world: World, learn
     ("body", "status", "code", "path"),
     [
         ({"learner": "lrn_1", "form": "x-fixed", "colour": 1}, 422, "field_unknown", "colour"),
+        ({"learner": "lrn_1", "form": "x-fixed", "two\nlines": 1}, 422, "field_unknown", "two\nlines"),
         ({"form": "x-fixed"}, 422, "field_invalid", "learner"),
         ({"learner": 7, "form": "x-fixed"}, 422, "field_invalid", "learner"),
         ({"learner": "lrn_1"}, 422, "field_invalid", "course"),

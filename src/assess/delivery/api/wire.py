@@ -26,8 +26,9 @@ from assess.standards.bounds import DEEPEST, require_shallow
 T = TypeVar("T")
 COOKIE = "assess_session"
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
-_AT = re.compile(r"(?P<message>.*?)(?: - at `\$(?P<path>.*)`)?")
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`")
+# A name that somebody made up may hold anything, a new line too.
+_AT = re.compile(r"(?P<message>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 
 
