@@ -150,11 +150,20 @@ def test_bodies_that_are_half_there_have_a_bound_together(
     way: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(around, "_MOST_HELD", 100)
+    monkeypatch.setattr(around, "_SMALL", 60)
     begun = way.begin(way.learner())
     path, body = answer(begun, begun["current"])
     full = ask(way, path, [b" " * 101, body], headers=as_learner(begun))
     refused(full, 503, "overloaded")
     assert full.headers["retry-after"]
+
+
+def test_what_others_hold_back_refuses_no_answer_that_comes_in_pieces(
+    way: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(around, "_MOST_HELD", 0)
+    begun = way.begin(way.learner())
+    path, body = answer(begun, begun["current"])
     assert ask(way, path, [body[:9], body[9:]], headers=as_learner(begun)).status == 200
 
 

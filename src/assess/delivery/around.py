@@ -49,6 +49,8 @@ _FILES = "/static/"
 _STARTED = ("/s/", "/v1/sessions/")
 # Bytes of bodies of which the rest is still to come: what slow clients together may take of the memory.
 _MOST_HELD = 64 * 2**20
+# No answer is larger: of what slow clients hold back, none is refused that has only come so far.
+_SMALL = 64 * 2**10
 
 
 class Frame:
@@ -96,7 +98,7 @@ class Frame:
                     self._held += len(body)
                     if len(parts) > self.limit or not message.get("more_body", False):
                         break
-                    if self._held > _MOST_HELD:
+                    if self._held > _MOST_HELD and len(parts) > _SMALL:
                         raise Overloaded("too many bodies are half received; nothing was stored")
                     message = await receive()
                     body = message.get("body", b"")
