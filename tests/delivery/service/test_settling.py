@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
-from assess.delivery.service import Services, downtime, incidents, open_services, sessions
+from assess.delivery.service import Services, downtime, finishing, incidents, keys, open_services, sessions
+from assess.delivery.service.loading import load
 from assess.delivery.settings import Settings
 from assess.delivery.store import Writes, reading, sitting
+from assess.delivery.store.rows import Session
 from assess.delivery.store.rows_sitting import Heartbeat, Incident
 from assess.errors import StorageUnavailable
+from assess.session import Ending
 from tests.delivery.api.test_sitting import timed_world
 from tests.delivery.conftest import open_world
 from tests.delivery.world import Clock, World, refused
@@ -475,3 +478,22 @@ def test_an_answer_in_time_asks_nothing_about_heartbeats(
         _answers(world, begun)
         del store.read
         assert not {sitting.heartbeats, sitting.unfinished_incidents} & set(asked)
+
+
+def test_who_was_ended_while_lost_time_was_looked_for_is_ended_once(world: World) -> None:
+    session = world.begin(world.learner())["session"]
+    world.clock.advance(minutes=31)
+    services, scope = world.services, keys.local("default", "test")
+    settle = services.settling.how
+
+    async def meanwhile(_: Session | None) -> bool:
+        services.settling.how = settle
+        loaded = await load(services, scope, session)
+        await finishing.end(services, loaded, Ending("timed_out", loaded.state.closes_at))
+        return True
+
+    services.settling.how = meanwhile
+    assert world.run(finishing.touched, scope, session).state.ending is not None
+    records = world.ask(reading.learner_records, "default", "lrn_1")
+    assert records is not None
+    assert len(records.decisions) == 1

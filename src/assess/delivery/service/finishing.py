@@ -158,17 +158,18 @@ async def touched(services: Services, scope: Scope, session: str, *, arrived: fl
             break
         # A clock that was over while nothing could be stored may not be over at all.
         if await services.settling.before_an_end(loaded.row):
+            version = loaded.row.version
             loaded = await load(services, scope, session)
-            if loaded.state.grants != state.grants:
+            if loaded.row.version != version:
+                # It was given time, or somebody ended it meanwhile: the clocks are looked at again.
                 continue
         # Somebody who touched it at the same time may have been first; then that ending is the one.
         with contextlib.suppress(StaleSession):
             if now > state.closes_at:
                 await end(services, loaded, Ending("timed_out", state.closes_at))
-            elif closing is not None and now > closing.at:
-                await _close(services, loaded, closing, services.clock())
             else:
-                break
+                assert closing is not None
+                await _close(services, loaded, closing, services.clock())
         loaded = await load(services, scope, session)
     return loaded
 
