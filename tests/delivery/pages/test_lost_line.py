@@ -338,15 +338,21 @@ def _with_a_line(page: Page) -> None:
     page.evaluate("dispatchEvent(new Event('online'))")
 
 
-def test_a_tab_that_was_left_behind_does_not_take_what_the_newer_one_keeps(
-    page: Page, site: Site, context: BrowserContext
-) -> None:
+def _two_tabs_without_a_line(page: Page, site: Site, context: BrowserContext) -> tuple[str, Page]:
+    """A session whose first tab was left for a newer one, both without a line; its address, the newer tab."""
     begin(page, site, "c-2")
     address = page.url
     _without_a_line(page)
     newer = context.new_page()
     newer.goto(address)
     _without_a_line(newer)
+    return address, newer
+
+
+def test_a_tab_that_was_left_behind_does_not_take_what_the_newer_one_keeps(
+    page: Page, site: Site, context: BrowserContext
+) -> None:
+    address, newer = _two_tabs_without_a_line(page, site, context)
     _give(page, "a")
     _give(newer, "b")
     assert len(kept(newer)) == 2
@@ -364,12 +370,7 @@ def test_a_tab_that_was_left_behind_does_not_take_what_the_newer_one_keeps(
 def test_of_two_tabs_that_crashed_the_newer_ones_answer_is_sent_and_the_other_is_told_of(
     page: Page, site: Site, context: BrowserContext, first: str
 ) -> None:
-    begin(page, site, "c-2")
-    address = page.url
-    _without_a_line(page)
-    newer = context.new_page()
-    newer.goto(address)
-    _without_a_line(newer)
+    address, newer = _two_tabs_without_a_line(page, site, context)
     for tab, answer in [(page, "a"), (newer, "b")][:: 1 if first == "older" else -1]:
         _give(tab, answer)
     page.close()

@@ -280,13 +280,19 @@ def test_a_learner_signs_in_begins_goes_on_elsewhere_and_sees_the_result(world: 
     assert post(world, page, f"/me/sessions/{session}").headers["location"] == f"/s/{session}/result"
 
 
-def test_a_supervised_session_goes_on_elsewhere_with_the_code(world: World) -> None:
+def supervised(world: World) -> tuple[str, str, str]:
+    """A session that began with an invigilator's code, the code, and the own page of who signed in."""
     cohort(world, "lrn_1")
     window = {"course": "twt-3", "from": "2026-11-22T11:00:00Z", "to": "2026-11-22T15:00:00Z"}
     code = world.call("POST", "/v1/invigilator-codes", window).json()["code"]
     asked = {"learner": "lrn_1", "form": "x-fixed", "code": code}
     session = world.call("POST", "/v1/sessions", asked).json()["session"]
     page = entered(world, codes(world)["lrn_1"])
+    return session, code, page
+
+
+def test_a_supervised_session_goes_on_elsewhere_with_the_code(world: World) -> None:
+    session, code, page = supervised(world)
     for shown in (page, world.client.get("/courses/twt-3?form=x-fixed").text):
         form = re.search(rf'<form method="post" action="/me/sessions/{session}".*?</form>', shown, re.DOTALL)
         assert form is not None
@@ -309,12 +315,7 @@ def test_a_supervised_session_goes_on_elsewhere_with_the_code(world: World) -> N
 
 
 def test_too_many_wrong_codes_are_said_where_a_session_goes_on(world: World) -> None:
-    cohort(world, "lrn_1")
-    window = {"course": "twt-3", "from": "2026-11-22T11:00:00Z", "to": "2026-11-22T15:00:00Z"}
-    code = world.call("POST", "/v1/invigilator-codes", window).json()["code"]
-    asked = {"learner": "lrn_1", "form": "x-fixed", "code": code}
-    session = world.call("POST", "/v1/sessions", asked).json()["session"]
-    page = entered(world, codes(world)["lrn_1"])
+    session, code, page = supervised(world)
     for _ in range(5):
         assert post(world, page, f"/me/sessions/{session}", code="AAAAA-AAAAA").status_code == 422
     answer = post(world, page, f"/me/sessions/{session}", code=code)
